@@ -1,0 +1,286 @@
+//! The types of the catalog: [`Service`], [`Operation`], [`Shape`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::aws::class::{Class, Group};
+
+/// A protocol that a service's model lists or once listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Protocol {
+    /// awsJson1_0 and awsJson1_1; which one a request speaks is said by its content type.
+    #[serde(rename = "json")]
+    AwsJson,
+    #[serde(rename = "rest-json")]
+    RestJson,
+    #[serde(rename = "rest-xml")]
+    RestXml,
+    #[serde(rename = "query")]
+    AwsQuery,
+    #[serde(rename = "ec2")]
+    Ec2Query,
+    #[serde(rename = "smithy-rpc-v2-cbor")]
+    RpcV2Cbor,
+}
+
+/// How a service's requests are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Signature {
+    /// Paths normalised and encoded twice.
+    V4,
+    /// Amazon S3's: paths encoded once, as they are.
+    S3v4,
+}
+
+/// One service, named as botocore and the AWS CLI name it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// `workspaces-instances`.
+    pub id: String,
+    /// The service's full name, for people: `Amazon WorkSpaces`.
+    pub full_name: String,
+    /// The service of the credential scope.
+    pub signing_name: String,
+    pub signature: Signature,
+    /// The protocols it speaks, as its model orders them.
+    pub protocols: Vec<Protocol>,
+    /// `1.0` or `1.1`, for [`Protocol::AwsJson`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json_version: Option<String>,
+    /// What stands before the dot in `x-amz-target`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_prefix: Option<String>,
+    /// The version that query protocols carry: `2011-06-15`.
+    pub api_version: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xml_namespace: Option<String>,
+    pub operations: BTreeMap<String, Operation>,
+    /// Indexed by [`ShapeId`].
+    pub shapes: Vec<Shape>,
+}
+
+impl Service {
+    /// The shape behind an id. Ids come from the same service's model, so that `None` means a damaged catalog.
+    #[must_use]
+    pub fn shape(&self, id: ShapeId) -> Option<&Shape> {
+        self.shapes.get(usize::try_from(id.0).ok()?)
+    }
+
+    /// The members of an operation's input; `None` where it takes none.
+    #[must_use]
+    pub fn input(&self, operation: &Operation) -> Option<&Structure> {
+        match self.shape(operation.input?)? {
+            Shape::Structure(s) => Some(s),
+            Shape::List { .. }
+            | Shape::Map { .. }
+            | Shape::String { .. }
+            | Shape::Blob
+            | Shape::Boolean
+            | Shape::Integer
+            | Shape::Long
+            | Shape::Float
+            | Shape::Timestamp { .. }
+            | Shape::Document => None,
+        }
+    }
+}
+
+/// One operation of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Operation {
+    pub name: String,
+    pub class: Class,
+    /// The finer group, for [`Class::Disrupt`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
+    /// The HTTP method of the model: `POST`.
+    pub method: String,
+    /// The URI template of the model, `/tags/{resourceArn}`; may carry a constant query.
+    pub uri: String,
+    /// The status of a successful answer, where the model says one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_status: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_prefix: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<ShapeId>,
+    /// Kept only for operations that lookups use or could use (reads).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<ShapeId>,
+    /// Whether the operation goes unsigned (`auth: none` in the model).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsigned: bool,
+    /// How the generic rules find what a guarded call would affect; see [`ResourceRule`]. `None` for
+    /// operations that name nothing, and for reads and writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceRule>,
+    /// Error codes of the model, to answer with one that the SDK maps to its own exception.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
+}
+
+/// Where the ids of a call's resources stand in its input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceRule {
+    /// Which rule found it: `noun`, `label`, `suffix`, `single`, `tuple`, `id-like`.
+    pub rule: String,
+    /// Path of the ids: `WorkspaceId`, `TerminateWorkspaceRequests[].WorkspaceId`, `vmIds[]`.
+    pub ids: String,
+    /// Paths of the parents' ids, outermost first: `environmentId`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<String>,
+    /// What kind of thing it is: CloudFormation's name where one is known, else `service:Noun`.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// An index into [`Service::shapes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ShapeId(pub u32);
+
+/// What a value is, as the model types it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    Structure(Structure),
+    List {
+        member: ShapeId,
+        /// The name of an item in query and XML protocols, where it isn't `member`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        location_name: Option<String>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        flattened: bool,
+        /// Whether nulls are items of their own.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        sparse: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        min: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max: Option<u64>,
+    },
+    Map {
+        value: ShapeId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key_name: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value_name: Option<String>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        flattened: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        sparse: bool,
+    },
+    String {
+        /// The model's list of values. A value outside it is passed on: enums grow.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        values: Vec<String>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        sensitive: bool,
+    },
+    Blob,
+    Boolean,
+    /// 8, 16 or 32 bits.
+    Integer,
+    Long,
+    Float,
+    Timestamp {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        format: Option<TimestampFormat>,
+    },
+    /// Any JSON value.
+    Document,
+}
+
+/// How a timestamp is spelt, where the model says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TimestampFormat {
+    #[serde(rename = "iso8601")]
+    DateTime,
+    #[serde(rename = "unixTimestamp")]
+    EpochSeconds,
+    #[serde(rename = "rfc822")]
+    HttpDate,
+}
+
+/// A structure or, where `union` is set, exactly one of its members.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Structure {
+    /// Members by their name in the model, in the model's order.
+    pub members: Vec<Member>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub union: bool,
+    /// The member that is the whole body, for REST protocols.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sensitive: bool,
+}
+
+impl Structure {
+    /// The member of that name in the model.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<&Member> {
+        self.members.iter().find(|m| m.name == name)
+    }
+}
+
+/// One member of a structure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// The name in the model, which SDKs show: `TerminateWorkspaceRequests`. Inputs are keyed by it.
+    pub name: String,
+    /// The name on the wire, where it differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Location::is_body")]
+    pub location: Location,
+    pub shape: ShapeId,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sensitive: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub idempotency_token: bool,
+    /// For REST-XML and query: `flattened` and the like stand on the shape.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<TimestampFormat>,
+}
+
+impl Member {
+    /// The member's name on the wire.
+    #[must_use]
+    pub fn wire_name(&self) -> &str {
+        self.location_name.as_deref().unwrap_or(&self.name)
+    }
+}
+
+/// Where a member of an input stands in a REST request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Location {
+    #[default]
+    #[serde(rename = "body")]
+    Body,
+    #[serde(rename = "uri")]
+    Label,
+    #[serde(rename = "querystring")]
+    Query,
+    #[serde(rename = "header")]
+    Header,
+    /// A map spread over headers with a common prefix.
+    #[serde(rename = "headers")]
+    Headers,
+    #[serde(rename = "statusCode")]
+    Status,
+}
+
+impl Location {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde calls it with a reference"
+    )]
+    const fn is_body(&self) -> bool {
+        matches!(self, Location::Body)
+    }
+}

@@ -1,0 +1,14 @@
+//! AWS's wire, pure: hosts, operations, shapes, protocols, signatures, error shapes.
+//!
+//! INVARIANT: nothing here does I/O, reads a clock or knows tokio; time, randomness and
+//! credentials are arguments.
+
+pub mod answer;
+pub mod catalog;
+pub mod class;
+pub mod endpoint;
+pub mod head;
+pub mod host;
+pub mod protocol;
+pub mod sigv4;
+pub mod value;

@@ -1,0 +1,1 @@
+//! AWS protocols: which operation a request is, its input, and back again.

@@ -1,0 +1,113 @@
+//! A call, understood: who asks for what, on which resources.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::aws::catalog::Protocol;
+use crate::aws::class::{Class, Group};
+use crate::aws::value::Object;
+
+/// Whose signature a call carried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    pub name: String,
+    pub groups: Vec<String>,
+    /// The name of the `[credentials.*]` table that signs what this caller may do.
+    pub credentials: String,
+    /// The access key id that signed.
+    pub access_key_id: String,
+}
+
+/// `service:Operation`, as policies spell it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Action {
+    pub service: String,
+    pub operation: String,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.service, self.operation)
+    }
+}
+
+/// One API call, identified and authenticated; parsed if it is guarded.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub id: DecisionId,
+    pub action: Action,
+    pub class: Class,
+    pub group: Option<Group>,
+    pub guarded: bool,
+    pub protocol: Protocol,
+    pub partition: String,
+    pub region: String,
+    /// The account that the call acts in.
+    pub account: String,
+    pub caller: Arc<Caller>,
+    pub source_ip: IpAddr,
+    pub user_agent: Option<String>,
+    /// The parameters; empty for an unguarded call, which isn't parsed.
+    pub input: Object,
+}
+
+/// Names one decision: a UUIDv7, in every answer, record and log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct DecisionId(pub uuid::Uuid);
+
+impl fmt::Display for DecisionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_hyphenated().fmt(f)
+    }
+}
+
+/// What became of a call, or of one of its resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Allowed,
+    Refused,
+}
+
+impl Verdict {
+    /// Every verdict, for metrics that begin at zero.
+    pub const ALL: [Verdict; 2] = [Verdict::Allowed, Verdict::Refused];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Allowed => "allowed",
+            Verdict::Refused => "refused",
+        }
+    }
+}
+
+/// What became of an allowed call at AWS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// AWS answered.
+    Sent,
+    /// Nothing reached AWS.
+    NotSent,
+    /// The send began and no answer came: it may have happened.
+    Unknown,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Outcome; 3] = [Outcome::Sent, Outcome::NotSent, Outcome::Unknown];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Sent => "sent",
+            Outcome::NotSent => "not_sent",
+            Outcome::Unknown => "unknown",
+        }
+    }
+}

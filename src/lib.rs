@@ -1,0 +1,11 @@
+//! Palisade: a policy guard for AWS.
+
+pub mod admin;
+pub mod aws;
+pub mod config;
+pub mod guard;
+pub mod journal;
+pub mod proxy;
+pub mod sandbox;
+pub mod sources;
+pub mod state;

@@ -1,0 +1,1 @@
+//! Bytes: listen, connect, intercept, upstream.

@@ -1,0 +1,1 @@
+//! I/O in: lookups, upstream credentials, clock.

@@ -1,0 +1,1 @@
+//! I/O: the state folder, its keys.
