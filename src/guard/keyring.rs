@@ -447,17 +447,17 @@ mod tests {
         let id = issue(&master(1), "ci", [9; 5]).access_key_id;
         let lower = id.to_ascii_lowercase();
         let longer = format!("{id}AAAAAAAA");
-        let shorter = &id[..24];
+        let shorter: String = id.chars().take(24).collect();
         let spaced = format!("{id} ");
         let foreign = id.replacen('A', "0", 5);
-        let umlaut = format!("{}\u{e9}", &id[..30]);
+        let umlaut: String = id.chars().take(30).chain(['\u{e9}']).collect();
         for id in [
             "",
             "AKIAIOSFODNN7EXAMPLE",
             PREFIX,
             &lower,
             &longer,
-            shorter,
+            &shorter,
             &spaced,
             &foreign,
             &umlaut,

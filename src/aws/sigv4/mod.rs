@@ -13,6 +13,8 @@ pub mod sign;
 pub mod verify;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod vectors;
 
 use http::HeaderName;

@@ -175,3 +175,200 @@ const RESERVED: [HeaderName; 5] = [
     X_AMZ_SECURITY_TOKEN,
     HeaderName::from_static(X_AMZ_CONTENT_SHA256),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    const HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn now() -> SystemTime {
+        Instant::parse_iso("20150830T123600Z")
+            .unwrap()
+            .system_time()
+    }
+
+    fn credentials(token: Option<&str>) -> Credentials {
+        Credentials::new(
+            "AKIDEXAMPLE",
+            "secret",
+            token.map(str::to_owned),
+            None,
+            "test",
+        )
+    }
+
+    fn unsigned<'a>(path: &'a str, query: Option<&'a str>, headers: &'a HeaderMap) -> Unsigned<'a> {
+        Unsigned {
+            method: &Method::GET,
+            host: "example.amazonaws.com",
+            path,
+            query,
+            headers,
+            payload: HASH,
+        }
+    }
+
+    fn sign_as(
+        request: Unsigned<'_>,
+        token: Option<&str>,
+        signature: Signature,
+    ) -> Result<Vec<String>, SignError> {
+        let added = sign(
+            request,
+            &credentials(token),
+            "us-east-1",
+            "service",
+            now(),
+            signature,
+        )?;
+        Ok(added.iter().map(|(name, _)| name.to_string()).collect())
+    }
+
+    #[test]
+    fn what_is_added_depends_on_service_payload_and_credentials() {
+        let none = HeaderMap::new();
+        let request = unsigned("/", None, &none);
+        let keyword = Unsigned {
+            payload: "UNSIGNED-PAYLOAD",
+            ..request
+        };
+        for (request, token, signature, added) in [
+            (request, None, Signature::V4, vec![]),
+            (
+                request,
+                Some("t"),
+                Signature::V4,
+                vec!["x-amz-security-token"],
+            ),
+            (request, None, Signature::S3v4, vec!["x-amz-content-sha256"]),
+            (keyword, None, Signature::V4, vec!["x-amz-content-sha256"]),
+        ] {
+            let mut names = sign_as(request, token, signature).unwrap();
+            names.sort();
+            let mut expected = [vec!["authorization", "x-amz-date"], added].concat();
+            expected.sort_unstable();
+            assert_eq!(names, expected);
+        }
+    }
+
+    #[test]
+    fn exactly_the_given_headers_are_signed() {
+        let mut headers = HeaderMap::new();
+        for name in ["user-agent", "x-amzn-trace-id", "content-type"] {
+            headers.insert(name, HeaderValue::from_static("a"));
+        }
+        let added = sign(
+            unsigned("/", None, &headers),
+            &credentials(Some("t")),
+            "us-east-1",
+            "service",
+            now(),
+            Signature::V4,
+        )
+        .unwrap();
+        let (_, authorization) = added.iter().find(|(n, _)| n == AUTHORIZATION).unwrap();
+        assert!(authorization.to_str().unwrap().contains(
+            "SignedHeaders=content-type;host;user-agent;x-amz-date;x-amz-security-token;x-amzn-trace-id,"
+        ));
+        let (_, token) = added
+            .iter()
+            .find(|(n, _)| n == X_AMZ_SECURITY_TOKEN)
+            .unwrap();
+        assert!(token.is_sensitive());
+    }
+
+    #[test]
+    fn headers_that_signing_sets_are_refused() {
+        for name in RESERVED {
+            let mut headers = HeaderMap::new();
+            headers.insert(&name, HeaderValue::from_static("a"));
+            assert_eq!(
+                sign_as(unsigned("/", None, &headers), None, Signature::V4),
+                Err(SignError::Reserved(name))
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_signer_would_misread_or_panic_on_is_an_error() {
+        let none = HeaderMap::new();
+        for path in ["", "*", "a", "/a?b", "/a#b", "/a b", "/\n", "//\u{7f}"] {
+            for signature in [Signature::V4, Signature::S3v4] {
+                assert_eq!(
+                    sign_as(unsigned(path, None, &none), None, signature),
+                    Err(SignError::Path),
+                    "{path}"
+                );
+            }
+        }
+        assert_eq!(
+            sign_as(unsigned("/\u{e9}", None, &none), None, Signature::S3v4),
+            Err(SignError::Path)
+        );
+        for query in [
+            "a#b",
+            "a b",
+            "a=%FF",
+            "a=%C3&b=%A9",
+            "a=%",
+            "a=%4g",
+            "&",
+            "a&&b",
+            "\u{e9}",
+            "a=1&",
+        ] {
+            assert_eq!(
+                sign_as(unsigned("/", Some(query), &none), None, Signature::V4),
+                Err(SignError::Query),
+                "{query}"
+            );
+        }
+        for host in ["", "a/b", "a@b", "a b", "a?b", "a#b", "\u{e9}"] {
+            let request = Unsigned {
+                host,
+                ..unsigned("/", None, &none)
+            };
+            assert_eq!(sign_as(request, None, Signature::V4), Err(SignError::Host));
+        }
+        for host in ["a:b:c", ":", "a:99999"] {
+            let request = Unsigned {
+                host,
+                ..unsigned("/", None, &none)
+            };
+            drop(sign_as(request, None, Signature::V4));
+        }
+        let mut headers = HeaderMap::new();
+        let name = HeaderName::from_static("x-a");
+        headers.insert(&name, HeaderValue::from_bytes(b"\xff").unwrap());
+        assert_eq!(
+            sign_as(unsigned("/", None, &headers), None, Signature::V4),
+            Err(SignError::Header(name))
+        );
+        assert!(matches!(
+            sign_as(unsigned("/", None, &none), Some("a\nb"), Signature::V4),
+            Err(SignError::Signer(_))
+        ));
+    }
+
+    #[test]
+    fn a_clock_out_of_range_is_an_error() {
+        let none = HeaderMap::new();
+        for now in [
+            UNIX_EPOCH - Duration::from_secs(1),
+            UNIX_EPOCH + Duration::from_secs(253_402_300_800),
+        ] {
+            let signed = sign(
+                unsigned("/", None, &none),
+                &credentials(None),
+                "us-east-1",
+                "service",
+                now,
+                Signature::V4,
+            );
+            assert_eq!(signed, Err(SignError::Clock));
+        }
+    }
+}
