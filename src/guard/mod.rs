@@ -5,6 +5,7 @@
 pub mod call;
 pub mod decide;
 pub mod facts;
+pub mod keyring;
 pub mod knowledge;
 pub mod path;
 pub mod policies;
