@@ -55,8 +55,8 @@ pub struct Holder {
     pub credentials: String,
 }
 
-/// What a request presents to say whose it is.
-#[derive(Debug, Clone, Copy)]
+/// What a request presents to say whose it is. A session token prints as `[redacted]`.
+#[derive(Clone, Copy)]
 pub struct Presented<'a> {
     pub access_key_id: &'a str,
     /// `x-amz-security-token`, where it was sent.
@@ -286,6 +286,15 @@ impl fmt::Debug for Secret {
     }
 }
 
+impl fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presented")
+            .field("access_key_id", &self.access_key_id)
+            .field("session_token", &self.session_token.map(|_| "[redacted]"))
+            .finish()
+    }
+}
+
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keyring")
@@ -489,8 +498,9 @@ mod tests {
         let key = issue(&master(1), "ci", [1; 5]);
         let presented = Presented {
             access_key_id: &key.access_key_id,
-            session_token: Some(""),
+            session_token: Some("a-token"),
         };
+        assert!(!format!("{presented:?}").contains("a-token"));
         let error = keyring(1, &["ci"], &[]).resolve(presented).unwrap_err();
         assert_eq!(error, UnknownKey::SessionToken);
         assert_eq!(error.family(), Family::UnknownKey);

@@ -31,6 +31,10 @@ const QUERY_AUTHENTICATION: [&str; 9] = [
     "awsaccesskeyid",
 ];
 
+/// A request that is signed in its header and says something about signing in its query too.
+pub(super) const IN_TWO_PLACES: AuthError =
+    AuthError::Malformed("it stands both in the Authorization header and in the query");
+
 /// Who signed a request, for what, and over which headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorization {
@@ -62,9 +66,7 @@ impl Authorization {
     pub fn of(head: &Head<'_>) -> Result<Self, AuthError> {
         let in_query = authenticates(head.query)?;
         match (in_query, head.headers.contains_key(AUTHORIZATION)) {
-            (true, true) => Err(AuthError::Malformed(
-                "it stands both in the Authorization header and in the query",
-            )),
+            (true, true) => Err(IN_TWO_PLACES),
             (true, false) => Err(AuthError::Unsupported("presigned URLs are")),
             (false, _) => Self::parse(head.headers),
         }
@@ -117,7 +119,7 @@ impl std::fmt::Display for Scope {
 }
 
 /// Whether a query carries a parameter that authenticates, under any spelling of its name.
-fn authenticates(query: Option<&str>) -> Result<bool, AuthError> {
+pub(super) fn authenticates(query: Option<&str>) -> Result<bool, AuthError> {
     for piece in query.unwrap_or_default().split('&') {
         let name = piece.split_once('=').map_or(piece, |(name, _)| name);
         let decoded = canonical::decode(name)?.to_ascii_lowercase();

@@ -20,8 +20,8 @@ pub enum AuthError {
     /// A header that must be signed isn't.
     #[error("the header `{0}` is present but not signed")]
     UnsignedHeader(String),
-    /// A header that is named as signed isn't there, or is empty of meaning without it.
-    #[error("the header `{0}` is named as signed but not present")]
+    /// A header that is named as signed, or the `host`, isn't there.
+    #[error("the header `{0}` must be present: the signature is over it")]
     AbsentHeader(String),
     /// The request was signed more than five minutes before or after now. Both dates as `YYYYMMDD'T'HHMMSS'Z'`.
     #[error(

@@ -5,7 +5,7 @@
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
 pub mod authorization;
-pub(crate) mod canonical;
+mod canonical;
 mod date;
 pub mod error;
 pub mod payload;

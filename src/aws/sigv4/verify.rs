@@ -7,7 +7,7 @@ use http::header::{DATE, HOST};
 use http::{HeaderMap, HeaderName};
 use subtle::ConstantTimeEq;
 
-use super::authorization::{Authorization, Scope};
+use super::authorization::{Authorization, IN_TWO_PLACES, Scope, authenticates};
 use super::canonical;
 use super::date::Instant;
 use super::error::AuthError;
@@ -36,6 +36,9 @@ pub fn verify(
     now: SystemTime,
     signature: Signature,
 ) -> Result<(), AuthError> {
+    if authenticates(head.query)? {
+        return Err(IN_TWO_PLACES);
+    }
     if head.headers.contains_key(X_AMZ_SECURITY_TOKEN) {
         return Err(AuthError::SecurityToken);
     }
@@ -361,6 +364,23 @@ mod tests {
         });
         assert_eq!(token, Err(AuthError::SecurityToken));
         assert_eq!(AuthError::SecurityToken.family(), Family::UnknownKey);
+    }
+
+    #[test]
+    fn a_signature_in_the_query_beside_the_header_is_refused() {
+        let headers = signed();
+        let auth = Authorization::parse(&headers).unwrap();
+        let head = Head {
+            method: &Method::POST,
+            path: "/",
+            query: Some("X-Amz-Credential=A"),
+            headers: &headers,
+        };
+        let payload = sha256_hex(b"");
+        assert_eq!(
+            verify(&auth, &head, &payload, SECRET, now(), Signature::V4),
+            Err(IN_TWO_PLACES)
+        );
     }
 
     #[test]
