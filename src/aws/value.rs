@@ -3,6 +3,7 @@
 //! INVARIANT: the keys of an [`Object`] are unique, and a [`Number`] keeps the digits it was
 //! written with, so that what is encoded again equals what was decoded.
 
+use std::collections::HashSet;
 use std::fmt;
 
 /// One value of a call's input or of an answer. What it stands for (a timestamp, a blob) is said by its shape.
@@ -52,6 +53,18 @@ impl Object {
         Ok(())
     }
 
+    /// Takes members that came together, in time linear in their number.
+    ///
+    /// # Errors
+    /// [`DuplicateKey`] when a key stands twice.
+    pub fn from_members(members: Vec<(String, Value)>) -> Result<Self, DuplicateKey> {
+        let mut seen = HashSet::with_capacity(members.len());
+        match members.iter().find(|(key, _)| !seen.insert(key.as_str())) {
+            Some((key, _)) => Err(DuplicateKey(key.clone())),
+            None => Ok(Self { members }),
+        }
+    }
+
     /// Sets a member, in its place where it was there, else at the end.
     pub fn set(&mut self, key: &str, value: Value) {
         match self.members.iter_mut().find(|(k, _)| k == key) {
@@ -73,6 +86,12 @@ impl Object {
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.members.iter().map(|(k, v)| (k.as_str(), v))
+    }
+
+    /// The members, given away.
+    #[must_use]
+    pub fn into_members(self) -> Vec<(String, Value)> {
+        self.members
     }
 
     #[must_use]
@@ -265,6 +284,11 @@ mod tests {
         o.insert("a".into(), Value::Null).unwrap();
         assert_eq!(
             o.insert("a".into(), Value::Bool(true)),
+            Err(DuplicateKey("a".into()))
+        );
+        let twice = ["a", "b", "a"].map(|k| (k.to_owned(), Value::Null));
+        assert_eq!(
+            Object::from_members(twice.to_vec()),
             Err(DuplicateKey("a".into()))
         );
     }
