@@ -1,1 +1,20 @@
-//! The durable record.
+//! The durable record: JSON lines, hash-chained, in segments.
+//!
+//! INVARIANT: a [`Receipt`] exists only for a record that is on disk. The lines of all segments, in order, are one
+//! chain with sequence numbers from 1 and no gap; a torn line is never taken away, a later line accounts for it.
+
+mod bound;
+pub mod chain;
+pub mod error;
+pub mod event;
+mod fill;
+pub mod record;
+pub mod redact;
+
+pub use chain::Link;
+pub use error::JournalError;
+pub use record::{
+    Decision, Happened, Judgement, Lifecycle, OutcomeRecord, Pending, Record, Refused, Resource,
+    Tunnel,
+};
+pub use redact::redact;
