@@ -348,3 +348,14 @@ impl Mode {
         }
     }
 }
+
+impl Event {
+    /// Whose call it was; `palisade` for what the guard did itself.
+    #[must_use]
+    pub fn caller(&self) -> &str {
+        match &self.actor.user {
+            Some(user) => &user.name,
+            None => self.actor.app_name.as_deref().unwrap_or("-"),
+        }
+    }
+}

@@ -8,13 +8,26 @@ pub mod chain;
 pub mod error;
 pub mod event;
 mod fill;
+mod handle;
+mod ledger;
+mod log;
+mod read;
 pub mod record;
+mod recover;
 pub mod redact;
+mod segments;
+mod status;
+mod writer;
 
 pub use chain::Link;
 pub use error::JournalError;
+pub use event::{Mode, Phase};
+pub use handle::{Journal, Observe, Options, Receipt};
 pub use record::{
     Decision, Happened, Judgement, Lifecycle, OutcomeRecord, Pending, Record, Refused, Resource,
     Tunnel,
 };
+pub use recover::Recovery;
 pub use redact::redact;
+pub use segments::Durability;
+pub use status::Status;

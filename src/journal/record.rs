@@ -7,7 +7,6 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::bound::{CODE_BYTES_MAX, MESSAGE_BYTES_MAX, clip, shrink};
-use super::chain::Link;
 use super::event::{
     Actor, Endpoint, Event, JudgedResource, Mode, Phase, ResourceData, ResourceDetails, User,
 };
@@ -276,13 +275,10 @@ impl Record {
                 severity(&mut event, Severity::Medium);
                 ("sealed", Value::Null)
             }
-            Lifecycle::JournalFailed { since, error } => {
+            Lifecycle::JournalFailed { error } => {
                 severity(&mut event, Severity::Medium);
                 let error = clip(error, MESSAGE_BYTES_MAX);
-                (
-                    "journal_failed",
-                    json!({ "since": millis(since), "error": error }),
-                )
+                ("journal_failed", json!({ "error": error }))
             }
         };
         activity(&mut event, 99, name);
