@@ -17,6 +17,7 @@ mod recover;
 pub mod redact;
 mod segments;
 mod status;
+pub mod verify;
 mod writer;
 
 pub use chain::Link;
@@ -31,3 +32,4 @@ pub use recover::Recovery;
 pub use redact::redact;
 pub use segments::Durability;
 pub use status::Status;
+pub use verify::{Verification, verify};

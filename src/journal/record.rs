@@ -147,8 +147,8 @@ pub enum Lifecycle {
     },
     /// A torn line was found at the end of the journal.
     Sealed(super::event::Sealed),
-    /// The journal could not be written for a while, and now it can.
-    JournalFailed { since: SystemTime, error: String },
+    /// From this record's time on the journal could not be written, until it could.
+    JournalFailed { error: String },
 }
 
 impl Record {
