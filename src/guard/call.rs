@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::aws::catalog::Protocol;
 use crate::aws::class::{Class, Group};
@@ -55,7 +55,7 @@ pub struct Call {
 }
 
 /// Names one decision: a UUIDv7, in every answer, record and log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DecisionId(pub uuid::Uuid);
 
@@ -66,7 +66,7 @@ impl fmt::Display for DecisionId {
 }
 
 /// What became of a call, or of one of its resources.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Allowed,
@@ -87,7 +87,7 @@ impl Verdict {
 }
 
 /// What became of an allowed call at AWS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// AWS answered.
