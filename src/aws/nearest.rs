@@ -1,37 +1,54 @@
-//! The name that somebody probably meant.
+//! The name that somebody probably meant, for messages about a name that isn't known.
 
-/// The candidate closest to `name` by edit distance, ignoring case; `None` where nothing is close enough to
-/// be worth suggesting (more than a third of the name would have to change). Of equally close candidates the
-/// first wins.
+/// The candidate that is the fewest edits away from `name` (a character inserted, removed, replaced, or two
+/// neighbours swapped; case counts for nothing), of several the first. `None` where none is close: more than a third of the
+/// longer name would have to change.
+#[must_use]
 pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let name = name.to_lowercase();
-    let limit = (name.chars().count() / 3).max(1);
-    candidates
-        .map(|candidate| (distance(&name, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+    let wanted: Vec<char> = name.chars().flat_map(char::to_lowercase).collect();
+    let mut best: Option<(usize, &'a str)> = None;
+    for candidate in candidates {
+        let other: Vec<char> = candidate.chars().flat_map(char::to_lowercase).collect();
+        let limit = wanted.len().max(other.len()).div_ceil(3);
+        if wanted.len().abs_diff(other.len()) > limit {
+            continue;
+        }
+        let edits = distance(&wanted, &other);
+        if edits <= limit && best.is_none_or(|(fewest, _)| edits < fewest) {
+            best = Some((edits, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein's distance, over characters.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, l) in left.chars().enumerate() {
-        let mut next = Vec::with_capacity(row.len());
-        let mut before = i + 1;
-        next.push(before);
-        for (pair, r) in row.windows(2).zip(&right) {
-            let &[diagonal, above] = pair else { continue };
-            let here = (diagonal + usize::from(l != *r))
-                .min(above + 1)
-                .min(before + 1);
-            next.push(here);
-            before = here;
+/// Damerau's distance with neighbouring swaps (optimal string alignment), in rows.
+fn distance(a: &[char], b: &[char]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    let mut previous: Option<char> = None;
+    for (i, &x) in a.iter().enumerate() {
+        let mut row = Vec::with_capacity(b.len() + 1);
+        let mut left = i + 1;
+        row.push(left);
+        let mut earlier: Option<char> = None;
+        for (j, &y) in b.iter().enumerate() {
+            let replaced = cell(&above, j) + usize::from(x != y);
+            let mut edits = replaced.min(cell(&above, j + 1) + 1).min(left + 1);
+            if previous == Some(y) && earlier == Some(x) {
+                edits = edits.min(cell(&before, j.saturating_sub(1)) + 1);
+            }
+            row.push(edits);
+            left = edits;
+            earlier = Some(y);
         }
-        row = next;
+        before = std::mem::replace(&mut above, row);
+        previous = Some(x);
     }
-    row.last().copied().unwrap_or_default()
+    above.last().copied().unwrap_or(a.len())
+}
+
+fn cell(row: &[usize], at: usize) -> usize {
+    row.get(at).copied().unwrap_or(usize::MAX / 2)
 }
 
 #[cfg(test)]
@@ -47,20 +64,41 @@ mod tests {
     }
 
     #[test]
-    fn the_closest_name_is_suggested_and_nothing_far_off() {
-        check("lsten", &["admin", "listen"], Some("listen"));
-        check("LISTEN", &["listen"], Some("listen"));
-        check("timeuot", &["timeout", "ca_file"], Some("timeout"));
-        check("colour", &["admin", "listen"], None);
-        check("", &["admin"], None);
-        check("x", &[], None);
+    fn a_typo_finds_what_was_meant() {
+        let operations = ["TerminateWorkspaces", "RebootWorkspaces", "StopWorkspaces"];
+        check(
+            "TerminateWorkspace",
+            &operations,
+            Some("TerminateWorkspaces"),
+        );
+        check(
+            "terminateworkspaces",
+            &operations,
+            Some("TerminateWorkspaces"),
+        );
+        check("StpoWorkspaces", &operations, Some("StopWorkspaces"));
+        check("listne", &["listen", "admin"], Some("listen"));
+        check("state-dir", &["state_dir", "services"], Some("state_dir"));
     }
 
     #[test]
-    fn distance_is_levenshteins() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("abc", ""), 3);
-        assert_eq!(distance("same", "same"), 0);
+    fn what_is_far_from_everything_finds_nothing() {
+        check("DeleteEverything", &["StopWorkspaces"], None);
+        check("", &["mgn"], None);
+        check("mgn", &[], None);
+    }
+
+    #[test]
+    fn a_swap_of_neighbours_is_one_edit() {
+        let chars = |s: &str| s.chars().collect::<Vec<_>>();
+        assert_eq!(distance(&chars("ab"), &chars("ba")), 1);
+        assert_eq!(distance(&chars("kitten"), &chars("sitting")), 3);
+        assert_eq!(distance(&chars(""), &chars("abc")), 3);
+        assert_eq!(distance(&chars("abc"), &chars("")), 3);
+    }
+
+    #[test]
+    fn of_two_that_are_equally_near_the_first_is_named() {
+        check("ax", &["ab", "ac"], Some("ab"));
     }
 }

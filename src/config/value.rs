@@ -129,11 +129,15 @@ pub(super) fn override_url(text: &str) -> Result<Override, String> {
         }
         Some(_) | None => return Err(fail()),
     };
-    let port = match (authority.port_u16(), authority.port(), scheme) {
-        (Some(0), _, _) | (None, Some(_), _) => return Err(fail()),
-        (Some(port), _, _) => port,
-        (None, None, Scheme::Https) => 443,
-        (None, None, Scheme::Http) => 80,
+    let after_host = authority.as_str().strip_prefix(authority.host());
+    let port = match (after_host.ok_or_else(fail)?, scheme) {
+        ("", Scheme::Https) => 443,
+        ("", Scheme::Http) => 80,
+        (colon_port, _) => colon_port
+            .strip_prefix(':')
+            .and_then(|port| port.parse().ok())
+            .filter(|port: &u16| *port != 0)
+            .ok_or_else(fail)?,
     };
     Ok(Override {
         scheme,
