@@ -3,4 +3,5 @@
 //! INVARIANT: nothing here does I/O, reads a clock or knows tokio.
 
 pub mod call;
+pub mod keyring;
 pub mod refusal;
