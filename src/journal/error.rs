@@ -55,15 +55,17 @@ pub enum JournalError {
 impl JournalError {
     /// An error of the operating system, told apart by whether the disk is full.
     pub(crate) fn io(doing: &'static str, path: &Path, error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::DiskFull(path.to_owned())
-            }
-            _ => Self::Io {
-                doing,
-                path: path.to_owned(),
-                error: Arc::new(error),
-            },
+        let full = matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        );
+        if full {
+            return Self::DiskFull(path.to_owned());
+        }
+        Self::Io {
+            doing,
+            path: path.to_owned(),
+            error: Arc::new(error),
         }
     }
 

@@ -10,7 +10,7 @@ use super::bound::LINE_BYTES_MAX;
 use super::chain::Link;
 use super::error::JournalError;
 use super::record::Record;
-use super::segments::{AppendError, Segment};
+use super::segments::{AppendError, Named, Segment};
 use super::status::Status;
 
 /// What writes. There is one for a folder.
@@ -44,8 +44,7 @@ enum Soundness {
 /// Where the chain ends.
 #[derive(Debug, Clone)]
 pub(super) struct Tip {
-    /// The segment to go on with.
-    pub(super) path: Option<PathBuf>,
+    pub(super) segment: Option<Named>,
     pub(super) sequence: u64,
     pub(super) previous: Link,
 }
@@ -59,9 +58,9 @@ impl Ledger {
     ) -> Result<Self, JournalError> {
         #[cfg(test)]
         let faults = Arc::new(super::segments::faults::Faults::default());
-        let segment = match tip.path {
-            Some(path) => Some(Segment::resume(
-                path,
+        let segment = match tip.segment {
+            Some(named) => Some(Segment::resume(
+                named,
                 #[cfg(test)]
                 Arc::clone(&faults),
             )?),
@@ -169,9 +168,12 @@ impl Ledger {
     /// Turns the segment over where it is full or there is none: how many bytes the one at hand has room for.
     fn room(&mut self) -> Result<u64, JournalError> {
         let bytes_max = self.options.segment_bytes_max;
-        let len = self.segment.as_ref().map(Segment::len);
-        if let Some(len) = len.filter(|len| *len < bytes_max) {
-            return Ok(bytes_max - len);
+        if let Some(segment) = &self.segment {
+            // One that holds nothing but a torn line has the name that the next one would have.
+            let nameless = segment.first() > self.sequence;
+            if nameless || segment.len() < bytes_max {
+                return Ok(bytes_max.saturating_sub(segment.len()));
+            }
         }
         self.segment = None;
         self.segment = Some(Segment::create(

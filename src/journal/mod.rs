@@ -33,3 +33,6 @@ pub use redact::redact;
 pub use segments::Durability;
 pub use status::Status;
 pub use verify::{Verification, verify};
+
+#[cfg(test)]
+pub(crate) mod tests;

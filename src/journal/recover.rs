@@ -96,7 +96,7 @@ impl Tail {
         let Some(last) = last else {
             return Ok(Self {
                 tip: Tip {
-                    path: None,
+                    segment: None,
                     sequence: 0,
                     previous: Link::FIRST,
                 },
@@ -105,7 +105,7 @@ impl Tail {
                 open: Vec::new(),
             });
         };
-        let (path, unterminated) = (last.path.clone(), last.unterminated);
+        let (segment, unterminated) = (last.segment, last.unterminated);
         let torn = last.torn;
         let mut good = last.good;
         let mut started = last.started;
@@ -132,7 +132,7 @@ impl Tail {
         open.sort_unstable_by(|a, b| (&a.path, a.offset).cmp(&(&b.path, b.offset)));
         Ok(Self {
             tip: Tip {
-                path: Some(path),
+                segment: Some(segment),
                 sequence,
                 previous: sealed.map_or(link, |sealed| sealed.sha256),
             },
@@ -145,7 +145,7 @@ impl Tail {
 
 /// What one segment holds.
 struct Scan {
-    path: PathBuf,
+    segment: Named,
     /// The sequence and hash of its last good line.
     good: Option<(u64, Link)>,
     /// The length and hash of what follows the last good line, without the last newline.
@@ -162,7 +162,7 @@ struct Scan {
 impl Scan {
     fn of(segment: &Named) -> Result<Self, JournalError> {
         let mut scan = Self {
-            path: segment.path.clone(),
+            segment: segment.clone(),
             good: None,
             torn: None,
             unterminated: false,
@@ -191,7 +191,7 @@ impl Scan {
         match glance.what {
             What::Opens(id) => {
                 let place = Place {
-                    path: self.path.clone(),
+                    path: self.segment.path.clone(),
                     number: line.number,
                     offset: line.offset,
                 };

@@ -84,6 +84,7 @@ pub(super) fn remove_empty(dir: &Path, segment: &Named) -> Result<(), JournalErr
 #[derive(Debug)]
 pub(super) struct Segment {
     file: File,
+    first: u64,
     path: PathBuf,
     /// How many bytes of the file are good.
     len: u64,
@@ -109,7 +110,7 @@ impl Segment {
     ) -> Result<Self, JournalError> {
         let path = dir.join(format!("{first:020}.{EXTENSION}"));
         let segment = Self::open(
-            path,
+            Named { first, path },
             #[cfg(test)]
             faults,
         )?;
@@ -126,20 +127,21 @@ impl Segment {
 
     /// Goes on with a segment whose end is good.
     pub(super) fn resume(
-        path: PathBuf,
+        named: Named,
         #[cfg(test)] faults: std::sync::Arc<faults::Faults>,
     ) -> Result<Self, JournalError> {
         Self::open(
-            path,
+            named,
             #[cfg(test)]
             faults,
         )
     }
 
     fn open(
-        path: PathBuf,
+        named: Named,
         #[cfg(test)] faults: std::sync::Arc<faults::Faults>,
     ) -> Result<Self, JournalError> {
+        let Named { first, path } = named;
         let file = OpenOptions::new()
             .append(true)
             .create(true)
@@ -152,11 +154,17 @@ impl Segment {
             .len();
         Ok(Self {
             file,
+            first,
             path,
             len,
             #[cfg(test)]
             faults,
         })
+    }
+
+    /// The sequence that it's named by.
+    pub(super) const fn first(&self) -> u64 {
+        self.first
     }
 
     /// How many bytes are good.
@@ -202,8 +210,8 @@ impl Segment {
         if self.len > 0 {
             return Ok(());
         }
-        let path = self.path;
-        remove_empty(dir, &Named { first: 0, path })
+        let (first, path) = (self.first, self.path);
+        remove_empty(dir, &Named { first, path })
     }
 
     fn write(&mut self, lines: &[u8]) -> io::Result<()> {

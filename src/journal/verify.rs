@@ -125,10 +125,7 @@ impl Walk {
     }
 
     fn segment(&mut self, segment: &Named) -> Result<(), JournalError> {
-        let mut lines = match Lines::open(&segment.path) {
-            Ok(lines) => lines,
-            Err(error) => return Err(error),
-        };
+        let mut lines = Lines::open(&segment.path)?;
         let expected = self.result.sequence.saturating_add(1);
         if segment.first != expected {
             let what = format!(
