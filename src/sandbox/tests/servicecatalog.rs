@@ -1,9 +1,9 @@
 //! What calls do to provisioned products, and how they are found.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::super::Service;
 use super::super::seed::*;
-use super::super::{Account, Service};
 use super::{Bench, column};
 
 #[test]

@@ -1,6 +1,6 @@
 //! What calls do to WorkSpaces instances and volumes.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::Service;
 use super::super::seed::*;
