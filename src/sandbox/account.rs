@@ -126,7 +126,7 @@ pub(super) fn epoch(at: SystemTime) -> Value {
     let millis = at
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
-    if millis % 1000 == 0 {
+    if millis.is_multiple_of(1000) {
         return (millis / 1000).into();
     }
     serde_json::Number::from_f64(Duration::from_millis(millis).as_secs_f64())

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::service::{Service, Wire};
 
-/// An error as a service reports it; [`super::wire`] gives it the service's shape.
+/// An error as a service reports it, before it has the service's shape.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct ApiError {

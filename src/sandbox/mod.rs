@@ -23,6 +23,7 @@ mod sts;
 mod tests;
 mod tls;
 mod wire;
+mod workspace;
 mod workspaces;
 mod workspaces_instances;
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::account::{Account, Region, Tags};
 use super::mgn::{Archive, LifeCycle};
 use super::sts::GUARD_ARN;
-use super::{evs, mgn, servicecatalog, workspaces, workspaces_instances};
+use super::{evs, mgn, servicecatalog, workspace, workspaces, workspaces_instances};
 
 /// The region that the demonstration speaks of; the others hold the same.
 pub const REGION: &str = "eu-central-1";
@@ -160,13 +160,14 @@ fn production() -> Tags {
 }
 
 fn workspaces() -> workspaces::State {
-    use workspaces::{Directory, State, Status, Workspace};
+    use workspace::{Status, Workspace};
+    use workspaces::{Directory, State};
     let desk = |number: usize, mode: &str, status: Status, tags: Tags| Workspace {
         directory: DIRECTORY.to_owned(),
         user: format!("user{number}"),
         bundle: BUNDLE.to_owned(),
         name: None,
-        properties: workspaces::properties(mode),
+        properties: workspace::properties(mode),
         status,
         change: None,
         tags,

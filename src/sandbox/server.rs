@@ -54,11 +54,12 @@ pub(super) async fn serve(
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
-            return;
+        let accept = async {
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            (permit, listener.accept().await)
         };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let (permit, accepted) = tokio::select! {
+            both = accept => both,
             _ = stop.changed() => return,
         };
         while connections.try_join_next().is_some() {}

@@ -12,8 +12,8 @@ use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use time::PrimitiveDateTime;
 use time::macros::format_description;
-use time::{OffsetDateTime, PrimitiveDateTime};
 
 use super::error::ApiError;
 use super::service::{Place, Service, Wire};
@@ -327,7 +327,7 @@ fn check_age(date: &str, at: SystemTime, now: SystemTime) -> Result<(), Signatur
 fn read_date(text: &str) -> Option<SystemTime> {
     let format = format_description!("[year][month][day]T[hour][minute][second]Z");
     let at = PrimitiveDateTime::parse(text, format).ok()?;
-    Some(SystemTime::from(OffsetDateTime::from(at.assume_utc())))
+    Some(SystemTime::from(at.assume_utc()))
 }
 
 /// The value of a header that may stand once.

@@ -1,7 +1,12 @@
 //! The stand-in's own tests: its account without the wire, and its wire over real TLS.
 
-mod state;
+mod account;
+mod evs;
+mod mgn;
+mod servicecatalog;
 mod wire;
+mod workspaces;
+mod workspaces_instances;
 
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
