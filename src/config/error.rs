@@ -1,6 +1,7 @@
 //! What is wrong with a configuration: where it stands, and what to do next.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Where a setting was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,7 +9,7 @@ pub enum Place {
     /// Nowhere: it is the default.
     Default,
     /// A line, counted from 1, of a file as the user named it.
-    File { path: String, line: usize },
+    File { path: Arc<str>, line: usize },
     /// A variable of the environment.
     Variable(String),
 }
@@ -58,8 +59,8 @@ pub enum ConfigError {
     Invalid {
         place: Place,
         key: String,
-        value: String,
-        problem: String,
+        value: Box<str>,
+        problem: Box<str>,
         help: Option<String>,
     },
     /// A key, or one of its values, whose feature doesn't exist yet.

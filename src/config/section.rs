@@ -51,8 +51,8 @@ impl<T> Found<T> {
         ConfigError::Invalid {
             place: self.place.clone(),
             key: self.key.clone(),
-            value: value.to_owned(),
-            problem: problem.into(),
+            value: value.into(),
+            problem: problem.into().into(),
             help: help.into(),
         }
     }
@@ -343,7 +343,7 @@ impl Source<'_> {
     pub(super) fn place(&self, span: Range<usize>) -> Place {
         let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
         Place::File {
-            path: self.path.to_owned(),
+            path: self.path.into(),
             line: before.iter().filter(|b| **b == b'\n').count() + 1,
         }
     }
