@@ -6,9 +6,9 @@
 //! request is sent twice, and everything that a peer controls is bounded in bytes and in time.
 
 pub mod authority;
-//pub mod body;
+pub mod body;
 //pub mod connect;
-//pub mod egress;
+pub mod egress;
 pub mod framing;
 pub mod headers;
 //pub mod intercept;
@@ -17,14 +17,14 @@ pub mod headers;
 //pub mod roots;
 pub mod stall;
 pub mod timeouts;
-//pub mod tunnel;
+pub mod tunnel;
 //pub mod upstream;
 
 //#[cfg(test)]
 //mod tests;
 
 pub use authority::Authority;
-//pub use body::{Body, BodyError, Budget, Buffered};
+pub use body::{Body, BodyError, Budget, Buffered};
 //pub use connect::{Door, Doors};
 //pub use intercept::{Handle, Intercepted};
 //pub use listen::{Drained, Proxy};
