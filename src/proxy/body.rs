@@ -20,7 +20,11 @@ use super::timeouts::Timeouts;
 pub struct Body(Kind);
 
 enum Kind {
-    Whole(Option<Bytes>, Option<OwnedSemaphorePermit>),
+    Whole {
+        bytes: Option<Bytes>,
+        /// Given back when the body is dropped.
+        _held: Option<OwnedSemaphorePermit>,
+    },
     Streaming(Paced),
     Other(Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>),
 }
@@ -42,20 +46,29 @@ impl Body {
     /// No bytes.
     #[must_use]
     pub const fn empty() -> Self {
-        Self(Kind::Whole(None, None))
+        Self(Kind::Whole {
+            bytes: None,
+            _held: None,
+        })
     }
 
     /// These bytes.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        Self(Kind::Whole((!bytes.is_empty()).then_some(bytes), None))
+        Self(Kind::Whole {
+            bytes: (!bytes.is_empty()).then_some(bytes),
+            _held: None,
+        })
     }
 
     /// A body that was read whole; its part of the budget is given back once it is sent or dropped.
     #[must_use]
     pub fn buffered(buffered: Buffered) -> Self {
         let Buffered { bytes, held } = buffered;
-        Self(Kind::Whole((!bytes.is_empty()).then_some(bytes), held))
+        Self(Kind::Whole {
+            bytes: (!bytes.is_empty()).then_some(bytes),
+            _held: held,
+        })
     }
 
     /// A body that passes through as it comes, and ends in [`BodyError::Timeout`] if nothing comes for `stall`.
@@ -83,7 +96,7 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.0 {
-            Kind::Whole(bytes, _) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            Kind::Whole { bytes, .. } => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Kind::Streaming(paced) => paced.poll_frame(cx),
             Kind::Other(body) => body.as_mut().poll_frame(cx),
         }
@@ -91,7 +104,7 @@ impl HttpBody for Body {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Whole(bytes, _) => bytes.is_none(),
+            Kind::Whole { bytes, .. } => bytes.is_none(),
             Kind::Streaming(paced) => paced.incoming.is_end_stream(),
             Kind::Other(body) => body.is_end_stream(),
         }
@@ -99,7 +112,7 @@ impl HttpBody for Body {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Whole(bytes, _) => {
+            Kind::Whole { bytes, .. } => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
             }
             Kind::Streaming(paced) => paced.incoming.size_hint(),
