@@ -190,3 +190,46 @@ fn what_is_malformed_is_refused_with_what_and_where() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn a_query_call_may_stand_in_the_query_string_of_a_get() {
+    let service = service("sts");
+    let sent = |query: &str, body: &str| Sent {
+        method: Method::GET,
+        path: "/".to_owned(),
+        query: Some(query.to_owned()),
+        headers: HeaderMap::new(),
+        body: body.as_bytes().to_vec(),
+    };
+    let whole = "Action=GetCallerIdentity&Version=2011-06-15";
+    let (identified, input) = sent(whole, "").read(&service).unwrap();
+    assert_eq!(identified.operation().name, "GetCallerIdentity");
+    assert!(input.is_empty());
+    assert_eq!(
+        sent(whole, "Action=AssumeRole").read(&service).unwrap_err(),
+        Malformed::TwoPlaces
+    );
+}
+
+#[test]
+fn protocols_that_are_not_spoken_are_refused_by_name() {
+    let refused = |protocol, query: &str| {
+        let mut service = Service::clone(&service("sts"));
+        service.protocols = vec![protocol];
+        let sent = Sent {
+            method: Method::GET,
+            path: "/bucket/key".to_owned(),
+            query: Some(query.to_owned()),
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+        };
+        let error = sent.read(&Arc::new(service)).unwrap_err();
+        assert!(error.is_unknown_operation());
+        error.to_string()
+    };
+    assert_eq!(
+        refused(Protocol::Ec2Query, "Action=TerminateInstances"),
+        "ec2Query isn't spoken yet"
+    );
+    assert_eq!(refused(Protocol::RestXml, ""), "restXml isn't spoken yet");
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{EncodeError, decode, encode, identify, needs_body};
+use super::{decode, encode, identify, needs_body};
 use crate::aws::catalog::model::{Location, Shape, ShapeId, Structure, TimestampFormat};
 use crate::aws::catalog::{Protocol, Service};
 use crate::aws::head::Head;
@@ -291,10 +291,7 @@ fn what_would_not_read_back_the_same_is_not_written() {
             panic!("an object")
         };
         let error = encode(&service, &service.operations[operation], protocol, &input);
-        match error.unwrap_err() {
-            EncodeError::Catalog { .. } => panic!("the catalog is whole"),
-            error => error.to_string(),
-        }
+        error.unwrap_err().to_string()
     };
     let store = |json: &str| refused("rest", "Store", Protocol::RestJson, json);
     for key in ["", "..", "a/../b", "a//b", "/a", "a/"] {
