@@ -12,7 +12,7 @@ use crate::aws::catalog::model::{Protocol, Service, Signature};
 use crate::aws::head::Head;
 use crate::aws::protocol::json::write_string;
 use crate::aws::protocol::xml::is_char;
-use crate::aws::protocol::{Identified, JsonVersion};
+use crate::aws::protocol::{Identified, JsonVersion, preferred};
 
 /// A whole answer, ready to be written to a client.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,7 +106,7 @@ impl Shape {
             JsonVersion::V1_0
         };
         let service = candidates.first();
-        let first = service.and_then(|s| s.protocols.first()).copied();
+        let usual = service.and_then(|s| preferred(s).or(s.protocols.first().copied()));
         let protocol = if head.headers.contains_key("smithy-protocol") {
             Protocol::RpcV2Cbor
         } else if head.headers.contains_key("x-amz-target")
@@ -118,7 +118,7 @@ impl Shape {
             let spoken = service.and_then(|s| s.protocols.iter().find(|p| queries.contains(p)));
             spoken.copied().unwrap_or(Protocol::AwsQuery)
         } else {
-            first.unwrap_or(Protocol::RestJson)
+            usual.unwrap_or(Protocol::RestJson)
         };
         let service = service.map(Arc::as_ref);
         Self::with(format(protocol, version, service), head)
@@ -362,3 +362,6 @@ fn xml_text(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

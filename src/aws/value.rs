@@ -58,9 +58,8 @@ impl Object {
     /// # Errors
     /// [`DuplicateKey`] when a key stands twice.
     pub fn from_members(members: Vec<(String, Value)>) -> Result<Self, DuplicateKey> {
-        let mut seen = HashSet::with_capacity(members.len());
-        match members.iter().find(|(key, _)| !seen.insert(key.as_str())) {
-            Some((key, _)) => Err(DuplicateKey(key.clone())),
+        match first_repeated(&members) {
+            Some(key) => Err(DuplicateKey(key.to_owned())),
             None => Ok(Self { members }),
         }
     }
@@ -103,6 +102,18 @@ impl Object {
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
+}
+
+fn first_repeated(members: &[(String, Value)]) -> Option<&str> {
+    // Most objects are small: comparing beats hashing there, and nowhere is it quadratic.
+    const SMALL: usize = 16;
+    let mut keys = members.iter().map(|(key, _)| key.as_str()).enumerate();
+    if members.len() <= SMALL {
+        let found = keys.find(|(n, key)| members.iter().take(*n).any(|(k, _)| k == key));
+        return found.map(|(_, key)| key);
+    }
+    let mut seen = HashSet::with_capacity(members.len());
+    keys.find(|(_, key)| !seen.insert(*key)).map(|(_, key)| key)
 }
 
 impl Number {
@@ -290,6 +301,11 @@ mod tests {
         assert_eq!(
             Object::from_members(twice.to_vec()),
             Err(DuplicateKey("a".into()))
+        );
+        let many = (0..40).map(|n| ((n % 39).to_string(), Value::Null));
+        assert_eq!(
+            Object::from_members(many.collect()),
+            Err(DuplicateKey("0".into()))
         );
     }
 }

@@ -131,7 +131,7 @@ fn aws_json(candidates: &[Arc<Service>], head: &Head<'_>) -> Result<Identified, 
     if head.query.is_some_and(|q| !q.is_empty()) {
         return Err(Malformed::Query { protocol });
     }
-    let found = media_type(head.headers)?.unwrap_or_default();
+    let found = media_type(head.headers)?.unwrap_or_else(|| "none".to_owned());
     let version = match found.strip_prefix(aws_json::MEDIA_TYPE) {
         Some("1.0") => JsonVersion::V1_0,
         Some("1.1") => JsonVersion::V1_1,
@@ -213,7 +213,7 @@ pub(super) fn parameters(
         return form::pairs(query, Plus::Refused, "in the query string");
     }
     only_post(head, protocol)?;
-    let found = media_type(head.headers)?.unwrap_or_default();
+    let found = media_type(head.headers)?.unwrap_or_else(|| "none".to_owned());
     if found != query::FORM {
         return Err(Malformed::ContentType {
             protocol,

@@ -28,7 +28,7 @@ pub enum Malformed {
         services: String,
         expected: &'static str,
     },
-    #[error("{protocol} isn't spoken yet{}", instead(*.protocol))]
+    #[error("{protocol} isn't spoken yet{}", instead(.protocol))]
     NotSpoken { protocol: &'static str },
     #[error("{services} speaks no {protocol}")]
     NotItsProtocol {
@@ -122,7 +122,7 @@ impl Malformed {
 pub enum EncodeError {
     #[error("{0}")]
     Type(#[from] TypeError),
-    #[error("{protocol} isn't spoken yet{}", instead(*.protocol))]
+    #[error("{protocol} isn't spoken yet{}", instead(.protocol))]
     NotSpoken { protocol: &'static str },
     #[error("`{member}` has a value that can't stand in {place}")]
     NotExpressible { member: String, place: &'static str },
@@ -148,7 +148,7 @@ pub enum OutputError {
     NoElement(String),
     #[error("the answer's header `{0}` isn't plain ASCII")]
     Header(String),
-    #[error("{protocol} isn't spoken yet{}", instead(*.protocol))]
+    #[error("{protocol} isn't spoken yet{}", instead(.protocol))]
     NotSpoken { protocol: &'static str },
 }
 

@@ -116,6 +116,16 @@ impl JsonVersion {
     }
 }
 
+/// The protocol to send a service's requests in: the first of its own that is spoken here; `None` where none is.
+#[must_use]
+pub fn preferred(service: &Service) -> Option<Protocol> {
+    let spoken = |p: &&Protocol| match p {
+        Protocol::AwsJson | Protocol::RestJson | Protocol::AwsQuery => true,
+        Protocol::RestXml | Protocol::Ec2Query | Protocol::RpcV2Cbor => false,
+    };
+    service.protocols.iter().find(spoken).copied()
+}
+
 /// Reads an identified request's input, strictly: members by their names in the model, in no given order.
 ///
 /// # Errors

@@ -228,3 +228,88 @@ fn within(error: TypeError, name: &str) -> TypeError {
         ..error
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::protocol::cases::service;
+    use crate::aws::protocol::preferred;
+
+    fn check(id: &str, operation: &str, body: &str, expected: Result<&str, &str>) {
+        let service = service(id);
+        let operation = &service.operations[operation];
+        let protocol = preferred(&service).unwrap();
+        let found = decode_output(
+            &service,
+            operation,
+            protocol,
+            &HeaderMap::new(),
+            body.as_bytes(),
+        );
+        let found = found
+            .map(|o| o.to_json().to_string())
+            .map_err(|e| e.to_string());
+        assert_eq!(
+            found,
+            expected.map(str::to_owned).map_err(str::to_owned),
+            "{body}"
+        );
+    }
+
+    #[test]
+    fn unknown_members_and_nulls_of_an_answer_are_dropped() {
+        check(
+            "workspaces",
+            "DescribeWorkspaces",
+            r#"{"Workspaces":[{"WorkspaceId":"ws-1","State":"NEW_STATE","Novel":[1],"UserName":null}],"NextToken":null}"#,
+            Ok(r#"{"Workspaces":[{"WorkspaceId":"ws-1","State":"NEW_STATE"}]}"#),
+        );
+        check("workspaces", "DescribeWorkspaces", "", Ok("{}"));
+    }
+
+    #[test]
+    fn members_of_an_answer_go_by_their_names_in_the_model() {
+        check(
+            "mgn",
+            "DescribeSourceServers",
+            r#"{"items":[{"sourceServerID":"s-1","lifeCycle":{"state":"CUTOVER"},"tags":{"a":"b"}}]}"#,
+            Ok(
+                r#"{"items":[{"sourceServerID":"s-1","lifeCycle":{"state":"CUTOVER"},"tags":{"a":"b"}}]}"#,
+            ),
+        );
+        check(
+            "sts",
+            "GetCallerIdentity",
+            r#"<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult><Arn>arn:aws:iam::1:user/a&amp;b</Arn><UserId>AIDA</UserId><Account>123456789012</Account><New/></GetCallerIdentityResult><ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></GetCallerIdentityResponse>"#,
+            Ok(r#"{"UserId":"AIDA","Account":"123456789012","Arn":"arn:aws:iam::1:user/a&b"}"#),
+        );
+    }
+
+    #[test]
+    fn a_known_member_of_the_wrong_type_is_an_error() {
+        check(
+            "workspaces",
+            "DescribeWorkspaces",
+            r#"{"Workspaces":[{"WorkspaceId":7}]}"#,
+            Err("in the answer, `Workspaces[0].WorkspaceId` must be a string, not a number"),
+        );
+        check(
+            "workspaces",
+            "DescribeWorkspaces",
+            "[]",
+            Err("the answer isn't an object"),
+        );
+        check(
+            "sts",
+            "GetCallerIdentity",
+            "<GetCallerIdentityResponse><GetCallerIdentityResult><Account>1</Account><Account>2</Account></GetCallerIdentityResult></GetCallerIdentityResponse>",
+            Err("in the answer, `Account` stands twice"),
+        );
+        check(
+            "sts",
+            "GetCallerIdentity",
+            "<html></html>",
+            Err("the answer lacks the element `GetCallerIdentityResult`"),
+        );
+    }
+}

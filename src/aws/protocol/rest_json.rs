@@ -76,7 +76,10 @@ pub(super) fn encode(
     }
     let mut headers = rest_headers::encode(service, shape, input)?;
     let (content_type, body) = body_bytes(service, &method, shape, input)?;
-    if !body.is_empty() && !headers.contains_key(CONTENT_TYPE) {
+    // Where the model makes it a member, one that we added would read as the caller's.
+    let modelled = located(shape, Location::Header)
+        .any(|m| m.wire_name().eq_ignore_ascii_case(CONTENT_TYPE.as_str()));
+    if !body.is_empty() && !modelled {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     Ok(WireRequest {

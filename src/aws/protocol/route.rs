@@ -108,7 +108,8 @@ impl RequestPath {
     pub(super) fn parse(path: &str) -> Result<Self, Malformed> {
         let segment = || Malformed::Segment(shown(path));
         let inner = path.strip_prefix('/').ok_or_else(segment)?;
-        let inner = inner.strip_suffix('/').unwrap_or(inner);
+        let trimmed = inner.strip_suffix('/').filter(|i| !i.is_empty());
+        let inner = trimmed.unwrap_or(inner);
         let raw: Vec<String> = inner.split('/').map(str::to_owned).collect();
         let decoded = raw
             .iter()

@@ -46,9 +46,9 @@ pub enum TypeReason {
     Timestamp { expected: &'static str },
     #[error("must have exactly one member, not {found}")]
     Union { found: usize },
-    #[error("must have at least {min} items, not {found}")]
+    #[error("must have {min} or more items, not {found}")]
     TooFew { min: u64, found: usize },
-    #[error("must have at most {max} items, not {found}")]
+    #[error("must have no more than {max} items, not {found}")]
     TooMany { max: u64, found: usize },
     #[error("lies deeper than {DEPTH_MAX} levels")]
     Depth,
