@@ -164,17 +164,11 @@ impl Budget {
     #[must_use]
     pub fn new(bytes: u64) -> Self {
         let pieces = usize::try_from(bytes / PIECE).unwrap_or(usize::MAX);
-        Self(Arc::new(Semaphore::new(
-            pieces.min(Semaphore::MAX_PERMITS),
-        )))
+        Self(Arc::new(Semaphore::new(pieces.min(Semaphore::MAX_PERMITS))))
     }
 
     /// Makes `held` cover `bytes`.
-    fn cover(
-        &self,
-        held: &mut Option<OwnedSemaphorePermit>,
-        bytes: u64,
-    ) -> Result<(), BodyError> {
+    fn cover(&self, held: &mut Option<OwnedSemaphorePermit>, bytes: u64) -> Result<(), BodyError> {
         let have = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let want = usize::try_from(bytes.div_ceil(PIECE)).map_err(|_| BodyError::Overloaded)?;
         let Some(more) = want.checked_sub(have).filter(|more| *more > 0) else {
@@ -227,12 +221,7 @@ where
         .map_err(|_| BodyError::Timeout)?
 }
 
-async fn read<B>(
-    body: B,
-    max: u64,
-    budget: &Budget,
-    stall: Duration,
-) -> Result<Buffered, BodyError>
+async fn read<B>(body: B, max: u64, budget: &Budget, stall: Duration) -> Result<Buffered, BodyError>
 where
     B: HttpBody<Data = Bytes, Error: fmt::Display>,
 {
@@ -347,10 +336,7 @@ mod tests {
     #[tokio::test]
     async fn trailers_are_refused() {
         let (mut sender, body) = Channel::<Bytes, Infallible>::new(2);
-        sender
-            .send_data(Bytes::from_static(b"x"))
-            .await
-            .unwrap();
+        sender.send_data(Bytes::from_static(b"x")).await.unwrap();
         sender.send_trailers(http::HeaderMap::new()).await.unwrap();
         drop(sender);
         let error = read_whole(body, 10, &Budget::new(1 << 20), &TIMEOUTS())

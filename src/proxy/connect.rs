@@ -53,9 +53,13 @@ pub struct Tunnel {
 /// Why a request to the proxy port was refused, or a connection ended before its first request.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    #[error("this is a proxy for https: set HTTPS_PROXY to its address; it answers no `{0}` request")]
+    #[error(
+        "this is a proxy for https: set HTTPS_PROXY to its address; it answers no `{0}` request"
+    )]
     NotAProxyRequest(Method),
-    #[error("`{0}` is not proxied: it is not encrypted. Use https; HTTPS_PROXY is all that needs to be set")]
+    #[error(
+        "`{0}` is not proxied: it is not encrypted. Use https; HTTPS_PROXY is all that needs to be set"
+    )]
     Unencrypted(Uri),
     #[error("the CONNECT request is malformed: {0}")]
     Malformed(&'static str),
@@ -320,8 +324,20 @@ mod unit {
         assert_eq!(check("[::1]:80"), Some(("::1".into(), Some(80))));
         assert_eq!(check("[::1]"), Some(("::1".into(), None)));
         for bad in [
-            "", ":443", "a.b:", "a.b:0", "a.b:0443", "a.b:+443", "a.b:65536", "u@a.b:443", "::1:443", "::1",
-            "a.b.:443", "a.b:443:443", "a b:443", "[a.b]:443",
+            "",
+            ":443",
+            "a.b:",
+            "a.b:0",
+            "a.b:0443",
+            "a.b:+443",
+            "a.b:65536",
+            "u@a.b:443",
+            "::1:443",
+            "::1",
+            "a.b.:443",
+            "a.b:443:443",
+            "a b:443",
+            "[a.b]:443",
         ] {
             assert_eq!(check(bad), None, "{bad}");
         }

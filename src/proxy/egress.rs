@@ -130,7 +130,9 @@ pub enum Purpose {
 pub enum DialError {
     #[error("`{host}` could not be resolved: {why}")]
     Resolve { host: Host, why: String },
-    #[error("`{host}` resolves to {address}, which is {reach}: it is not dialled (see `egress.private_cidrs` and `egress.private_addresses`)")]
+    #[error(
+        "`{host}` resolves to {address}, which is {reach}: it is not dialled (see `egress.private_cidrs` and `egress.private_addresses`)"
+    )]
     Refused {
         host: Host,
         address: IpAddr,
@@ -167,9 +169,8 @@ impl Dialler {
     /// What kind of address it is, if it may not.
     pub fn permit(&self, address: IpAddr, purpose: Purpose) -> Result<(), Reach> {
         let reach = classify(address);
-        let listed = || {
-            purpose == Purpose::Aws && self.private_cidrs.iter().any(|c| c.contains(&address))
-        };
+        let listed =
+            || purpose == Purpose::Aws && self.private_cidrs.iter().any(|c| c.contains(&address));
         match (reach, self.private_addresses) {
             (Reach::Public, _) => Ok(()),
             (Reach::Never, _) => Err(reach),
@@ -243,13 +244,11 @@ impl Dialler {
             host: host.clone(),
             why,
         };
-        let found = tokio::time::timeout(
-            self.resolve,
-            tokio::net::lookup_host((host.as_str(), port)),
-        )
-        .await
-        .map_err(|_| failed("the resolver did not answer in time".to_owned()))?
-        .map_err(|e| failed(e.to_string()))?;
+        let found =
+            tokio::time::timeout(self.resolve, tokio::net::lookup_host((host.as_str(), port)))
+                .await
+                .map_err(|_| failed("the resolver did not answer in time".to_owned()))?
+                .map_err(|e| failed(e.to_string()))?;
         Ok(found.take(ADDRESSES_MAX).collect())
     }
 
@@ -302,10 +301,27 @@ mod tests {
             (
                 Reach::Public,
                 &[
-                    "1.1.1.1", "9.255.255.255", "11.0.0.0", "52.94.1.1", "100.63.255.255", "100.128.0.0",
-                    "126.255.255.255", "128.0.0.0", "169.253.1.1", "172.15.0.1", "172.32.0.1", "192.0.1.1",
-                    "192.167.1.1", "198.17.0.1", "198.20.0.1", "223.255.255.255", "2600:1f00::1", "2a05:d000::1",
-                    "2000::1", "2002:3401:101::1", "2001:200::1",
+                    "1.1.1.1",
+                    "9.255.255.255",
+                    "11.0.0.0",
+                    "52.94.1.1",
+                    "100.63.255.255",
+                    "100.128.0.0",
+                    "126.255.255.255",
+                    "128.0.0.0",
+                    "169.253.1.1",
+                    "172.15.0.1",
+                    "172.32.0.1",
+                    "192.0.1.1",
+                    "192.167.1.1",
+                    "198.17.0.1",
+                    "198.20.0.1",
+                    "223.255.255.255",
+                    "2600:1f00::1",
+                    "2a05:d000::1",
+                    "2000::1",
+                    "2002:3401:101::1",
+                    "2001:200::1",
                     "2001:0:3401:101:0:0:cbfe:fefe",
                 ],
             ),
@@ -313,30 +329,74 @@ mod tests {
             (
                 Reach::Private,
                 &[
-                    "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.0.1", "fc00::1", "fd00:ec2::254",
+                    "10.0.0.1",
+                    "172.16.0.1",
+                    "172.31.255.255",
+                    "192.168.0.1",
+                    "fc00::1",
+                    "fd00:ec2::254",
                     "fdff:ffff::1",
                 ],
             ),
             (
                 Reach::LinkLocal,
-                &["169.254.169.254", "169.254.170.2", "fe80::1", "febf::1", "fec0::1"],
+                &[
+                    "169.254.169.254",
+                    "169.254.170.2",
+                    "fe80::1",
+                    "febf::1",
+                    "fec0::1",
+                ],
             ),
-            (Reach::Shared, &["100.64.0.1", "100.100.100.200", "100.127.255.255"]),
+            (
+                Reach::Shared,
+                &["100.64.0.1", "100.100.100.200", "100.127.255.255"],
+            ),
             (
                 Reach::Translated,
                 &[
-                    "::ffff:8.8.8.8", "::ffff:127.0.0.1", "::127.0.0.1", "::8.8.8.8", "::ffff:0:10.0.0.1",
-                    "64:ff9b::a9fe:a9fe", "64:ff9b::808:808", "64:ff9b:1::1", "2002:7f00:1::1", "2002:a9fe:a9fe::",
-                    "2002:0a00:1::", "2001:0:a00:1::", "2001:0:3401:101:0:0:f5ff:fffe",
+                    "::ffff:8.8.8.8",
+                    "::ffff:127.0.0.1",
+                    "::127.0.0.1",
+                    "::8.8.8.8",
+                    "::ffff:0:10.0.0.1",
+                    "64:ff9b::a9fe:a9fe",
+                    "64:ff9b::808:808",
+                    "64:ff9b:1::1",
+                    "2002:7f00:1::1",
+                    "2002:a9fe:a9fe::",
+                    "2002:0a00:1::",
+                    "2001:0:a00:1::",
+                    "2001:0:3401:101:0:0:f5ff:fffe",
                 ],
             ),
             (
                 Reach::Never,
                 &[
-                    "0.0.0.0", "0.1.2.3", "192.0.0.1", "192.0.2.1", "198.18.0.1", "198.19.255.255", "198.51.100.1",
-                    "203.0.113.1", "192.88.99.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "ff02::1",
-                    "2001:db8::1", "2001:2::1", "2001:10::1", "2001:20::1", "3fff::1", "100::1", "5f00::1", "4000::1",
-                    "1::1", "fe00::1",
+                    "0.0.0.0",
+                    "0.1.2.3",
+                    "192.0.0.1",
+                    "192.0.2.1",
+                    "198.18.0.1",
+                    "198.19.255.255",
+                    "198.51.100.1",
+                    "203.0.113.1",
+                    "192.88.99.1",
+                    "224.0.0.1",
+                    "240.0.0.1",
+                    "255.255.255.255",
+                    "::",
+                    "ff02::1",
+                    "2001:db8::1",
+                    "2001:2::1",
+                    "2001:10::1",
+                    "2001:20::1",
+                    "3fff::1",
+                    "100::1",
+                    "5f00::1",
+                    "4000::1",
+                    "1::1",
+                    "fe00::1",
                 ],
             ),
         ];

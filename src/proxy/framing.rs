@@ -136,7 +136,9 @@ impl Screen {
             match &mut self.state {
                 State::Done => return,
                 State::Body(left) => {
-                    let take = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                    let take = usize::try_from(*left)
+                        .unwrap_or(usize::MAX)
+                        .min(bytes.len());
                     *left -= take as u64;
                     bytes = bytes.get(take..).unwrap_or_default();
                     if *left == 0 {
@@ -323,22 +325,38 @@ mod tests {
     fn plain_requests_follow_one_another() {
         let text = "GET / HTTP/1.1\r\nHost: a\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nGET /GET / HTTP/1.1\r\n\r\n";
         assert_eq!(notes(text), [Framing::Plain; 3]);
-        assert_eq!(notes("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), [Framing::Plain]);
+        assert_eq!(
+            notes("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+            [Framing::Plain]
+        );
     }
 
     #[test]
     fn nothing_is_screened_after_a_chunked_request() {
-        let text = "POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n";
+        let text =
+            "POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n";
         assert_eq!(notes(text), [Framing::Chunked]);
     }
 
     #[test]
     fn two_ways_of_reading_a_head_are_one_too_many() {
         for (headers, expected) in [
-            ("Content-Length: 3\r\nTransfer-Encoding: chunked", Ambiguity::TwoLengths),
-            ("transfer-encoding: chunked\r\ncontent-length: 3", Ambiguity::TwoLengths),
-            ("Content-Length: 3\r\nContent-Length: 3", Ambiguity::RepeatedLength),
-            ("Content-Length: 3\r\nContent-Length: 4", Ambiguity::RepeatedLength),
+            (
+                "Content-Length: 3\r\nTransfer-Encoding: chunked",
+                Ambiguity::TwoLengths,
+            ),
+            (
+                "transfer-encoding: chunked\r\ncontent-length: 3",
+                Ambiguity::TwoLengths,
+            ),
+            (
+                "Content-Length: 3\r\nContent-Length: 3",
+                Ambiguity::RepeatedLength,
+            ),
+            (
+                "Content-Length: 3\r\nContent-Length: 4",
+                Ambiguity::RepeatedLength,
+            ),
             ("Content-Length: 3, 3", Ambiguity::OddLength),
             ("Content-Length: +3", Ambiguity::OddLength),
             ("Content-Length: 0x3", Ambiguity::OddLength),
@@ -347,7 +365,10 @@ mod tests {
             ("Transfer-Encoding: gzip, chunked", Ambiguity::OddEncoding),
             ("Transfer-Encoding: identity", Ambiguity::OddEncoding),
             ("Transfer-Encoding: xchunked", Ambiguity::OddEncoding),
-            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", Ambiguity::OddEncoding),
+            (
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+                Ambiguity::OddEncoding,
+            ),
             ("Transfer-Encoding : chunked", Ambiguity::Unreadable),
             ("A: b\r\n c", Ambiguity::Unreadable),
             ("A: b\nContent-Length: 3", Ambiguity::BareLineFeed),

@@ -68,7 +68,9 @@ pub trait Handle: Send + Sync + 'static {
     fn failed(&self, host: &Host) -> Response<Body> {
         plain(
             StatusCode::CONFLICT,
-            &format!("GuardOutcomeUnknown: the guard failed while it handled a request to `{host}`"),
+            &format!(
+                "GuardOutcomeUnknown: the guard failed while it handled a request to `{host}`"
+            ),
         )
     }
 }
@@ -103,10 +105,7 @@ pub(super) async fn serve<G, S>(
     G: Doors + Handle,
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let handshake = tokio::time::timeout(
-        shared.timeouts.handshake,
-        accept(&shared, client, &plan),
-    );
+    let handshake = tokio::time::timeout(shared.timeouts.handshake, accept(&shared, client, &plan));
     let failed = |why: String| Refused::Handshake {
         host: plan.host.clone(),
         why,
@@ -164,9 +163,7 @@ async fn requests<G, S>(
     let (screened, notes) = Screened::new(stream, shared.timeouts.head);
     let service = service_fn(|request| {
         let notes = &notes;
-        async move {
-            Ok::<_, Infallible>(answer(shared, connection, plan, sni, notes, request).await)
-        }
+        async move { Ok::<_, Infallible>(answer(shared, connection, plan, sni, notes, request).await) }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -328,6 +325,11 @@ fn check_hosts(plan: &Plan, parts: &request::Parts) -> Result<PathAndQuery, Faul
     }
     match parts.uri.path_and_query() {
         Some(path) if path.as_str().starts_with('/') => Ok(path.clone()),
+        // `https://host?query`: the path is `/` (RFC 9112, section 3.2.1).
+        Some(path) if path.as_str().starts_with('?') && parts.uri.authority().is_some() => {
+            PathAndQuery::try_from(format!("/{}", path.as_str()))
+                .or_else(|_| malformed("the request's target is not a path"))
+        }
         Some(_) | None => malformed("the request's target is not a path"),
     }
 }

@@ -125,7 +125,10 @@ impl<G: Doors + Handle> Proxy<G> {
     }
 
     /// Waits for a free slot, then for a connection.
-    async fn accept(&self, listener: &TcpListener) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    async fn accept(
+        &self,
+        listener: &TcpListener,
+    ) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
         loop {
             // A slot that waits for a connection would count as one, so it is taken afterwards.
             drop(self.slots.acquire().await);

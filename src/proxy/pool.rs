@@ -39,7 +39,11 @@ impl Pool {
     }
 
     /// The connection that was used last, if it has been idle for at most `idle_max`.
-    pub(super) fn take(&self, target: &(Host, u16), idle_max: Duration) -> Option<SendRequest<Body>> {
+    pub(super) fn take(
+        &self,
+        target: &(Host, u16),
+        idle_max: Duration,
+    ) -> Option<SendRequest<Body>> {
         let idle_max = idle_max.min(self.age_max);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let connections = idle.get_mut(target)?;

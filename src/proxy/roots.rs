@@ -11,11 +11,15 @@ use rustls_native_certs::{CertificateResult, load_certs_from_paths};
 /// Why there are no roots.
 #[derive(Debug, thiserror::Error)]
 pub enum RootsError {
-    #[error("no trusted certificates were found on this system: install its CA certificates (often a package `ca-certificates`), or name a file in `upstream.ca_file`")]
+    #[error(
+        "no trusted certificates were found on this system: install its CA certificates (often a package `ca-certificates`), or name a file in `upstream.ca_file`"
+    )]
     None,
     #[error("`upstream.ca_file` `{path}`: {why}")]
     CaFile { path: PathBuf, why: String },
-    #[error("`{0}` is set and would replace the system's trusted certificates here: unset it for the guard, only its clients need it")]
+    #[error(
+        "`{0}` is set and would replace the system's trusted certificates here: unset it for the guard, only its clients need it"
+    )]
     Environment(&'static str),
 }
 
@@ -96,15 +100,9 @@ mod tests {
     fn a_ca_file_is_trusted_beside_the_system_and_must_be_whole() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ca.pem");
-        assert!(matches!(
-            load(Some(&path)),
-            Err(RootsError::CaFile { .. })
-        ));
+        assert!(matches!(load(Some(&path)), Err(RootsError::CaFile { .. })));
         std::fs::write(&path, "no certificate").unwrap();
-        assert!(matches!(
-            load(Some(&path)),
-            Err(RootsError::CaFile { .. })
-        ));
+        assert!(matches!(load(Some(&path)), Err(RootsError::CaFile { .. })));
         let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
         std::fs::write(&path, made.cert.pem()).unwrap();
         let system = load(None).map_or(0, |r| r.len());
@@ -114,9 +112,6 @@ mod tests {
             made.cert.pem() + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
         )
         .unwrap();
-        assert!(matches!(
-            load(Some(&path)),
-            Err(RootsError::CaFile { .. })
-        ));
+        assert!(matches!(load(Some(&path)), Err(RootsError::CaFile { .. })));
     }
 }

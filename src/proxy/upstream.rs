@@ -72,7 +72,9 @@ pub enum UpstreamError {
     Roots(#[from] RootsError),
     #[error("`upstream.dangerous_override`: {0}")]
     Override(#[from] HostError),
-    #[error("`upstream.dangerous_override`: http is for loopback only, and `{0}` isn't a loopback address")]
+    #[error(
+        "`upstream.dangerous_override`: http is for loopback only, and `{0}` isn't a loopback address"
+    )]
     PlainOverride(Host),
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -259,7 +261,12 @@ impl Upstream {
     async fn connect(&self, target: &Target) -> Result<SendRequest<Body>, SendError> {
         let unsent = |why: String| SendError::Unsent { why };
         let dialled = match &self.shared.instead {
-            Some(_) => self.shared.dialler.dangerous_dial(&target.host, target.port).await,
+            Some(_) => {
+                self.shared
+                    .dialler
+                    .dangerous_dial(&target.host, target.port)
+                    .await
+            }
             None => {
                 let dialler = &self.shared.dialler;
                 dialler.dial(&target.host, target.port, Purpose::Aws).await
@@ -282,7 +289,10 @@ impl Upstream {
                 let tls = tokio::time::timeout(self.shared.timeouts.upstream_handshake, handshake)
                     .await
                     .map_err(|_| {
-                        unsent(format!("`{}`: the TLS handshake took too long", target.host))
+                        unsent(format!(
+                            "`{}`: the TLS handshake took too long",
+                            target.host
+                        ))
                     })?
                     .map_err(|e| {
                         unsent(format!("`{}`: the TLS handshake failed: {e}", target.host))

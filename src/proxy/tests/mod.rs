@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::Authority;
 use super::authority::{Leaves, leaves};
 use super::body::{Body, Budget, read_whole};
 use super::connect::{Door, Doors, Refused, Tunnel};
@@ -26,7 +27,6 @@ use super::intercept::{Handle, Intercepted};
 use super::listen::{Drained, Proxy};
 use super::timeouts::Timeouts;
 use super::tunnel::{Ended, Traffic};
-use super::Authority;
 use crate::aws::host::Host;
 use crate::config::{Egress, OtherHosts, PrivateAddresses};
 
@@ -226,7 +226,9 @@ impl Running {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let tcp = self.connect(&format!("{API}:443")).await;
         let name = ServerName::try_from(sni.to_owned()).unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, tcp).await
+        TlsConnector::from(Arc::new(config))
+            .connect(name, tcp)
+            .await
     }
 
     /// Sends `text` inside TLS to the API and returns all that comes back.
@@ -327,4 +329,3 @@ async fn answer_of(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
     stream.read_exact(&mut body).await.unwrap();
     head + &String::from_utf8(body).unwrap()
 }
-

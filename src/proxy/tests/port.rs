@@ -7,18 +7,62 @@ async fn only_connect_is_understood() {
     let proxy = start(Setup::default()).await;
     for (request, status, says) in [
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "405", "HTTPS_PROXY"),
-        ("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n", "405", "HTTPS_PROXY"),
-        ("GET http://sts.amazonaws.com/?secret=1 HTTP/1.1\r\nHost: sts.amazonaws.com\r\n\r\n", "403", "not encrypted"),
-        ("GET http://169.254.169.254/latest HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n", "403", "not encrypted"),
-        ("CONNECT sts.amazonaws.com HTTP/1.1\r\n\r\n", "400", "no port"),
-        ("CONNECT sts.amazonaws.com:443 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "400", "body"),
-        ("CONNECT sts.amazonaws.com:443 HTTP/1.1\r\nHost: ec2.amazonaws.com:443\r\n\r\n", "400", "another host"),
-        ("CONNECT sts.amazonaws.com:443 HTTP/1.1\r\nHost: sts.amazonaws.com\r\nHost: sts.amazonaws.com\r\n\r\n", "400", "another host"),
-        ("CONNECT u@sts.amazonaws.com:443 HTTP/1.1\r\n\r\n", "400", ""),
+        (
+            "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n",
+            "405",
+            "HTTPS_PROXY",
+        ),
+        (
+            "GET http://sts.amazonaws.com/?secret=1 HTTP/1.1\r\nHost: sts.amazonaws.com\r\n\r\n",
+            "403",
+            "not encrypted",
+        ),
+        (
+            "GET http://169.254.169.254/latest HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n",
+            "403",
+            "not encrypted",
+        ),
+        (
+            "CONNECT sts.amazonaws.com HTTP/1.1\r\n\r\n",
+            "400",
+            "no port",
+        ),
+        (
+            "CONNECT sts.amazonaws.com:443 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
+            "400",
+            "body",
+        ),
+        (
+            "CONNECT sts.amazonaws.com:443 HTTP/1.1\r\nHost: ec2.amazonaws.com:443\r\n\r\n",
+            "400",
+            "another host",
+        ),
+        (
+            "CONNECT sts.amazonaws.com:443 HTTP/1.1\r\nHost: sts.amazonaws.com\r\nHost: sts.amazonaws.com\r\n\r\n",
+            "400",
+            "another host",
+        ),
+        (
+            "CONNECT u@sts.amazonaws.com:443 HTTP/1.1\r\n\r\n",
+            "400",
+            "",
+        ),
         ("CONNECT sts.amazonaws.com:0443 HTTP/1.1\r\n\r\n", "400", ""),
-        ("CONNECT sts.amazonaws.com:80 HTTP/1.1\r\n\r\n", "403", "port 443"),
-        ("CONNECT example.com:443 HTTP/1.1\r\n\r\n", "403", "`example.com` is not allowed"),
-        ("CONNECT foreign.api.aws:443 HTTP/1.1\r\n\r\n", "403", "outside of the names"),
+        (
+            "CONNECT sts.amazonaws.com:80 HTTP/1.1\r\n\r\n",
+            "403",
+            "port 443",
+        ),
+        (
+            "CONNECT example.com:443 HTTP/1.1\r\n\r\n",
+            "403",
+            "`example.com` is not allowed",
+        ),
+        (
+            "CONNECT foreign.api.aws:443 HTTP/1.1\r\n\r\n",
+            "403",
+            "outside of the names",
+        ),
     ] {
         let answer = proxy.say(request).await;
         assert!(
@@ -95,7 +139,10 @@ async fn a_tunnel_that_cannot_be_recorded_is_not_dialled() {
 async fn a_tunnel_to_a_private_address_is_refused_and_to_a_dead_one_is_a_bad_gateway() {
     let proxy = start(Setup::default()).await;
     let answer = proxy.say("CONNECT 127.0.0.1:22 HTTP/1.1\r\n\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("loopback"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 403") && answer.contains("loopback"),
+        "{answer}"
+    );
     assert!(proxy.guard.logged("closed 127.0.0.1 None"));
     let open = start(Setup {
         private_addresses: PrivateAddresses::Allow,
