@@ -153,7 +153,8 @@ async fn proceed<G: Doors + Handle>(
         Way::Intercept(plan) => intercept::serve(shared, connection, client, plan).await,
         Way::Tunnel(tunnel, upstream) => {
             let upstream = Stalling::new(*upstream, shared.timeouts.write_stall);
-            let passed = tunnel::copy(client, upstream, shared.timeouts.tunnel_idle).await;
+            let idle = shared.timeouts.tunnel_idle;
+            let passed = tunnel::copy(client, upstream, idle, connection.cut()).await;
             shared.guard.tunnel_closed(&tunnel, Ok(passed));
         }
     }

@@ -175,12 +175,9 @@ async fn requests<G, S>(
         .half_close(true)
         .serve_connection(TokioIo::new(screened), service);
     let mut serving = std::pin::pin!(serving);
-    let mut closing = connection.closing.clone();
-    // An error means that the proxy itself is gone.
-    let closed = async move { closing.wait_for(|closing| *closing).await.is_ok() };
     let served = tokio::select! {
         served = serving.as_mut() => served,
-        _ = closed => {
+        _ = connection.closing() => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }

@@ -10,6 +10,7 @@ use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::authority::Leaves;
 use super::connect::{self, Doors};
@@ -19,6 +20,9 @@ use super::timeouts::Timeouts;
 
 /// How long nothing is accepted after accepting failed for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a shutdown leaves to those that were cut, so that they can still say what passed.
+const CUT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A proxy, generic over who says what a host is and what becomes of a request.
 pub struct Proxy<G> {
@@ -41,14 +45,34 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     /// Free again once the connection and every request that came on it have ended.
     pub(super) slot: Arc<OwnedSemaphorePermit>,
-    /// Turns true when the proxy shuts down.
-    pub(super) closing: watch::Receiver<bool>,
+    /// When the proxy shuts down: until when what is in flight may go on.
+    closing: watch::Receiver<Option<Instant>>,
+}
+
+impl Connection {
+    /// Completes when the proxy begins to shut down, with the time until which it waits.
+    pub(super) async fn closing(&self) -> Instant {
+        let mut closing = self.closing.clone();
+        // An error means that the proxy itself is gone.
+        closing
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|until| *until)
+            .unwrap_or_else(Instant::now)
+    }
+
+    /// Completes when a shutdown's time is over.
+    pub(super) async fn cut(&self) {
+        let until = self.closing().await;
+        tokio::time::sleep_until(until).await;
+    }
 }
 
 /// How a shutdown went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {
-    /// Connections that had not ended in time and were cut.
+    /// Connections that had not ended in time and were cut, tunnels apart: those say so themselves.
     pub cut: usize,
 }
 
@@ -95,7 +119,7 @@ impl<G: Doors + Handle> Proxy<G> {
         shutdown: impl Future<Output = ()>,
         grace: Duration,
     ) -> Drained {
-        let (closing, closed) = watch::channel(false);
+        let (closing, closed) = watch::channel(None);
         let mut tasks = JoinSet::new();
         let accepting = async {
             loop {
@@ -114,9 +138,9 @@ impl<G: Doors + Handle> Proxy<G> {
             () = shutdown => {}
         }
         drop(listener);
-        closing.send_replace(true);
+        closing.send_replace(Some(Instant::now() + grace));
         let all = self.slots.acquire_many(self.slots_max);
-        let cut = match tokio::time::timeout(grace, all).await {
+        let cut = match tokio::time::timeout(grace + CUT_PAUSE, all).await {
             Ok(_) => 0,
             Err(_) => self.connections(),
         };

@@ -1,5 +1,6 @@
 //! Bytes that pass unread: a tunnel, with its traffic counted and its idle time bounded.
 
+use std::future::Future;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,11 +29,18 @@ pub enum Ended {
     Idle,
     /// One side failed.
     Broken,
+    /// The proxy shut down and its time was over.
+    Cut,
 }
 
-/// Copies both ways until both sides have closed, one fails, or no byte moved for `idle`. The end of one
-/// direction is passed on while the other goes on.
-pub async fn copy<C, U>(client: C, upstream: U, idle: Duration) -> (Traffic, Ended)
+/// Copies both ways until both sides have closed, one fails, no byte moved for `idle`, or `cut` completes. The end
+/// of one direction is passed on while the other goes on.
+pub async fn copy<C, U>(
+    client: C,
+    upstream: U,
+    idle: Duration,
+    cut: impl Future<Output = ()>,
+) -> (Traffic, Ended)
 where
     C: AsyncRead + AsyncWrite,
     U: AsyncRead + AsyncWrite,
@@ -54,6 +62,7 @@ where
     let ended = tokio::select! {
         done = both => done.map_or(Ended::Broken, |_| Ended::Closed),
         () = watch.idle(idle) => Ended::Idle,
+        () = cut => Ended::Cut,
     };
     let traffic = Traffic {
         sent: watch.sent.load(Ordering::Relaxed),
@@ -117,7 +126,12 @@ mod tests {
     async fn both_ways_are_copied_and_counted_past_a_half_close() {
         let (mut client, near) = tokio::io::duplex(64);
         let (far, mut upstream) = tokio::io::duplex(64);
-        let tunnel = tokio::spawn(copy(near, far, Duration::from_secs(5)));
+        let tunnel = tokio::spawn(copy(
+            near,
+            far,
+            Duration::from_secs(5),
+            std::future::pending(),
+        ));
         client.write_all(b"hello").await.unwrap();
         client.shutdown().await.unwrap();
         let mut got = String::new();
@@ -140,7 +154,12 @@ mod tests {
         let (mut client, near) = tokio::io::duplex(64);
         let (far, upstream) = tokio::io::duplex(64);
         let begun = Instant::now();
-        let tunnel = tokio::spawn(copy(near, far, Duration::from_secs(300)));
+        let tunnel = tokio::spawn(copy(
+            near,
+            far,
+            Duration::from_secs(300),
+            std::future::pending(),
+        ));
         for _ in 0..4 {
             tokio::time::sleep(Duration::from_secs(200)).await;
             client.write_all(b"x").await.unwrap();

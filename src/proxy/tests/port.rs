@@ -239,3 +239,45 @@ async fn a_shutdown_does_not_wait_for_ever() {
     assert_eq!(proxy.stop().await, Drained { cut: 1 });
     assert_eq!(rest(&mut busy).await, "");
 }
+
+#[tokio::test]
+async fn a_tunnel_is_cut_when_a_shutdown_is_over_and_still_counted() {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = upstream.local_addr().unwrap().port();
+    let mut proxy = start(Setup {
+        private_addresses: PrivateAddresses::Allow,
+        grace: Duration::from_millis(50),
+        ..Setup::default()
+    })
+    .await;
+    let mut client = proxy.connect(&format!("127.0.0.1:{port}")).await;
+    let (mut far, _) = upstream.accept().await.unwrap();
+    far.write_all(b"hi").await.unwrap();
+    assert_eq!(client.read_u8().await.unwrap(), b'h');
+    assert_eq!(proxy.stop().await, Drained { cut: 0 });
+    assert!(
+        proxy
+            .guard
+            .logged("closed 127.0.0.1 Some((Traffic { sent: 0, received: 2 }, Cut))")
+    );
+}
+
+#[tokio::test]
+async fn a_connection_that_its_client_closed_frees_its_slot() {
+    let proxy = start(Setup::default()).await;
+    let mut tls = proxy.tls(API).await.unwrap();
+    let request = format!("GET / HTTP/1.1\r\nHost: {API}\r\n\r\n");
+    tls.write_all(request.as_bytes()).await.unwrap();
+    answer_of(&mut tls).await;
+    assert_eq!(proxy.proxy.connections(), 1);
+    tls.shutdown().await.unwrap();
+    assert_eq!(rest(&mut tls).await, "");
+    let freed = async {
+        while proxy.proxy.connections() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), freed)
+        .await
+        .unwrap();
+}
