@@ -18,6 +18,7 @@ use ipnet::IpNet;
 
 pub use error::{ConfigError, Place};
 pub use load::environment;
+pub use value::name as check_name;
 
 /// What a guard runs with. Paths are absolute, `~` is expanded.
 #[derive(Debug, Clone)]

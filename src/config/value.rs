@@ -89,9 +89,12 @@ impl Folders<'_> {
     }
 }
 
-/// A name of a caller, a group or a credentials table. These become entity ids, fields of records and the
+/// Checks a name of a caller, a group or a credentials table. These become entity ids, fields of records and the
 /// source identity of sessions, hence the characters that AWS STS takes there.
-pub(super) fn name(text: &str) -> Result<(), String> {
+///
+/// # Errors
+/// What is wrong with it, in words that follow the name.
+pub fn name(text: &str) -> Result<(), String> {
     let sane = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
     if text.is_empty() {
         return Err("the name is empty".to_owned());

@@ -29,7 +29,10 @@ pub enum Refusal {
     /// The guard is at its bounds.
     Overloaded { message: String },
     /// A policy forbids it.
-    Forbidden { decision: Decision, reason: Option<String> },
+    Forbidden {
+        decision: Decision,
+        reason: Option<String>,
+    },
     /// No policy permits it.
     NotPermitted { decision: Decision },
     /// A policy erred.
@@ -166,7 +169,9 @@ impl Refusal {
     #[must_use]
     pub const fn decision(&self) -> Option<&Decision> {
         match self {
-            Refusal::Forbidden { decision, .. } | Refusal::NotPermitted { decision } => Some(decision),
+            Refusal::Forbidden { decision, .. } | Refusal::NotPermitted { decision } => {
+                Some(decision)
+            }
             Refusal::Misdirected { .. }
             | Refusal::UnmodelledHost { .. }
             | Refusal::UnmodelledService { .. }
@@ -194,7 +199,9 @@ impl Refusal {
     /// What the client reads: who refused, what, why, and under which id it's recorded.
     #[must_use]
     pub fn told(&self, action: Option<&str>, id: DecisionId) -> String {
-        let action = action.map(|action| format!(" {action}")).unwrap_or_default();
+        let action = action
+            .map(|action| format!(" {action}"))
+            .unwrap_or_default();
         let verb = match self.class() {
             AnswerClass::Denied | AnswerClass::Misdirected => "refused",
             AnswerClass::Unauthenticated(_) => "doesn't know who signed",
@@ -253,9 +260,17 @@ impl Refusal {
 
 /// The refused resources, for a message: the first three and how many more.
 fn on(decision: &Decision) -> String {
-    let refused = decision.resources.iter().filter(|r| r.verdict == super::call::Verdict::Refused);
+    let refused = decision
+        .resources
+        .iter()
+        .filter(|r| r.verdict == super::call::Verdict::Refused);
     let ids: Vec<&str> = refused.map(|r| r.id.as_str()).collect();
-    let shown = ids.iter().take(3).map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+    let shown = ids
+        .iter()
+        .take(3)
+        .map(|id| format!("`{id}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
     match ids.len() {
         0 => String::new(),
         1..=3 => format!("{shown}: "),
@@ -288,12 +303,17 @@ impl From<EnquiryError> for Refusal {
 
 impl From<AuthError> for Refusal {
     fn from(error: AuthError) -> Self {
-        Refusal::Unauthenticated { family: error.family(), message: error.to_string() }
+        Refusal::Unauthenticated {
+            family: error.family(),
+            message: error.to_string(),
+        }
     }
 }
 
 impl From<crate::guard::target::TargetError> for Refusal {
     fn from(error: crate::guard::target::TargetError) -> Self {
-        Refusal::Malformed { message: error.to_string() }
+        Refusal::Malformed {
+            message: error.to_string(),
+        }
     }
 }

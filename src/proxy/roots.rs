@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 use rustls_native_certs::{CertificateResult, load_certs_from_paths};
 
 /// Why there are no roots.
@@ -29,8 +30,18 @@ pub enum RootsError {
 /// [`RootsError`].
 pub fn load(ca_file: Option<&Path>) -> Result<RootCertStore, RootsError> {
     let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates(ca_file)?);
+    Ok(roots)
+}
+
+/// The same as certificates that can be trusted, for clients that keep a store of their own.
+///
+/// # Errors
+/// [`RootsError`].
+pub fn certificates(ca_file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, RootsError> {
     // One unreadable root among the system's many is not a reason to stop.
-    roots.add_parsable_certificates(system()?.certs);
+    let mut all = system()?.certs;
+    all.retain(|certificate| check(certificate).is_ok());
     if let Some(path) = ca_file {
         let failed = |why: String| RootsError::CaFile {
             path: path.to_owned(),
@@ -44,13 +55,19 @@ pub fn load(ca_file: Option<&Path>) -> Result<RootCertStore, RootsError> {
             return Err(failed("it holds no certificate in PEM form".to_owned()));
         }
         for certificate in read.certs {
-            roots.add(certificate).map_err(|e| failed(e.to_string()))?;
+            check(&certificate).map_err(|e| failed(e.to_string()))?;
+            all.push(certificate);
         }
     }
-    if roots.is_empty() {
+    if all.is_empty() {
         return Err(RootsError::None);
     }
-    Ok(roots)
+    Ok(all)
+}
+
+/// Whether rustls takes it for a root.
+fn check(certificate: &CertificateDer<'static>) -> Result<(), rustls::Error> {
+    RootCertStore::empty().add(certificate.clone())
 }
 
 /// Where systems keep one file of all their roots, the commonest first.

@@ -61,7 +61,8 @@ impl Entry {
 }
 
 /// A time as entries write it, to the second. `None` for one that no calendar has.
-pub(super) fn time_text(time: SystemTime) -> Option<String> {
+#[must_use]
+pub fn time_text(time: SystemTime) -> Option<String> {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
     let time = OffsetDateTime::from_unix_timestamp(seconds.try_into().ok()?).ok()?;
     time.format(&Rfc3339).ok()

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::StateError;
 pub use keys::{FirstUse, KeyStore, KeyWatch, revoked};
-pub use ledger::{KeyRecord, LedgerError};
+pub use ledger::{KeyRecord, LedgerError, time_text};
 
 /// `state_dir`: made, and found to be ours.
 #[derive(Debug, Clone)]

@@ -1,0 +1,196 @@
+//! The command line: one file per subcommand. What they share: `--config` in any position, `--json` on every
+//! listing, exit code 0 where all is well, 1 where something is refused or a check fails, 2 for a wrong command
+//! line or configuration.
+//!
+//! INVARIANT: a subcommand that isn't built says so and ends with 2; none is accepted and ignored.
+
+mod failure;
+mod keys;
+mod log;
+mod table;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use palisade::aws::nearest::nearest;
+use palisade::config::{self, Config};
+
+use self::failure::Failure;
+
+/// Subcommands whose feature doesn't exist yet.
+const UNBUILT: &[&str] = &[
+    "exec",
+    "env",
+    "credentials",
+    "replay",
+    "scp",
+    "approvals",
+    "approve",
+    "doctor",
+];
+
+/// A policy guard for AWS: a forwarding HTTPS proxy that judges every API call before it is sent.
+#[derive(Debug, Parser)]
+#[command(name = "palisade", version, propagate_version = true)]
+struct Arguments {
+    /// The configuration file [default: $PALISADE_CONFIG, the user's, the system's]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Issue, list and revoke callers' keys
+    Keys(keys::Arguments),
+    #[command(external_subcommand)]
+    Other(Vec<OsString>),
+}
+
+/// What a subcommand prints on standard output.
+type Answer = Result<String, Failure>;
+
+/// Runs the command line. The log goes to standard error, what was asked for to standard output.
+pub(crate) fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let answer = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => log::start().and_then(|()| run(arguments)),
+        Err(error) if is_asked_for(&error) => Ok(error.to_string()),
+        Err(error) => Err(Failure::of_arguments(&error)),
+    };
+    let printed = answer.and_then(|text| print(&text));
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(arguments: Arguments) -> Answer {
+    let config = arguments.config;
+    match arguments.command {
+        Command::Keys(arguments) => keys::run(arguments, &load(config)?),
+        Command::Other(words) => Err(not_a_subcommand(&words)),
+    }
+}
+
+/// The configuration of `--config`, or of the usual places.
+fn load(explicit: Option<PathBuf>) -> Result<Config, Failure> {
+    let environment = config::environment()?;
+    Ok(Config::load(explicit.as_deref(), &environment)?)
+}
+
+fn not_a_subcommand(words: &[OsString]) -> Failure {
+    let name = words.first().map(|w| w.to_string_lossy().into_owned());
+    let name = name.unwrap_or_default();
+    if UNBUILT.contains(&name.as_str()) {
+        return Failure::usage(anyhow::anyhow!("`{name}` isn't built yet"));
+    }
+    let command = <Arguments as clap::CommandFactory>::command();
+    let built = command.get_subcommands().map(clap::Command::get_name);
+    let help = nearest(&name, built).map_or_else(
+        || "`palisade --help` shows every subcommand".to_owned(),
+        |n| format!("did you mean `{n}`?"),
+    );
+    Failure::usage(anyhow::anyhow!("`{name}` is not a subcommand")).with_help(help)
+}
+
+fn is_asked_for(error: &clap::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    )
+}
+
+/// Prints; a reader that has seen enough and went away is no fault.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::refused(
+            anyhow::Error::new(e).context("cannot print"),
+        )),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Arguments, Failure> {
+        let words = std::iter::once("palisade").chain(words.iter().copied());
+        Arguments::try_parse_from(words).map_err(|e| Failure::of_arguments(&e))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        <Arguments as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn the_configuration_may_be_named_anywhere() {
+        for words in [
+            &["--config", "x.toml", "keys", "list", "--json"][..],
+            &["keys", "--config", "x.toml", "list", "--json"],
+            &["keys", "list", "--config", "x.toml", "--json"],
+            &["keys", "list", "--json", "--config=x.toml"],
+        ] {
+            let arguments = parse(words).unwrap();
+            assert_eq!(arguments.config, Some(PathBuf::from("x.toml")), "{words:?}");
+            assert!(matches!(arguments.command, Command::Keys(_)));
+        }
+    }
+
+    #[test]
+    fn what_isnt_built_or_isnt_there_is_refused_by_name() {
+        let check = |words: &[&str], expected: &str| {
+            let Command::Other(words) = parse(words).unwrap().command else {
+                panic!("{words:?} is built");
+            };
+            assert_eq!(not_a_subcommand(&words).to_string(), expected);
+        };
+        check(
+            &["exec", "--", "terraform", "destroy"],
+            "palisade: `exec` isn't built yet",
+        );
+        for name in UNBUILT {
+            check(&[name], &format!("palisade: `{name}` isn't built yet"));
+        }
+        check(
+            &["key", "list"],
+            "palisade: `key` is not a subcommand\nhelp: did you mean `keys`?",
+        );
+        check(
+            &["frobnicate"],
+            "palisade: `frobnicate` is not a subcommand\nhelp: `palisade --help` shows every subcommand",
+        );
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_one_clear_line() {
+        let check = |words: &[&str], expected: &str| {
+            assert_eq!(parse(words).unwrap_err().to_string(), expected, "{words:?}");
+        };
+        check(
+            &["keys", "new"],
+            "palisade: the following required arguments were not provided: <NAME>\nhelp: usage: palisade keys new <NAME>",
+        );
+        for words in [&[][..], &["keys"]] {
+            check(
+                words,
+                "palisade: the subcommand is missing\nhelp: `--help` in its place shows what there is",
+            );
+        }
+        check(
+            &["keys", "lst"],
+            "palisade: unrecognized subcommand 'lst'\nhelp: a similar subcommand exists: 'list'",
+        );
+        check(
+            &["keys", "list", "--jsn"],
+            "palisade: unexpected argument '--jsn' found\nhelp: a similar argument exists: '--json'",
+        );
+    }
+}
