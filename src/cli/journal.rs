@@ -266,15 +266,11 @@ fn keep<T>(kept: &mut VecDeque<T>, item: T, n: usize) {
 
 /// Whether the filter names the event's action: exactly, or up to a `*` at its end.
 fn names(filter: &str, event: &Event) -> bool {
-    let action = action(event);
+    let action = event.action();
     match filter.strip_suffix('*') {
         Some(prefix) => action.starts_with(prefix),
         None => action == filter,
     }
-}
-
-fn action(event: &Event) -> String {
-    format!("{}:{}", event.api.service.name, event.api.operation)
 }
 
 fn row(event: &Event) -> [String; 6] {
@@ -286,7 +282,7 @@ fn row(event: &Event) -> [String; 6] {
     [
         clock(event.time),
         event.caller().to_owned(),
-        action(event),
+        event.action(),
         said(own),
         some(&resources),
         some(&own.policies),

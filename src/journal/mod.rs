@@ -14,7 +14,7 @@ mod log;
 mod read;
 pub mod record;
 mod recover;
-pub mod redact;
+mod redact;
 mod segments;
 mod status;
 pub mod verify;
