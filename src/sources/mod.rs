@@ -1,1 +1,4 @@
 //! I/O in: lookups, upstream credentials, clock.
+
+pub mod clock;
+pub mod credentials;
