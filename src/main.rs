@@ -1,9 +1,7 @@
-//! `palisade`: from arguments to [`cli`].
-
-mod cli;
+//! `palisade`: from arguments to [`palisade::cli`].
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::main(std::env::args_os())
+    palisade::cli::main(std::env::args_os())
 }

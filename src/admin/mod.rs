@@ -1,5 +1,6 @@
 //! What a guard shows of itself: `/metrics`, `/healthz`, `/readyz`.
 
+mod declare;
 pub mod metrics;
 pub mod readiness;
 pub mod server;

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::config::ConfigError;
+use crate::state::StateError;
 use clap::error::ErrorKind;
-use palisade::config::ConfigError;
-use palisade::state::StateError;
 
 /// A command that came to nothing.
 #[derive(Debug)]

@@ -1,15 +1,14 @@
 //! `palisade keys`: callers' virtual keys.
 
+use crate::aws::nearest::nearest;
+use crate::config::{Config, check_name};
+use crate::sources::clock::Clock;
+use crate::state::{KeyRecord, StateDir, time_text};
 use clap::Subcommand;
-use palisade::aws::nearest::nearest;
-use palisade::config::{Config, check_name};
-use palisade::sources::clock::Clock;
-use palisade::state::{KeyRecord, StateDir, time_text};
 use serde_json::json;
 
-use super::Answer;
 use super::failure::Failure;
-use super::table::table;
+use super::table;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -51,7 +50,7 @@ enum Format {
     Json,
 }
 
-pub(crate) fn run(arguments: Arguments, config: &Config) -> Answer {
+pub(crate) fn run(arguments: Arguments, config: &Config) -> Result<String, Failure> {
     let clock = Clock::system();
     match arguments.command {
         Command::New { name, json } => new(&name, Format::of(json), config, &clock),
@@ -63,7 +62,7 @@ pub(crate) fn run(arguments: Arguments, config: &Config) -> Answer {
     }
 }
 
-fn new(name: &str, format: Format, config: &Config, clock: &Clock) -> Answer {
+fn new(name: &str, format: Format, config: &Config, clock: &Clock) -> Result<String, Failure> {
     if !config.callers.iter().any(|c| c.name == name) {
         return Err(no_such_caller(name, config));
     }
@@ -78,7 +77,7 @@ fn new(name: &str, format: Format, config: &Config, clock: &Clock) -> Answer {
         })),
         Format::Text => {
             let row = [name, id, secret].map(str::to_owned);
-            let table = table(["CALLER", "ACCESS KEY ID", "SECRET ACCESS KEY"], &[row]);
+            let table = table::text(&["CALLER", "ACCESS KEY ID", "SECRET ACCESS KEY"], &[row]);
             Ok(format!(
                 "{table}\n\
                  export AWS_ACCESS_KEY_ID={id}\n\
@@ -114,7 +113,7 @@ fn no_such_caller(name: &str, config: &Config) -> Failure {
     Failure::usage(error).with_help(help)
 }
 
-fn list(format: Format, config: &Config) -> Answer {
+fn list(format: Format, config: &Config) -> Result<String, Failure> {
     let keys = StateDir::open(&config.state_dir)?.keys()?.list()?;
     match format {
         Format::Json => {
@@ -145,7 +144,7 @@ fn list(format: Format, config: &Config) -> Answer {
                 "FIRST USED",
                 "REVOKED",
             ];
-            Ok(table(heads, &rows))
+            Ok(table::text(&heads, &rows))
         }
     }
 }
@@ -172,7 +171,12 @@ fn state(key: &KeyRecord, config: &Config) -> &'static str {
     }
 }
 
-fn revoke(access_key_id: &str, format: Format, config: &Config, clock: &Clock) -> Answer {
+fn revoke(
+    access_key_id: &str,
+    format: Format,
+    config: &Config,
+    clock: &Clock,
+) -> Result<String, Failure> {
     let now = clock.now();
     let keys = StateDir::open(&config.state_dir)?.keys()?;
     let before = keys.revoke(access_key_id, now)?;
@@ -194,7 +198,7 @@ fn revoke(access_key_id: &str, format: Format, config: &Config, clock: &Clock) -
     }
 }
 
-fn line(value: &serde_json::Value) -> Answer {
+fn line(value: &serde_json::Value) -> Result<String, Failure> {
     let text = serde_json::to_string(value).map_err(Failure::refused)?;
     Ok(format!("{text}\n"))
 }

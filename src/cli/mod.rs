@@ -4,9 +4,13 @@
 //!
 //! INVARIANT: a subcommand that isn't built says so and ends with 2; none is accepted and ignored.
 
+mod ca;
 mod failure;
+mod journal;
 mod keys;
 mod log;
+mod policy;
+mod serve;
 mod table;
 
 use std::ffi::OsString;
@@ -14,10 +18,10 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::aws::nearest::nearest;
+use crate::config::{self, Config};
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
-use palisade::aws::nearest::nearest;
-use palisade::config::{self, Config};
 
 use self::failure::Failure;
 
@@ -46,33 +50,64 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Guard: run the proxy in the foreground
+    Serve(serve::Arguments),
+    /// Print the certificate authority that clients must trust, as PEM
+    Ca,
     /// Issue, list and revoke callers' keys
     Keys(keys::Arguments),
+    /// Check the policies, print their schema
+    Policy(policy::Arguments),
+    /// Check and read the journal
+    Journal(journal::JournalArgs),
     #[command(external_subcommand)]
     Other(Vec<OsString>),
 }
 
 /// What a subcommand prints on standard output.
-type Answer = Result<String, Failure>;
+type Answer = Result<Printed, Failure>;
+
+/// What a subcommand leaves behind.
+enum Printed {
+    /// Text for standard output.
+    Text(String),
+    /// It has printed already, and ends with this.
+    Done(ExitCode),
+}
+
+impl From<String> for Printed {
+    fn from(text: String) -> Self {
+        Printed::Text(text)
+    }
+}
 
 /// Runs the command line. The log goes to standard error, what was asked for to standard output.
-pub(crate) fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let answer = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => log::start().and_then(|()| run(arguments)),
-        Err(error) if is_asked_for(&error) => Ok(error.to_string()),
+        Err(error) if is_asked_for(&error) => Ok(error.to_string().into()),
         Err(error) => Err(Failure::of_arguments(&error)),
     };
-    let printed = answer.and_then(|text| print(&text));
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
-    }
+    let printed = answer.and_then(|printed| match printed {
+        Printed::Text(text) => print(&text).map(|()| ExitCode::SUCCESS),
+        Printed::Done(code) => Ok(code),
+    });
+    printed.unwrap_or_else(|failure| failure.report())
 }
 
 fn run(arguments: Arguments) -> Answer {
     let config = arguments.config;
     match arguments.command {
-        Command::Keys(arguments) => keys::run(arguments, &load(config)?),
+        Command::Serve(arguments) => serve::run(&arguments, load(config)?),
+        Command::Ca => Ok(ca::run(&load(config)?)?.into()),
+        Command::Policy(arguments) => policy::run(arguments, load(config)?),
+        Command::Keys(arguments) => Ok(keys::run(arguments, &load(config)?)?.into()),
+        Command::Journal(arguments) => {
+            let folder = load(config)?.state_dir.join("journal");
+            let mut out = std::io::stdout().lock();
+            let code = journal::run(&arguments, &folder, std::time::SystemTime::now(), &mut out);
+            code.map(Printed::Done).map_err(Failure::refused)
+        }
         Command::Other(words) => Err(not_a_subcommand(&words)),
     }
 }

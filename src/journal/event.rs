@@ -358,4 +358,10 @@ impl Event {
             None => self.actor.app_name.as_deref().unwrap_or("-"),
         }
     }
+
+    /// `service:Operation`; `palisade:start` for what the guard did itself.
+    #[must_use]
+    pub fn action(&self) -> String {
+        format!("{}:{}", self.api.service.name, self.api.operation)
+    }
 }

@@ -16,25 +16,12 @@ impl Record {
         }
     }
 
-    /// `service:Operation`.
-    #[must_use]
-    pub fn action(&self) -> String {
-        let api = &self.event().api;
-        format!("{}:{}", api.service.name, api.operation)
-    }
-
-    /// Whose call it was; `palisade` for what the guard did itself.
-    #[must_use]
-    pub fn caller(&self) -> &str {
-        self.event().caller()
-    }
-
     fn log_decision(&self, own: &Palisade) {
         tracing::info!(
             target: "palisade::decision",
             decision = own.decision_id.map(tracing::field::display),
-            caller = self.caller(),
-            action = self.action(),
+            caller = self.event().caller(),
+            action = self.event().action(),
             verdict = own.verdict.map(|v| v.as_str()),
             reason = own.reason.as_deref(),
             resources = own.resources.len(),
@@ -45,7 +32,7 @@ impl Record {
 
     fn log_outcome(&self, own: &Palisade) {
         let decision = own.decision_id.map(tracing::field::display);
-        let (caller, action) = (self.caller(), self.action());
+        let (caller, action) = (self.event().caller(), self.event().action());
         match own.outcome {
             Some(Outcome::Unknown) | None => {
                 tracing::warn!(target: "palisade::outcome", decision, caller, action, outcome = "unknown", reason = own.reason.as_deref(), "outcome unknown: ask AWS what happened");
@@ -75,5 +62,71 @@ impl Record {
             sequence = self.event().metadata.sequence,
             "recorded"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use crate::journal::tests::{allowed, outcome, refused};
+    use crate::journal::{Happened, OutcomeRecord, Record};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(record: &Record) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .without_time()
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || record.log());
+        let bytes = lines.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_decision_is_one_line_without_what_it_saw() {
+        let line = logged(&refused(7));
+        assert_eq!(
+            line,
+            " INFO palisade::decision: decided decision=00000000-0000-0000-0000-000000000007 \
+             caller=\"ci\" action=\"workspaces:TerminateWorkspaces\" verdict=\"refused\" \
+             reason=\"policy\" resources=1 policies=\"monthly-billing\"\n"
+        );
+    }
+
+    #[test]
+    fn an_outcome_is_a_line_only_where_it_is_not_known() {
+        let decision = allowed(7);
+        assert_eq!(logged(&outcome(&decision)), "");
+        let unknown = Record::outcome(OutcomeRecord {
+            time: crate::journal::tests::noon(),
+            pending: decision.pending().unwrap(),
+            happened: Happened {
+                outcome: crate::guard::call::Outcome::Unknown,
+                upstream_status: None,
+                aws_request_id: None,
+                error: None,
+                error_message: None,
+            },
+        });
+        let line = logged(&unknown);
+        assert!(line.contains("WARN"), "{line}");
+        assert!(line.contains("00000007"), "{line}");
     }
 }

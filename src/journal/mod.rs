@@ -14,7 +14,7 @@ mod log;
 mod read;
 pub mod record;
 mod recover;
-pub mod redact;
+mod redact;
 mod segments;
 mod status;
 pub mod verify;
@@ -24,6 +24,7 @@ pub use chain::Link;
 pub use error::JournalError;
 pub use event::{Mode, Phase};
 pub use handle::{Journal, Observe, Options, Receipt};
+pub use read::visit;
 pub use record::{
     Decision, Happened, Judgement, Lifecycle, OutcomeRecord, Pending, Record, Refused, Resource,
     Tunnel,

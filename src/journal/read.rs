@@ -8,11 +8,30 @@ use serde::Deserialize;
 
 use super::chain::Link;
 use super::error::JournalError;
-use super::event::{Phase, Sealed};
+use super::event::{Event, Phase, Sealed};
+use super::segments;
 use crate::guard::call::{DecisionId, Outcome, Verdict};
 
 /// The longest run of bytes without a newline that is read: more than a whole batch can leave behind when it's torn.
 pub(super) const RUN_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Shows each line of a journal, in order, to somebody: its bytes and, where it is a record, what it says. A torn
+/// or damaged line is none. The journal may be written meanwhile.
+///
+/// # Errors
+/// Where a file can't be read, or what the visitor says, which ends it.
+pub fn visit<E: From<JournalError>>(
+    dir: &Path,
+    mut visitor: impl FnMut(&[u8], Option<Event>) -> Result<(), E>,
+) -> Result<(), E> {
+    for segment in segments::list(dir)? {
+        let mut lines = Lines::open(&segment.path)?;
+        while let Some(line) = lines.next()? {
+            visitor(line.bytes, serde_json::from_slice(line.bytes).ok())?;
+        }
+    }
+    Ok(())
+}
 
 /// The lines of one segment.
 #[derive(Debug)]

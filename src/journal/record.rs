@@ -39,7 +39,7 @@ pub struct Decision<'a> {
     pub upstream_role: Option<String>,
     /// `upstream.dangerous_override`, where it is set.
     pub upstream_override: Option<String>,
-    /// The parameters, as [`redact`](super::redact) gives them; `Null` for an unguarded call.
+    /// The parameters, as [`redact`](super::redact()) gives them; `Null` for an unguarded call.
     pub input: Value,
     /// What lookups learnt; `Null` where nothing was looked up.
     pub facts: Value,

@@ -7,6 +7,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use super::error::JournalError;
 
@@ -61,11 +63,15 @@ pub(super) fn lock(dir: &Path) -> Result<File, JournalError> {
         .mode(0o600)
         .open(&path)
         .map_err(|e| JournalError::io("open", &path, e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(JournalError::Locked(dir.to_owned())),
-        Err(fs::TryLockError::Error(e)) => Err(JournalError::io("lock", &path, e)),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // It may be a verification that asks whether a guard runs.
+            Err(fs::TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(fs::TryLockError::Error(e)) => return Err(JournalError::io("lock", &path, e)),
+        }
     }
+    Err(JournalError::Locked(dir.to_owned()))
 }
 
 /// Whether a guard holds the lock: it may be writing.
@@ -249,6 +255,8 @@ fn first_sequence(path: &Path) -> Option<u64> {
 
 const EXTENSION: &str = "jsonl";
 const LOCK: &str = "lock";
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Failures of the disk, on demand.
 #[cfg(test)]
