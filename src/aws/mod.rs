@@ -9,6 +9,7 @@ pub mod class;
 pub mod endpoint;
 pub mod head;
 pub mod host;
+pub mod nearest;
 pub mod protocol;
 pub mod sigv4;
 pub mod value;
