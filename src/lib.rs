@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod aws;
+pub mod cli;
 pub mod config;
 pub mod guard;
 pub mod journal;
