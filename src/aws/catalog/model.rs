@@ -56,6 +56,10 @@ pub struct Service {
     pub api_version: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub xml_namespace: Option<String>,
+    /// Whether errors carry the codes of the query protocol that the service spoke before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub query_compatible: bool,
+    /// By name. Empty for a service whose operations this catalog leaves out.
     pub operations: BTreeMap<String, Operation>,
     /// Indexed by [`ShapeId`].
     pub shapes: Vec<Shape>,
@@ -124,11 +128,15 @@ pub struct Operation {
 /// Where the ids of a call's resources stand in its input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceRule {
-    /// Which rule found it: `noun`, `label`, `suffix`, `single`, `tuple`, `id-like`.
+    /// Which rule found it: `noun`, `label`, `suffix`, `single`, `tuple`, `id-like`, or `named` where data says it.
     pub rule: String,
     /// Path of the ids: `WorkspaceId`, `TerminateWorkspaceRequests[].WorkspaceId`, `vmIds[]`.
     pub ids: String,
-    /// Paths of the parents' ids, outermost first: `environmentId`.
+    /// Paths that name the same thing another way where `ids` is absent: `ProvisionedProductName`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub or: Vec<String>,
+    /// Paths of the parents' ids, outermost first: `environmentId`. One inside the list that `ids` walks,
+    /// `Associations[].ProductId`, is of the same item.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<String>,
     /// What kind of thing it is: CloudFormation's name where one is known, else `service:Noun`.
@@ -216,6 +224,9 @@ pub struct Structure {
     pub payload: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sensitive: bool,
+    /// Whether the members are events of a stream: such an input can't be rebuilt from a parsed form.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub event_stream: bool,
 }
 
 impl Structure {
@@ -243,7 +254,13 @@ pub struct Member {
     pub sensitive: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub idempotency_token: bool,
-    /// For REST-XML and query: `flattened` and the like stand on the shape.
+    /// The name in ec2's requests, where it differs from the wire name with its first letter capitalised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_name: Option<String>,
+    /// Whether the value is also a label of the host (`{AccountId}.` of a host prefix).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub host_label: bool,
+    /// How this timestamp is spelt, where the member says it and not its shape.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<TimestampFormat>,
 }

@@ -1,0 +1,94 @@
+//! botocore's models → the catalog, as a pure transformation: text in, values out.
+//!
+//! The models are those of the botocore package (Apache-2.0): `service-2.json`, `endpoint-rule-set-1.json`,
+//! `partitions.json`, `endpoints.json`. Judgement that models don't hold (classes, a few resource rules) comes
+//! from [`Rules`], which is data too.
+
+mod hosts;
+mod json;
+mod resource;
+mod rules;
+mod ruleset;
+mod service;
+
+use serde_json::Value;
+
+pub use rules::{Kind, Rules, RulesError, Source};
+
+use super::index::{Entry, Index};
+use super::model::Service;
+
+/// The models of one service.
+#[derive(Debug, Clone)]
+pub struct Models {
+    /// The service's folder in botocore: `workspaces-instances`.
+    pub id: String,
+    /// `service-2.json`.
+    pub service: Value,
+    /// `endpoint-rule-set-1.json`, where the service has one.
+    pub endpoints: Option<Value>,
+}
+
+/// What is common to all services.
+#[derive(Debug, Clone)]
+pub struct Common {
+    /// `botocore-1.44.5`.
+    pub version: String,
+    /// `partitions.json`.
+    pub partitions: Value,
+    /// `endpoints.json`.
+    pub endpoints: Value,
+}
+
+/// Why models don't make a catalog.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    #[error("`{service}`: the model lacks {what}")]
+    Lacks { service: String, what: String },
+    #[error("`{service}`: {what}")]
+    Odd { service: String, what: String },
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+}
+
+/// What a person should look at after a build. None of it makes the catalog wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Notes {
+    /// `service:Operation` whose verb no rule lists: taken as `write`.
+    pub unlisted: Vec<String>,
+    /// `service:Operation` that the model calls readonly and the rules don't class as a read.
+    pub readonly_but: Vec<(String, Kind)>,
+    /// Guarded `service:Operation` in which no resource was found.
+    pub nameless: Vec<String>,
+    /// URLs of rule sets that no template can hold, with their service.
+    pub hosts_left_out: Vec<String>,
+}
+
+/// Reads one service whole: metadata, operations with class and resource rule, shapes.
+///
+/// # Errors
+/// [`CompileError`] where the model isn't as botocore's are, or the rules don't fit it.
+pub fn service(models: &Models, rules: &Rules, notes: &mut Notes) -> Result<Service, CompileError> {
+    service::compile(&models.id, &models.service, rules, notes)
+}
+
+/// Makes the index: partitions, hosts and metadata of all services.
+///
+/// # Errors
+/// [`CompileError`] where a model isn't as botocore's are.
+pub fn index(common: &Common, all: &[Models], notes: &mut Notes) -> Result<Index, CompileError> {
+    let mut services = all
+        .iter()
+        .map(|m| Ok(Entry::of(&service::metadata(&m.id, &m.service)?)))
+        .collect::<Result<Vec<_>, CompileError>>()?;
+    services.sort_by(|a, b| a.id.cmp(&b.id));
+    let partitions = hosts::partitions(&common.partitions)?;
+    let (hosts, varying_labels) = hosts::templates(common, all, &services, notes)?;
+    Ok(Index {
+        version: common.version.clone(),
+        partitions,
+        services,
+        varying_labels,
+        hosts,
+    })
+}

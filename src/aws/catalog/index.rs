@@ -1,0 +1,130 @@
+//! What the catalog knows without decoding a service: partitions, hosts, and each service's protocols.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::model::{Protocol, Service, Signature};
+
+/// The catalog's table of contents.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Index {
+    /// What the catalog was made from: `botocore-1.44.5`.
+    pub version: String,
+    pub partitions: Vec<Partition>,
+    /// In the order of their ids. Host entries point into it.
+    pub services: Vec<Entry>,
+    /// Beginnings of labels whose rest varies (`s3express-`), which templates spell `s3express-*`.
+    pub varying_labels: Vec<String>,
+    /// By template: a host with its region as `{region}` and its partition's suffix as `{dns}` or `{dual}`; `*.` in
+    /// front stands for one or more labels.
+    pub hosts: HashMap<String, Vec<HostEntry>>,
+}
+
+/// A partition of AWS, after `partitions.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partition {
+    /// `aws-cn`.
+    pub id: String,
+    /// What the partition's regions look like, known ones and later ones.
+    pub region_regex: String,
+    /// `amazonaws.com.cn`.
+    pub dns_suffix: String,
+    pub dual_stack_dns_suffix: String,
+    /// Where the hosts without a region are signed for, unless they say otherwise.
+    pub global_region: String,
+    /// The regions known by name, without the pseudo ones (`aws-cn-global`).
+    pub regions: Vec<String>,
+}
+
+/// What one host template stands for, in some partitions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostEntry {
+    /// Indices into [`Index::partitions`], ascending.
+    #[serde(rename = "p")]
+    pub partitions: Vec<usize>,
+    /// Indices into [`Index::services`], ascending.
+    #[serde(rename = "s")]
+    pub services: Vec<usize>,
+    /// The region that requests are signed for, where it isn't the host's own.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    #[serde(rename = "f", default, skip_serializing_if = "std::ops::Not::not")]
+    pub fips: bool,
+    #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
+    pub dualstack: bool,
+}
+
+/// One service in the index: all of it but operations and shapes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    pub id: String,
+    pub full_name: String,
+    pub signing_name: String,
+    pub signature: Signature,
+    pub protocols: Vec<Protocol>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json_version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_prefix: Option<String>,
+    pub api_version: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xml_namespace: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub query_compatible: bool,
+    /// Where its operations and shapes stand in the file; `None` where the catalog leaves them out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob: Option<Blob>,
+}
+
+/// A compressed part of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blob {
+    /// Bytes from the end of the index.
+    pub offset: usize,
+    /// Bytes in the file.
+    pub len: usize,
+    /// Bytes once decompressed.
+    pub raw_len: usize,
+    /// SHA-256 of the bytes in the file, in hexadecimal.
+    pub sha256: String,
+}
+
+impl Entry {
+    /// The entry of a service, without a blob.
+    #[must_use]
+    pub fn of(service: &Service) -> Self {
+        Self {
+            id: service.id.clone(),
+            full_name: service.full_name.clone(),
+            signing_name: service.signing_name.clone(),
+            signature: service.signature,
+            protocols: service.protocols.clone(),
+            json_version: service.json_version.clone(),
+            target_prefix: service.target_prefix.clone(),
+            api_version: service.api_version.clone(),
+            xml_namespace: service.xml_namespace.clone(),
+            query_compatible: service.query_compatible,
+            blob: None,
+        }
+    }
+
+    /// The service as far as the index knows it: without operations.
+    #[must_use]
+    pub fn bare(&self) -> Service {
+        Service {
+            id: self.id.clone(),
+            full_name: self.full_name.clone(),
+            signing_name: self.signing_name.clone(),
+            signature: self.signature,
+            protocols: self.protocols.clone(),
+            json_version: self.json_version.clone(),
+            target_prefix: self.target_prefix.clone(),
+            api_version: self.api_version.clone(),
+            xml_namespace: self.xml_namespace.clone(),
+            query_compatible: self.query_compatible,
+            operations: std::collections::BTreeMap::new(),
+            shapes: Vec::new(),
+        }
+    }
+}
