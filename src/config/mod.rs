@@ -8,6 +8,7 @@ mod keys;
 mod load;
 mod read;
 mod section;
+mod tables;
 mod value;
 
 use std::net::SocketAddr;
