@@ -303,3 +303,42 @@ fn classes_are_the_reviewed_ones() {
         check_classes(service, reviewed);
     }
 }
+
+#[test]
+fn resources_are_found_where_they_were_reviewed() {
+    let cases = include_str!("../../../tests/cases/resources/embedded.tsv");
+    let expected: Vec<&str> = cases.lines().filter(|l| !l.starts_with('#')).collect();
+    let catalog = catalog();
+    let mut found = Vec::new();
+    for id in catalog.service_ids() {
+        for operation in catalog.service(id).unwrap().unwrap().operations.values() {
+            if !operation.class.is_guarded() {
+                assert_eq!(operation.resource, None, "{id}:{}", operation.name);
+                continue;
+            }
+            let path = operation.resource.as_ref().map_or_else(
+                || "none".to_owned(),
+                |rule| {
+                    let mut ids = vec![rule.ids.clone()];
+                    ids.extend(rule.or.clone());
+                    let mut path = rule.parents.clone();
+                    path.push(ids.join(" or "));
+                    path.join(" / ")
+                },
+            );
+            found.push(format!("{id}:{}\t{path}", operation.name));
+        }
+    }
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn outputs_are_kept_for_reads_and_for_nothing_else() {
+    let catalog = catalog();
+    for id in catalog.service_ids() {
+        for operation in catalog.service(id).unwrap().unwrap().operations.values() {
+            let read = operation.class == crate::aws::class::Class::Read;
+            assert_eq!(operation.output.is_some(), read, "{}", operation.name);
+        }
+    }
+}
