@@ -58,11 +58,15 @@ async fn demonstrate(arguments: &Arguments) -> super::Answer {
         () = interrupts.next() => None,
     };
     let all_is_well = matches!(shown, Some(Ok(())));
-    let stays = all_is_well && !arguments.once && std::io::stdout().is_terminal();
-    if stays {
-        print(&style.paragraphs(&invitation(&stage)))?;
+    if all_is_well && !arguments.once && std::io::stdout().is_terminal() {
+        // As it is: a line that is copied must stay one.
+        print(&invitation(&stage))?;
         interrupts.next().await;
         print("\n")?;
+    } else if all_is_well {
+        print(&style.paragraphs(
+            "They go now; `palisade demo` on a terminal, without --once, stays up for your own AWS CLI.",
+        ))?;
     }
     let struck = stage.strike().await;
     match shown {
@@ -136,7 +140,7 @@ fn row(call: &Played) -> Row {
         .collect::<Vec<_>>()
         .join(", ");
     if ids.len() > IDS_SHOWN {
-        resources.push_str(&format!(" and {} more", ids.len() - IDS_SHOWN));
+        resources.push_str(&format!(" +{}", ids.len() - IDS_SHOWN));
     }
     let dash = |text: String| {
         if text.is_empty() {
