@@ -104,7 +104,7 @@ impl Guard {
         let slice = slice.map_err(|message| Refusal::Internal { message })?;
         let mut question = self.question(&authenticated, call, targets.as_ref());
         trail.see(&question, trail.seen.input.clone());
-        if let (Some(targets), On::Resources(resources)) = (targets, &mut question.on) {
+        if let (Some(targets), On::Resources(_)) = (targets, &question.on) {
             let needs = slice.needs(
                 self.ruleset
                     .protected
@@ -115,8 +115,7 @@ impl Guard {
                 .iter()
                 .any(|t| matches!(t.spelling, Spelling::Name(_)));
             if !needs.is_empty() || named {
-                let resources = std::mem::take(resources);
-                question.on = On::Resources(resources);
+                // What no fact can save is refused before AWS is asked anything.
                 if let Some(denial) = decide::decide_early(&slice, &question) {
                     return Err(denial.into());
                 }
@@ -145,7 +144,7 @@ impl Guard {
         let rule = knowledge.operation(&call.action.service, &call.action.operation);
         let view = with_defaults(&call.input, rule.iter().flat_map(|r| &r.defaults));
         let on = match targets {
-            Some(named) if call.class.is_guarded() || !named.targets.is_empty() => {
+            Some(named) if call.class.is_guarded() => {
                 let facts = vec![Facts::default(); named.targets.len()];
                 On::Resources(self.resources(&call, named.targets.clone(), facts))
             }
