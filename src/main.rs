@@ -1,1 +1,7 @@
-fn main() {}
+//! `palisade`: from arguments to [`palisade::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    palisade::cli::main(std::env::args_os())
+}

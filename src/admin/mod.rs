@@ -1,1 +1,12 @@
-//! /metrics, /healthz and /readyz.
+//! What a guard shows of itself: `/metrics`, `/healthz`, `/readyz`.
+
+mod declare;
+pub mod metrics;
+pub mod readiness;
+pub mod server;
+
+pub use metrics::{
+    Effect, KnowsAction, LookupOutcome, Metrics, MetricsError, ReloadOutcome, Vocabulary,
+};
+pub use readiness::{Condition, Readiness};
+pub use server::Admin;

@@ -1,6 +1,18 @@
-//! Refusals in AWS's own error shapes.
+//! Refusals in AWS's own error shapes, so that SDKs raise their own exception at the first attempt.
+//!
+//! INVARIANT: only [`Kind::Retry`] is answered so that an SDK sends again. Every answer carries the request id.
+//! `Date` is the caller's to add: nothing here knows the time.
 
-use http::{HeaderMap, StatusCode};
+use std::sync::Arc;
+
+use http::header::{CONNECTION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+use crate::aws::catalog::model::{Protocol, Service, Signature};
+use crate::aws::head::Head;
+use crate::aws::protocol::json::write_string;
+use crate::aws::protocol::xml::is_char;
+use crate::aws::protocol::{Identified, JsonVersion, preferred};
 
 /// A whole answer, ready to be written to a client.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,3 +21,347 @@ pub struct Answer {
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
+
+/// What a refusal tells the client; each has its status and code in each protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Denied: final.
+    Denied,
+    /// The request carries no signature.
+    Unsigned,
+    /// The access key isn't known.
+    UnknownKey,
+    /// The signature isn't the key's.
+    BadSignature,
+    /// The signature's time is too far from now. SDKs compare it with the answer's `Date`.
+    Stale,
+    /// Nothing was sent and it heals within a minute: the client may send again.
+    Retry,
+    /// Sent, and no answer came.
+    OutcomeUnknown,
+    /// The request can't be read. The connection closes after the answer.
+    Malformed,
+}
+
+impl Kind {
+    /// Every kind, for tests and tables.
+    pub const ALL: [Kind; 8] = [
+        Kind::Denied,
+        Kind::Unsigned,
+        Kind::UnknownKey,
+        Kind::BadSignature,
+        Kind::Stale,
+        Kind::Retry,
+        Kind::OutcomeUnknown,
+        Kind::Malformed,
+    ];
+}
+
+/// The family of an error's shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Format {
+    /// The version is the one that the request asked in.
+    AwsJson(JsonVersion),
+    RestJson,
+    RpcV2Cbor,
+    /// The namespace is the service's, where its model has one.
+    AwsQuery {
+        namespace: Option<String>,
+    },
+    Ec2Query,
+    RestXml {
+        namespace: Option<String>,
+    },
+    S3,
+}
+
+/// How one client wants its errors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    pub format: Format,
+    /// The request said `x-amzn-query-mode: true`: the code goes into `x-amzn-query-error` as well.
+    pub query_compatible: bool,
+    /// The request was a HEAD: no body.
+    pub bodiless: bool,
+}
+
+impl Shape {
+    /// The shape for a request whose operation is known.
+    #[must_use]
+    pub fn of(identified: &Identified, head: &Head<'_>) -> Self {
+        let version = identified.json_version().unwrap_or(JsonVersion::V1_0);
+        let service = identified.service();
+        Self::with(format(identified.protocol(), version, Some(service)), head)
+    }
+
+    /// The best shape for a request that wasn't understood: by what it looks like, then by what the services behind
+    /// the host speak. `candidates` may be empty.
+    #[must_use]
+    pub fn asked(candidates: &[Arc<Service>], head: &Head<'_>) -> Self {
+        let text = |name: &HeaderName| head.headers.get(name).and_then(|v| v.to_str().ok());
+        let content_type = text(&CONTENT_TYPE).unwrap_or_default().trim();
+        let version = if content_type.starts_with(JsonVersion::V1_1.content_type()) {
+            JsonVersion::V1_1
+        } else {
+            JsonVersion::V1_0
+        };
+        let service = candidates.first();
+        let usual = service.and_then(|s| preferred(s).or(s.protocols.first().copied()));
+        let protocol = if head.headers.contains_key("smithy-protocol") {
+            Protocol::RpcV2Cbor
+        } else if head.headers.contains_key("x-amz-target")
+            || content_type.starts_with("application/x-amz-json-")
+        {
+            Protocol::AwsJson
+        } else if content_type.starts_with("application/x-www-form-urlencoded") {
+            let queries = [Protocol::AwsQuery, Protocol::Ec2Query];
+            let spoken = service.and_then(|s| s.protocols.iter().find(|p| queries.contains(p)));
+            spoken.copied().unwrap_or(Protocol::AwsQuery)
+        } else {
+            usual.unwrap_or(Protocol::RestJson)
+        };
+        let service = service.map(Arc::as_ref);
+        Self::with(format(protocol, version, service), head)
+    }
+
+    fn with(format: Format, head: &Head<'_>) -> Self {
+        let mode = head.headers.get("x-amzn-query-mode");
+        Self {
+            format,
+            query_compatible: mode.is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"true")),
+            bodiless: *head.method == Method::HEAD,
+        }
+    }
+}
+
+/// Makes a refusal. `message` is for the client; `request_id` is the decision's.
+#[must_use]
+pub fn refusal(shape: &Shape, kind: Kind, message: &str, request_id: &str) -> Answer {
+    let (status, code) = status_and_code(&shape.format, kind);
+    let message = lead(&shape.format, kind, message);
+    let mut answer = Answer {
+        status,
+        headers: HeaderMap::new(),
+        body: Vec::new(),
+    };
+    if !shape.bodiless {
+        answer.body = body(&shape.format, code, kind, &message, request_id);
+    }
+    answer.put("content-type", content_type(&shape.format));
+    answer.put("x-amzn-requestid", request_id);
+    match &shape.format {
+        Format::AwsJson(_) | Format::RestJson => answer.put("x-amzn-errortype", code),
+        Format::RpcV2Cbor => answer.put("smithy-protocol", "rpc-v2-cbor"),
+        Format::S3 => answer.put("x-amz-request-id", request_id),
+        Format::AwsQuery { .. } | Format::Ec2Query | Format::RestXml { .. } => {}
+    }
+    if shape.query_compatible {
+        let query = Format::AwsQuery { namespace: None };
+        let (_, code) = status_and_code(&query, kind);
+        answer.put("x-amzn-query-error", &format!("{code};{}", fault(kind)));
+    }
+    if kind == Kind::Malformed {
+        answer
+            .headers
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
+}
+
+impl Answer {
+    fn put(&mut self, name: &'static str, text: &str) {
+        if let Ok(value) = HeaderValue::from_str(text) {
+            self.headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+}
+
+fn format(protocol: Protocol, version: JsonVersion, service: Option<&Service>) -> Format {
+    let namespace = || service.and_then(|s| s.xml_namespace.clone());
+    match protocol {
+        Protocol::AwsJson => Format::AwsJson(version),
+        Protocol::RestJson => Format::RestJson,
+        Protocol::RpcV2Cbor => Format::RpcV2Cbor,
+        Protocol::AwsQuery => Format::AwsQuery {
+            namespace: namespace(),
+        },
+        Protocol::Ec2Query => Format::Ec2Query,
+        Protocol::RestXml if service.is_some_and(|s| s.signature == Signature::S3v4) => Format::S3,
+        Protocol::RestXml => Format::RestXml {
+            namespace: namespace(),
+        },
+    }
+}
+
+/// The table: what each family answers to each kind. The query family's statuses and codes are those of AWS's
+/// lists of common errors; `Throttling` is retried by SDKs at 400 only.
+fn status_and_code(format: &Format, kind: Kind) -> (StatusCode, &'static str) {
+    const BAD: StatusCode = StatusCode::BAD_REQUEST;
+    const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
+    const FORBIDDEN: StatusCode = StatusCode::FORBIDDEN;
+    const BUSY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+    // awsJson and rpcv2Cbor say 400 where restJson1 says 403.
+    let rpc = match format {
+        Format::AwsJson(_) | Format::RpcV2Cbor => BAD,
+        Format::RestJson
+        | Format::AwsQuery { .. }
+        | Format::Ec2Query
+        | Format::RestXml { .. }
+        | Format::S3 => FORBIDDEN,
+    };
+    match (format, kind) {
+        (_, Kind::OutcomeUnknown) => (StatusCode::CONFLICT, "GuardOutcomeUnknown"),
+        (Format::AwsJson(_) | Format::RestJson | Format::RpcV2Cbor, kind) => match kind {
+            Kind::Denied => (rpc, "AccessDeniedException"),
+            Kind::Unsigned => (rpc, "MissingAuthenticationTokenException"),
+            Kind::UnknownKey => (rpc, "UnrecognizedClientException"),
+            Kind::BadSignature | Kind::Stale => (rpc, "InvalidSignatureException"),
+            Kind::Retry if rpc == BAD => (BAD, "ThrottlingException"),
+            Kind::Retry => (StatusCode::TOO_MANY_REQUESTS, "ThrottlingException"),
+            Kind::Malformed => (BAD, "ValidationException"),
+            Kind::OutcomeUnknown => (StatusCode::CONFLICT, "GuardOutcomeUnknown"),
+        },
+        (Format::Ec2Query, Kind::Denied) => (FORBIDDEN, "UnauthorizedOperation"),
+        (Format::Ec2Query, Kind::UnknownKey) => (UNAUTHORIZED, "AuthFailure"),
+        (Format::Ec2Query, Kind::Retry) => (BUSY, "RequestLimitExceeded"),
+        (Format::S3, Kind::Unsigned) => (FORBIDDEN, "AccessDenied"),
+        (Format::S3, Kind::UnknownKey) => (FORBIDDEN, "InvalidAccessKeyId"),
+        (Format::S3, Kind::Stale) => (FORBIDDEN, "RequestTimeTooSkewed"),
+        (Format::S3, Kind::Retry) => (BUSY, "SlowDown"),
+        (Format::S3 | Format::Ec2Query, Kind::Malformed) => (BAD, "InvalidRequest"),
+        (_, Kind::Denied) => (FORBIDDEN, "AccessDenied"),
+        (_, Kind::Unsigned) => (FORBIDDEN, "MissingAuthenticationToken"),
+        (_, Kind::UnknownKey) => (FORBIDDEN, "InvalidClientTokenId"),
+        (_, Kind::BadSignature) => (FORBIDDEN, "SignatureDoesNotMatch"),
+        (_, Kind::Stale) => (BAD, "RequestExpired"),
+        (_, Kind::Retry) => (BAD, "Throttling"),
+        (_, Kind::Malformed) => (BAD, "ValidationError"),
+    }
+}
+
+/// The message. The JSON family tells a stale signature from a wrong one only by these words.
+fn lead(format: &Format, kind: Kind, message: &str) -> String {
+    match (format, kind) {
+        (Format::AwsJson(_) | Format::RestJson | Format::RpcV2Cbor, Kind::Stale) => {
+            format!("Signature expired: {message}")
+        }
+        (_, _) => message.to_owned(),
+    }
+}
+
+const fn content_type(format: &Format) -> &'static str {
+    match format {
+        Format::AwsJson(version) => version.content_type(),
+        Format::RestJson => "application/json",
+        Format::RpcV2Cbor => "application/cbor",
+        Format::AwsQuery { .. } | Format::RestXml { .. } => "text/xml",
+        Format::Ec2Query => "text/xml;charset=UTF-8",
+        Format::S3 => "application/xml",
+    }
+}
+
+const fn fault(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Denied
+        | Kind::Unsigned
+        | Kind::UnknownKey
+        | Kind::BadSignature
+        | Kind::Stale
+        | Kind::Malformed => "Sender",
+        Kind::Retry | Kind::OutcomeUnknown => "Receiver",
+    }
+}
+
+fn body(format: &Format, code: &str, kind: Kind, message: &str, request_id: &str) -> Vec<u8> {
+    match format {
+        Format::AwsJson(_) => json(&[("__type", code), ("message", message), ("Message", message)]),
+        Format::RestJson => json(&[("message", message), ("Message", message)]),
+        Format::RpcV2Cbor => cbor(&[("__type", code), ("message", message)]),
+        Format::AwsQuery { namespace } | Format::RestXml { namespace } => {
+            let xmlns = namespace.as_deref().map_or_else(String::new, |n| {
+                format!(" xmlns=\"{}\"", xml_text(n))
+            });
+            format!(
+                "<ErrorResponse{xmlns}><Error><Type>{}</Type><Code>{code}</Code><Message>{}</Message></Error><RequestId>{}</RequestId></ErrorResponse>",
+                fault(kind),
+                xml_text(message),
+                xml_text(request_id),
+            )
+            .into_bytes()
+        }
+        Format::Ec2Query => format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>{code}</Code><Message>{}</Message></Error></Errors><RequestID>{}</RequestID></Response>",
+            xml_text(message),
+            xml_text(request_id),
+        )
+        .into_bytes(),
+        Format::S3 => format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{}</Message><RequestId>{1}</RequestId><HostId>{1}</HostId></Error>",
+            xml_text(message),
+            xml_text(request_id),
+        )
+        .into_bytes(),
+    }
+}
+
+fn json(members: &[(&str, &str)]) -> Vec<u8> {
+    let mut out = String::from("{");
+    for (n, (key, text)) in members.iter().enumerate() {
+        if n > 0 {
+            out.push(',');
+        }
+        write_string(key, &mut out);
+        out.push(':');
+        write_string(text, &mut out);
+    }
+    out.push('}');
+    out.into_bytes()
+}
+
+/// A CBOR map of fewer than 24 texts (RFC 8949).
+fn cbor(members: &[(&str, &str)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    cbor_head(0xa0, members.len(), &mut out);
+    for text in members.iter().flat_map(|(key, text)| [key, text]) {
+        cbor_head(0x60, text.len(), &mut out);
+        out.extend_from_slice(text.as_bytes());
+    }
+    out
+}
+
+/// The initial byte of a major type and its argument, as short as it goes up to 32 bits.
+fn cbor_head(major: u8, argument: usize, out: &mut Vec<u8>) {
+    let argument = u32::try_from(argument).unwrap_or(u32::MAX);
+    match (u8::try_from(argument), u16::try_from(argument)) {
+        (Ok(small), _) if small < 24 => out.push(major | small),
+        (Ok(byte), _) => out.extend_from_slice(&[major | 24, byte]),
+        (Err(_), Ok(word)) => {
+            out.push(major | 25);
+            out.extend_from_slice(&word.to_be_bytes());
+        }
+        (Err(_), Err(_)) => {
+            out.push(major | 26);
+            out.extend_from_slice(&argument.to_be_bytes());
+        }
+    }
+}
+
+/// A text inside an element or attribute; characters that XML 1.0 lacks become U+FFFD.
+fn xml_text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\r' => out.push_str("&#13;"),
+            c if is_char(c) => out.push(c),
+            _ => out.push('\u{fffd}'),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 //! INVARIANT: the keys of an [`Object`] are unique, and a [`Number`] keeps the digits it was
 //! written with, so that what is encoded again equals what was decoded.
 
+use std::collections::HashSet;
 use std::fmt;
 
 /// One value of a call's input or of an answer. What it stands for (a timestamp, a blob) is said by its shape.
@@ -52,6 +53,17 @@ impl Object {
         Ok(())
     }
 
+    /// Takes members that came together, in time linear in their number.
+    ///
+    /// # Errors
+    /// [`DuplicateKey`] when a key stands twice.
+    pub fn from_members(members: Vec<(String, Value)>) -> Result<Self, DuplicateKey> {
+        match first_repeated(&members) {
+            Some(key) => Err(DuplicateKey(key.to_owned())),
+            None => Ok(Self { members }),
+        }
+    }
+
     /// Sets a member, in its place where it was there, else at the end.
     pub fn set(&mut self, key: &str, value: Value) {
         match self.members.iter_mut().find(|(k, _)| k == key) {
@@ -75,6 +87,12 @@ impl Object {
         self.members.iter().map(|(k, v)| (k.as_str(), v))
     }
 
+    /// The members, given away.
+    #[must_use]
+    pub fn into_members(self) -> Vec<(String, Value)> {
+        self.members
+    }
+
     #[must_use]
     pub fn len(&self) -> usize {
         self.members.len()
@@ -84,6 +102,18 @@ impl Object {
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
+}
+
+fn first_repeated(members: &[(String, Value)]) -> Option<&str> {
+    // Most objects are small: comparing beats hashing there, and nowhere is it quadratic.
+    const SMALL: usize = 16;
+    let mut keys = members.iter().map(|(key, _)| key.as_str()).enumerate();
+    if members.len() <= SMALL {
+        let found = keys.find(|(n, key)| members.iter().take(*n).any(|(k, _)| k == key));
+        return found.map(|(_, key)| key);
+    }
+    let mut seen = HashSet::with_capacity(members.len());
+    keys.find(|(_, key)| !seen.insert(*key)).map(|(_, key)| key)
 }
 
 impl Number {
@@ -266,6 +296,16 @@ mod tests {
         assert_eq!(
             o.insert("a".into(), Value::Bool(true)),
             Err(DuplicateKey("a".into()))
+        );
+        let twice = ["a", "b", "a"].map(|k| (k.to_owned(), Value::Null));
+        assert_eq!(
+            Object::from_members(twice.to_vec()),
+            Err(DuplicateKey("a".into()))
+        );
+        let many = (0..40).map(|n| ((n % 39).to_string(), Value::Null));
+        assert_eq!(
+            Object::from_members(many.collect()),
+            Err(DuplicateKey("0".into()))
         );
     }
 }

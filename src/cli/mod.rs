@@ -1,3 +1,248 @@
-//! The subcommands, one file each: arguments in, text for people or programs out.
+//! The command line: one file per subcommand. What they share: `--config` in any position, `--json` on every
+//! listing, exit code 0 where all is well, 1 where something is refused or a check fails, 2 for a wrong command
+//! line or configuration.
+//!
+//! INVARIANT: a subcommand that isn't built says so and ends with 2; none is accepted and ignored.
 
-pub mod catalog;
+mod ca;
+mod catalog;
+mod failure;
+mod journal;
+mod keys;
+mod log;
+mod policy;
+mod serve;
+mod table;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::aws::nearest::nearest;
+use crate::config::{self, Config};
+use crate::ruleset::Ruleset;
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use self::failure::Failure;
+
+/// Subcommands whose feature doesn't exist yet.
+const UNBUILT: &[&str] = &[
+    "exec",
+    "env",
+    "credentials",
+    "replay",
+    "scp",
+    "approvals",
+    "approve",
+    "doctor",
+];
+
+/// A policy guard for AWS: a forwarding HTTPS proxy that judges every API call before it is sent.
+#[derive(Debug, Parser)]
+#[command(name = "palisade", version, propagate_version = true)]
+struct Arguments {
+    /// The configuration file [default: $PALISADE_CONFIG, the user's, the system's]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Guard: run the proxy in the foreground
+    Serve(serve::Arguments),
+    /// Print the certificate authority that clients must trust, as PEM
+    Ca,
+    /// Issue, list and revoke callers' keys
+    Keys(keys::Arguments),
+    /// Check the policies, print their schema
+    Policy(policy::Arguments),
+    /// Make a catalog of AWS's APIs, and show what one knows
+    #[command(subcommand)]
+    Catalog(catalog::CatalogCommand),
+    /// Check and read the journal
+    Journal(journal::JournalArgs),
+    #[command(external_subcommand)]
+    Other(Vec<OsString>),
+}
+
+/// What a subcommand prints on standard output.
+type Answer = Result<Printed, Failure>;
+
+/// What a subcommand leaves behind.
+enum Printed {
+    /// Text for standard output.
+    Text(String),
+    /// It has printed already, and ends with this.
+    Done(ExitCode),
+}
+
+impl From<String> for Printed {
+    fn from(text: String) -> Self {
+        Printed::Text(text)
+    }
+}
+
+/// Runs the command line. The log goes to standard error, what was asked for to standard output.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let answer = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => log::start().and_then(|()| run(arguments)),
+        Err(error) if is_asked_for(&error) => Ok(error.to_string().into()),
+        Err(error) => Err(Failure::of_arguments(&error)),
+    };
+    let printed = answer.and_then(|printed| match printed {
+        Printed::Text(text) => print(&text).map(|()| ExitCode::SUCCESS),
+        Printed::Done(code) => Ok(code),
+    });
+    printed.unwrap_or_else(|failure| failure.report())
+}
+
+fn run(arguments: Arguments) -> Answer {
+    let config = arguments.config;
+    match arguments.command {
+        Command::Serve(arguments) => serve::run(&arguments, load(config)?),
+        Command::Ca => Ok(ca::run(&load(config)?)?.into()),
+        Command::Policy(arguments) => policy::run(arguments, load(config)?),
+        Command::Catalog(command) => catalog(&command, config),
+        Command::Keys(arguments) => Ok(keys::run(arguments, &load(config)?)?.into()),
+        Command::Journal(arguments) => {
+            let folder = load(config)?.state_dir.join("journal");
+            let mut out = std::io::stdout().lock();
+            let code = journal::run(&arguments, &folder, std::time::SystemTime::now(), &mut out);
+            code.map(Printed::Done).map_err(Failure::refused)
+        }
+        Command::Other(words) => Err(not_a_subcommand(&words)),
+    }
+}
+
+fn catalog(command: &catalog::CatalogCommand, config: Option<PathBuf>) -> Answer {
+    let answer = match command {
+        catalog::CatalogCommand::Build(arguments) => catalog::build(arguments),
+        catalog::CatalogCommand::Show(arguments) => {
+            let catalog = Ruleset::catalog(&load(config)?).map_err(Failure::usage)?;
+            catalog::show(arguments, &catalog)
+        }
+    };
+    answer.map(Printed::Text).map_err(Failure::refused)
+}
+
+/// The configuration of `--config`, or of the usual places.
+fn load(explicit: Option<PathBuf>) -> Result<Config, Failure> {
+    let environment = config::environment()?;
+    Ok(Config::load(explicit.as_deref(), &environment)?)
+}
+
+fn not_a_subcommand(words: &[OsString]) -> Failure {
+    let name = words.first().map(|w| w.to_string_lossy().into_owned());
+    let name = name.unwrap_or_default();
+    if UNBUILT.contains(&name.as_str()) {
+        return Failure::usage(anyhow::anyhow!("`{name}` isn't built yet"));
+    }
+    let command = <Arguments as clap::CommandFactory>::command();
+    let built = command.get_subcommands().map(clap::Command::get_name);
+    let help = nearest(&name, built).map_or_else(
+        || "`palisade --help` shows every subcommand".to_owned(),
+        |n| format!("did you mean `{n}`?"),
+    );
+    Failure::usage(anyhow::anyhow!("`{name}` is not a subcommand")).with_help(help)
+}
+
+fn is_asked_for(error: &clap::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    )
+}
+
+/// Prints; a reader that has seen enough and went away is no fault.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::refused(
+            anyhow::Error::new(e).context("cannot print"),
+        )),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Arguments, Failure> {
+        let words = std::iter::once("palisade").chain(words.iter().copied());
+        Arguments::try_parse_from(words).map_err(|e| Failure::of_arguments(&e))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        <Arguments as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn the_configuration_may_be_named_anywhere() {
+        for words in [
+            &["--config", "x.toml", "keys", "list", "--json"][..],
+            &["keys", "--config", "x.toml", "list", "--json"],
+            &["keys", "list", "--config", "x.toml", "--json"],
+            &["keys", "list", "--json", "--config=x.toml"],
+        ] {
+            let arguments = parse(words).unwrap();
+            assert_eq!(arguments.config, Some(PathBuf::from("x.toml")), "{words:?}");
+            assert!(matches!(arguments.command, Command::Keys(_)));
+        }
+    }
+
+    #[test]
+    fn what_isnt_built_or_isnt_there_is_refused_by_name() {
+        let check = |words: &[&str], expected: &str| {
+            let Command::Other(words) = parse(words).unwrap().command else {
+                panic!("{words:?} is built");
+            };
+            assert_eq!(not_a_subcommand(&words).to_string(), expected);
+        };
+        check(
+            &["exec", "--", "terraform", "destroy"],
+            "palisade: `exec` isn't built yet",
+        );
+        for name in UNBUILT {
+            check(&[name], &format!("palisade: `{name}` isn't built yet"));
+        }
+        check(
+            &["key", "list"],
+            "palisade: `key` is not a subcommand\nhelp: did you mean `keys`?",
+        );
+        check(
+            &["frobnicate"],
+            "palisade: `frobnicate` is not a subcommand\nhelp: `palisade --help` shows every subcommand",
+        );
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_one_clear_line() {
+        let check = |words: &[&str], expected: &str| {
+            assert_eq!(parse(words).unwrap_err().to_string(), expected, "{words:?}");
+        };
+        check(
+            &["keys", "new"],
+            "palisade: the following required arguments were not provided: <NAME>\nhelp: usage: palisade keys new <NAME>",
+        );
+        for words in [&[][..], &["keys"]] {
+            check(
+                words,
+                "palisade: the subcommand is missing\nhelp: `--help` in its place shows what there is",
+            );
+        }
+        check(
+            &["keys", "lst"],
+            "palisade: unrecognized subcommand 'lst'\nhelp: a similar subcommand exists: 'list'",
+        );
+        check(
+            &["keys", "list", "--jsn"],
+            "palisade: unexpected argument '--jsn' found\nhelp: a similar argument exists: '--json'",
+        );
+    }
+}

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::aws::catalog::Protocol;
 use crate::aws::class::{Class, Group};
@@ -55,9 +56,22 @@ pub struct Call {
 }
 
 /// Names one decision: a UUIDv7, in every answer, record and log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DecisionId(pub uuid::Uuid);
+
+impl DecisionId {
+    /// A new id for a decision at a moment.
+    #[must_use]
+    pub fn at(now: SystemTime) -> Self {
+        let since = now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let stamp =
+            uuid::Timestamp::from_unix(uuid::NoContext, since.as_secs(), since.subsec_nanos());
+        Self(uuid::Uuid::new_v7(stamp))
+    }
+}
 
 impl fmt::Display for DecisionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,7 +80,7 @@ impl fmt::Display for DecisionId {
 }
 
 /// What became of a call, or of one of its resources.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Allowed,
@@ -87,7 +101,7 @@ impl Verdict {
 }
 
 /// What became of an allowed call at AWS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// AWS answered.

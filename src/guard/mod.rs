@@ -3,4 +3,15 @@
 //! INVARIANT: nothing here does I/O, reads a clock or knows tokio.
 
 pub mod call;
+pub mod decide;
+pub mod facts;
+pub mod keyring;
+pub mod knowledge;
+pub mod path;
+pub mod policies;
+pub mod protected;
+pub mod reads;
 pub mod refusal;
+pub mod schema;
+pub mod target;
+pub mod time;

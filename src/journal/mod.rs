@@ -1,1 +1,39 @@
-//! The durable record.
+//! The durable record: JSON lines, hash-chained, in segments.
+//!
+//! INVARIANT: a [`Receipt`] exists only for a record that is on disk. The lines of all segments, in order, are one
+//! chain with sequence numbers from 1 and no gap; a torn line is never taken away, a later line accounts for it.
+
+mod bound;
+pub mod chain;
+pub mod error;
+pub mod event;
+mod fill;
+mod handle;
+mod ledger;
+mod log;
+mod read;
+pub mod record;
+mod recover;
+mod redact;
+mod segments;
+mod status;
+pub mod verify;
+mod writer;
+
+pub use chain::Link;
+pub use error::JournalError;
+pub use event::{Mode, Phase};
+pub use handle::{Journal, Observe, Options, Receipt};
+pub use read::visit;
+pub use record::{
+    Decision, Happened, Judgement, Lifecycle, OutcomeRecord, Pending, Record, Refused, Resource,
+    Tunnel,
+};
+pub use recover::Recovery;
+pub use redact::redact;
+pub use segments::Durability;
+pub use status::Status;
+pub use verify::{Verification, verify};
+
+#[cfg(test)]
+pub(crate) mod tests;

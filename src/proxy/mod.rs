@@ -1,1 +1,33 @@
-//! Bytes: listen, connect, intercept, upstream.
+//! Bytes: the listening proxy, the certificate authority, the way out to AWS.
+//!
+//! Nothing here knows a policy, a caller or a record: whoever owns the proxy says what a host is ([`Doors`]) and
+//! what becomes of a request ([`Handle`]). What this module keeps true: an intercepted connection speaks for
+//! one host only (CONNECT = SNI = `Host`), the address that was checked is the address that is dialled, no
+//! request is sent twice, and everything that a peer controls is bounded in bytes and in time.
+
+mod answer;
+pub mod authority;
+pub mod body;
+pub mod connect;
+pub mod egress;
+pub mod framing;
+pub mod headers;
+pub mod intercept;
+pub mod listen;
+mod pool;
+pub mod roots;
+pub mod stall;
+pub mod timeouts;
+pub mod tunnel;
+pub mod upstream;
+
+#[cfg(test)]
+mod tests;
+
+pub use authority::Authority;
+pub use body::{Body, BodyError, Budget, Buffered};
+pub use connect::{Door, Doors, Refused, Tunnel};
+pub use intercept::{Handle, Intercepted};
+pub use listen::{Drained, Proxy};
+pub use timeouts::Timeouts;
+pub use upstream::{Freshness, SendError, Target, Upstream};

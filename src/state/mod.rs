@@ -1,1 +1,181 @@
-//! I/O: the state folder, its keys.
+//! I/O: the state folder, its lock, and the keys in it.
+//!
+//! INVARIANT: what stands in the folder was put there by the user who runs the guard: a folder or a key that
+//! others own or can write is refused, and secrets are readable by their owner only.
+
+mod error;
+mod keys;
+mod ledger;
+mod private;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+pub use error::StateError;
+pub use keys::{FirstUse, KeyStore, KeyWatch, revoked};
+pub use ledger::{KeyRecord, LedgerError, time_text};
+
+/// `state_dir`: made, and found to be ours.
+#[derive(Debug, Clone)]
+pub struct StateDir {
+    path: PathBuf,
+}
+
+/// Held by the one guard that runs on a state folder; let go when dropped or when the process ends.
+#[derive(Debug)]
+pub struct GuardLock {
+    _file: File,
+}
+
+impl StateDir {
+    /// Makes the folder with mode 0700 if it isn't there, and its parents as the system makes folders.
+    ///
+    /// # Errors
+    /// [`StateError`] if it cannot be made, is no folder, belongs to another user, or others may write to it.
+    pub fn open(path: &Path) -> Result<Self, StateError> {
+        private::create_dir(path)?;
+        let metadata = std::fs::metadata(path).map_err(|e| StateError::io("look at", path, e))?;
+        if !metadata.is_dir() {
+            return Err(StateError::NotAFolder(path.to_path_buf()));
+        }
+        private::check_owner(path, &metadata)?;
+        if metadata.mode() & 0o022 != 0 {
+            return Err(StateError::WritableByOthers(path.to_path_buf()));
+        }
+        Ok(Self {
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// The folder itself, absolute as the configuration is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the journal's segments are; not made here.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.path.join("journal")
+    }
+
+    /// Where the certificate authority is; not made here.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.path.join("ca")
+    }
+
+    /// The master key and the ledger of virtual keys, made at first use.
+    ///
+    /// # Errors
+    /// [`StateError`] if they cannot be read or made, or if only one of them is there.
+    pub fn keys(&self) -> Result<KeyStore, StateError> {
+        KeyStore::open(&self.path.join("keys"))
+    }
+
+    /// Takes the folder for one running guard.
+    ///
+    /// # Errors
+    /// [`StateError::Held`] while another guard has it.
+    pub fn lock(&self) -> Result<GuardLock, StateError> {
+        let path = self.path.join("lock");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|e| StateError::io("open", &path, e))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StateError::Held {
+                    path: self.path.clone(),
+                    pid: holder(&mut file),
+                });
+            }
+            Err(TryLockError::Error(e)) => return Err(StateError::io("lock", &path, e)),
+        }
+        let write = |file: &mut File| {
+            file.set_len(0)?;
+            file.seek(SeekFrom::Start(0))?;
+            file.write_all(format!("{}\n", std::process::id()).as_bytes())
+        };
+        write(&mut file).map_err(|e| StateError::io("write", &path, e))?;
+        Ok(GuardLock { _file: file })
+    }
+}
+
+/// The process that the lock's file names.
+fn holder(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(16).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+/// A folder that only its owner may enter.
+fn private_dir_builder() -> std::fs::DirBuilder {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.mode(0o700);
+    builder
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn the_folder_is_made_for_its_owner_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b/palisade");
+        let state = StateDir::open(&path).unwrap();
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!(state.path(), path);
+        StateDir::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_is_refused_with_the_command_that_mends_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state dir");
+        std::fs::create_dir(&path).unwrap();
+        for others in [0o770, 0o702] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(others)).unwrap();
+            let error = StateDir::open(&path).unwrap_err();
+            let shown = path.display();
+            assert_eq!(error.to_string(), format!("others may write to `{shown}`"));
+            assert_eq!(error.help(), Some(format!("run: chmod 700 '{shown}'")));
+        }
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        StateDir::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_no_state_folder() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = StateDir::open(file.path()).unwrap_err();
+        assert!(matches!(error, StateError::NotAFolder(_)), "{error}");
+    }
+
+    #[test]
+    fn one_guard_at_a_time_holds_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::open(&folder.path().join("s")).unwrap();
+        let held = state.lock().unwrap();
+        let error = state.lock().unwrap_err();
+        let (pid, path) = (std::process::id(), state.path().display());
+        let expected = format!("another guard, process {pid}, runs on `{path}`");
+        assert_eq!(error.to_string(), expected);
+        drop(held);
+        state.lock().unwrap();
+    }
+}

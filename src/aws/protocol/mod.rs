@@ -1,1 +1,187 @@
 //! AWS protocols: which operation a request is, its input, and back again.
+//!
+//! [`identify`] → [`decode`] → (judged) → [`encode`]. INVARIANT: what [`decode`] gives, [`encode`] writes so that
+//! it decodes to the same; nothing that [`decode`] didn't understand is left out silently.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
+
+use crate::aws::catalog::model::{Operation, Protocol, Service, Structure};
+use crate::aws::head::Head;
+use crate::aws::value::Object;
+
+mod aws_json;
+pub mod escape;
+mod failure;
+mod form;
+mod identify;
+pub mod json;
+mod malformed;
+mod output;
+pub mod path;
+mod query;
+mod rest_headers;
+mod rest_json;
+mod rest_query;
+mod route;
+mod scalar;
+mod timestamp;
+pub mod typed;
+pub mod xml;
+
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod round_trip;
+
+pub use failure::{UpstreamError, decode_error};
+pub use identify::{identify, needs_body};
+pub use malformed::{EncodeError, Malformed, OutputError, name};
+pub use output::decode_output;
+
+/// A request whose operation is known. Made by [`identify`] only.
+#[derive(Debug, Clone)]
+pub struct Identified {
+    service: Arc<Service>,
+    operation: Operation,
+    protocol: Protocol,
+    json_version: Option<JsonVersion>,
+}
+
+/// The version that an awsJson request asked in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JsonVersion {
+    V1_0,
+    V1_1,
+}
+
+/// A request as it goes on the wire, before host, user agent and signature.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WireRequest {
+    pub method: Method,
+    /// The raw path, beginning with `/`, and the query if there is one; both escaped.
+    pub path_and_query: String,
+    /// The content type, `x-amz-target`, and the members that stand in headers.
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Identified {
+    fn new(
+        service: &Arc<Service>,
+        operation: &str,
+        protocol: Protocol,
+        json_version: Option<JsonVersion>,
+    ) -> Option<Self> {
+        let operation = service.operations.get(operation)?.clone();
+        Some(Self {
+            service: Arc::clone(service),
+            operation,
+            protocol,
+            json_version,
+        })
+    }
+
+    #[must_use]
+    pub const fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    #[must_use]
+    pub const fn operation(&self) -> &Operation {
+        &self.operation
+    }
+
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// The version asked in, for [`Protocol::AwsJson`].
+    #[must_use]
+    pub const fn json_version(&self) -> Option<JsonVersion> {
+        self.json_version
+    }
+}
+
+impl JsonVersion {
+    /// `application/x-amz-json-1.0` or `-1.1`.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            JsonVersion::V1_0 => "application/x-amz-json-1.0",
+            JsonVersion::V1_1 => "application/x-amz-json-1.1",
+        }
+    }
+}
+
+/// The protocol to send a service's requests in: the first of its own that is spoken here; `None` where none is.
+#[must_use]
+pub fn preferred(service: &Service) -> Option<Protocol> {
+    let spoken = |p: &&Protocol| match p {
+        Protocol::AwsJson | Protocol::RestJson | Protocol::AwsQuery => true,
+        Protocol::RestXml | Protocol::Ec2Query | Protocol::RpcV2Cbor => false,
+    };
+    service.protocols.iter().find(spoken).copied()
+}
+
+/// Reads an identified request's input, strictly: members by their names in the model, in no given order.
+///
+/// # Errors
+/// [`Malformed`] saying what and where: an encoded body, a duplicate key, an unknown member, a wrong type …
+pub fn decode(identified: &Identified, head: &Head<'_>, body: &[u8]) -> Result<Object, Malformed> {
+    identify::unencoded(head.headers)?;
+    let service = identified.service.as_ref();
+    let operation = &identified.operation;
+    let input = service.input(operation);
+    if operation.input.is_some() && input.is_none() {
+        return Err(typed::TypeReason::NoShape.at_top().into());
+    }
+    match identified.protocol {
+        Protocol::AwsJson => aws_json::decode(service, input, body),
+        Protocol::RestJson => rest_json::decode(service, operation, input, head, body),
+        Protocol::AwsQuery => {
+            query::decode(service, input, identify::parameters(head, Some(body))?)
+        }
+        Protocol::RestXml | Protocol::Ec2Query | Protocol::RpcV2Cbor => Err(Malformed::NotSpoken {
+            protocol: name(identified.protocol),
+        }),
+    }
+}
+
+/// Writes an input, keyed by names in the model, as a request of that protocol. Checks as strictly as [`decode`].
+///
+/// # Errors
+/// [`EncodeError`] where the input isn't what the model says, or can't be written so that it reads back the same.
+pub fn encode(
+    service: &Service,
+    operation: &Operation,
+    protocol: Protocol,
+    input: &Object,
+) -> Result<WireRequest, EncodeError> {
+    if operation.input.is_some() && service.input(operation).is_none() {
+        return Err(typed::TypeReason::NoShape.at_top().into());
+    }
+    match protocol {
+        Protocol::AwsJson => aws_json::encode(service, operation, input),
+        Protocol::RestJson => rest_json::encode(service, operation, input),
+        Protocol::AwsQuery => query::encode(service, operation, input),
+        Protocol::RestXml | Protocol::Ec2Query | Protocol::RpcV2Cbor => {
+            Err(EncodeError::NotSpoken {
+                protocol: name(protocol),
+            })
+        }
+    }
+}
+
+/// The input of an operation that takes none.
+const fn no_members() -> Structure {
+    Structure {
+        members: Vec::new(),
+        union: false,
+        payload: None,
+        sensitive: false,
+        event_stream: false,
+    }
+}

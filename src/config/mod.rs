@@ -3,16 +3,32 @@
 //! Sources, later over earlier: the defaults, the TOML file, `PALISADE_…` in the environment. A key that is
 //! unknown, or whose feature isn't built, stops the start by name: nothing is accepted and ignored.
 
+mod error;
+mod keys;
+mod load;
+mod read;
+mod section;
+mod tables;
+mod value;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use error::{ConfigError, Place};
+pub use load::environment;
+pub use value::name as check_name;
+
 /// What a guard runs with. Paths are absolute, `~` is expanded.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The file that the configuration was read from; `None`: defaults and environment alone.
+    pub file: Option<PathBuf>,
+    /// Where the proxy listens.
     pub listen: SocketAddr,
+    /// Where metrics and health are served.
     pub admin: SocketAddr,
     /// `None`: the embedded starter set.
     pub policies: Option<PathBuf>,
@@ -20,10 +36,13 @@ pub struct Config {
     pub protected: Option<PathBuf>,
     /// A folder of service files read on top of the embedded ones.
     pub services: Option<PathBuf>,
+    /// CA, keys, journal.
     pub state_dir: PathBuf,
     /// `None`: the embedded catalog.
     pub catalog: Option<PathBuf>,
+    /// By file order; names are unique.
     pub callers: Vec<CallerConfig>,
+    /// By file order; names are unique, and every caller's is among them.
     pub credentials: Vec<CredentialsConfig>,
     pub egress: Egress,
     pub upstream: UpstreamConfig,
@@ -57,6 +76,24 @@ pub enum CredentialSource {
     Default,
     /// A profile of the AWS configuration files.
     Profile(String),
+    /// Keys given in code, for the sandbox and for tests: no configuration can name this.
+    Static(StaticKeys),
+}
+
+/// An access key pair that never expires. The secret stays out of debug output.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StaticKeys {
+    pub access_key_id: String,
+    pub secret_access_key: String,
+}
+
+impl std::fmt::Debug for StaticKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StaticKeys")
+            .field("access_key_id", &self.access_key_id)
+            .field("secret_access_key", &"[redacted]")
+            .finish()
+    }
 }
 
 /// `[egress]`.
@@ -71,12 +108,14 @@ pub struct Egress {
     pub private_cidrs: Vec<IpNet>,
 }
 
+/// `egress.other_hosts`: what becomes of hosts that aren't AWS's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OtherHosts {
     Refuse,
     Tunnel,
 }
 
+/// `egress.private_addresses`: metadata, loopback, link-local, private, CGNAT and the like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PrivateAddresses {
     Refuse,
@@ -88,7 +127,9 @@ pub enum PrivateAddresses {
 pub struct UpstreamConfig {
     /// Every AWS host goes to this URL's host and port instead.
     pub dangerous_override: Option<Override>,
+    /// PEM certificates trusted beside the system's roots.
     pub ca_file: Option<PathBuf>,
+    /// For one call, from the first byte sent to the answer's head.
     pub timeout: Duration,
 }
 
@@ -96,10 +137,12 @@ pub struct UpstreamConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Override {
     pub scheme: Scheme,
+    /// Lower case; an IPv6 address without brackets.
     pub host: String,
     pub port: u16,
 }
 
+/// The scheme of an override.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     Https,
@@ -119,6 +162,7 @@ pub struct LookupConfig {
 /// `[journal]`.
 #[derive(Debug, Clone, Copy)]
 pub struct JournalConfig {
+    /// Whether a record counts as durable only once the disk says so.
     pub fsync: bool,
 }
 
@@ -131,5 +175,9 @@ pub struct Limits {
     pub body_buffer_max: u64,
     /// All buffered bodies together.
     pub buffer_total_max: u64,
+    /// Connections of clients at one time.
     pub connections_max: usize,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::journal::tests::{allowed, call, decision, noon, outcome, read, refused, start};
+use crate::journal::{Judgement, Tunnel};
+
+pub(crate) fn metrics() -> Metrics {
+    Metrics::new(Vocabulary {
+        knows_action: Box::new(|service, operation| {
+            service == "workspaces"
+                && ["TerminateWorkspaces", "DescribeWorkspaces"].contains(&operation)
+        }),
+        refusal_reasons: vec!["policy", "unknown_key"],
+        unidentified_reasons: vec!["unknown_operation"],
+        lookup_sources: vec!["workspaces:DescribeTags".into()],
+        catalog: "1.44.0".into(),
+    })
+    .unwrap()
+}
+
+fn tunnel(verdict: Verdict) -> Record {
+    Record::tunnel(Tunnel {
+        time: noon(),
+        host: "registry.terraform.io".into(),
+        port: 443,
+        source: "127.0.0.1:5000".parse().unwrap(),
+        verdict,
+        reason: None,
+    })
+}
+
+/// One sample: its value.
+#[track_caller]
+fn sample(metrics: &Metrics, series: &str) -> f64 {
+    let text = metrics.exposition().unwrap();
+    let found = text.lines().find_map(|line| line.strip_prefix(series));
+    let Some(value) = found else {
+        panic!("no `{series}` in\n{text}");
+    };
+    value.trim().parse().unwrap()
+}
+
+/// The type of each metric, from a strict reading of the text format.
+fn types(text: &str) -> BTreeMap<String, String> {
+    let mut types = BTreeMap::new();
+    for line in text.lines() {
+        if let Some(of) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = of.split_once(' ').unwrap();
+            assert!(types.insert(name.to_owned(), kind.to_owned()).is_none());
+        } else if !line.starts_with("# HELP ") {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            assert!(value.parse::<f64>().is_ok(), "{line}");
+            let name = series.split('{').next().unwrap();
+            let family = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|s| name.strip_suffix(s).filter(|n| types.contains_key(*n)))
+                .unwrap_or(name);
+            assert!(types.contains_key(family), "{line}");
+        }
+    }
+    types
+}
+
+#[test]
+fn every_promised_name_is_there_with_its_type() {
+    let metrics = metrics();
+    metrics.observe(&refused(1));
+    metrics.policies_in_force([("monthly-billing", Effect::Forbid)].into_iter());
+    metrics.request_took(Some(Class::Read), Duration::from_millis(3));
+    metrics.lookup_took(
+        "workspaces:DescribeTags",
+        LookupOutcome::Found,
+        Duration::ZERO,
+    );
+    metrics.ruleset_in_force("abc");
+    metrics.runs_in(Mode::Enforce);
+    let types = types(&metrics.exposition().unwrap());
+    let expected = [
+        ("palisade_decisions_total", "counter"),
+        ("palisade_resources_total", "counter"),
+        ("palisade_refusals_total", "counter"),
+        ("palisade_policy_decisions_total", "counter"),
+        ("palisade_unidentified_total", "counter"),
+        ("palisade_tunnels_total", "counter"),
+        ("palisade_outcomes_total", "counter"),
+        ("palisade_request_duration_seconds", "histogram"),
+        ("palisade_decision_duration_seconds", "histogram"),
+        ("palisade_lookup_duration_seconds", "histogram"),
+        ("palisade_upstream_duration_seconds", "histogram"),
+        ("palisade_journal_append_duration_seconds", "histogram"),
+        ("palisade_policy_reloads_total", "counter"),
+        ("palisade_ruleset_info", "gauge"),
+        ("palisade_mode", "gauge"),
+        ("palisade_journal_sequence", "gauge"),
+        ("palisade_journal_failing", "gauge"),
+        ("palisade_connections", "gauge"),
+        ("palisade_certificates_minted_total", "counter"),
+        ("palisade_build_info", "gauge"),
+    ];
+    let expected: BTreeMap<String, String> = expected
+        .into_iter()
+        .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
+        .collect();
+    assert_eq!(types, expected);
+}
+
+#[test]
+fn a_refusal_counts_call_resource_policy_and_reason() {
+    let metrics = metrics();
+    metrics.policies_in_force([("monthly-billing", Effect::Forbid)].into_iter());
+    metrics.observe(&refused(1));
+    for series in [
+        r#"palisade_decisions_total{class="destroy",operation="TerminateWorkspaces",service="workspaces",verdict="refused"}"#,
+        r#"palisade_resources_total{class="destroy",service="workspaces",verdict="refused"}"#,
+        r#"palisade_policy_decisions_total{effect="forbid",policy="monthly-billing"}"#,
+        r#"palisade_refusals_total{reason="policy"}"#,
+    ] {
+        assert_eq!(sample(&metrics, series), 1.0, "{series}");
+    }
+    assert_eq!(
+        sample(&metrics, r#"palisade_outcomes_total{outcome="sent"}"#),
+        0.0
+    );
+}
+
+#[test]
+fn a_decision_and_its_outcome_count_once_each() {
+    let metrics = metrics();
+    let decision = allowed(1);
+    metrics.observe(&decision);
+    metrics.observe(&outcome(&decision));
+    metrics.observe(&read(2));
+    metrics.observe(&start());
+    metrics.observe(&tunnel(Verdict::Allowed));
+    for (series, expected) in [
+        (
+            r#"palisade_decisions_total{class="destroy",operation="TerminateWorkspaces",service="workspaces",verdict="allowed"}"#,
+            1.0,
+        ),
+        (
+            r#"palisade_resources_total{class="destroy",service="workspaces",verdict="allowed"}"#,
+            1.0,
+        ),
+        (
+            r#"palisade_decisions_total{class="read",operation="DescribeWorkspaces",service="workspaces",verdict="allowed"}"#,
+            1.0,
+        ),
+        (r#"palisade_outcomes_total{outcome="sent"}"#, 2.0),
+        (r#"palisade_tunnels_total{verdict="allowed"}"#, 1.0),
+        (r#"palisade_tunnels_total{verdict="refused"}"#, 0.0),
+    ] {
+        assert_eq!(sample(&metrics, series), expected, "{series}");
+    }
+}
+
+#[test]
+fn what_is_in_no_closed_set_is_other() {
+    let metrics = metrics();
+    let mut call = call(1, Class::Destroy);
+    call.action.operation = "NoSuchOperation".into();
+    metrics.observe(&decision(&call, Judgement::Allowed));
+    metrics.refused_unrecorded("invented");
+    metrics.unidentified("invented");
+    metrics.lookup_took("invented:Up", LookupOutcome::Failed, Duration::ZERO);
+    metrics.request_took(None, Duration::ZERO);
+    let text = metrics.exposition().unwrap();
+    assert!(!text.contains("invented"), "{text}");
+    assert!(!text.contains("NoSuchOperation"), "{text}");
+    assert!(
+        !text.contains("monthly-billing"),
+        "that policy isn't in force"
+    );
+    assert_eq!(
+        sample(&metrics, r#"palisade_refusals_total{reason="other"}"#),
+        1.0
+    );
+}
+
+#[test]
+fn one_ruleset_and_one_mode_are_in_force() {
+    let metrics = metrics();
+    metrics.ruleset_in_force("old");
+    metrics.ruleset_in_force("new");
+    metrics.runs_in(Mode::Enforce);
+    let text = metrics.exposition().unwrap();
+    assert!(!text.contains("\"old\""));
+    assert_eq!(
+        sample(&metrics, r#"palisade_ruleset_info{hash="new"}"#),
+        1.0
+    );
+    assert_eq!(sample(&metrics, r#"palisade_mode{mode="enforce"}"#), 1.0);
+    assert_eq!(sample(&metrics, r#"palisade_mode{mode="monitor"}"#), 0.0);
+}
+
+#[test]
+fn a_connection_counts_while_it_is_open() {
+    let metrics = metrics();
+    let open = metrics.connection();
+    assert_eq!(sample(&metrics, "palisade_connections"), 1.0);
+    drop(open);
+    assert_eq!(sample(&metrics, "palisade_connections"), 0.0);
+}
+
+#[tokio::test]
+async fn the_journal_counts_into_the_metrics() {
+    use crate::journal::{Journal, Options};
+    let dir = tempfile::tempdir().unwrap();
+    let metrics = Arc::new(metrics());
+    let observer = Arc::clone(&metrics) as Arc<dyn Observe>;
+    let (journal, _) =
+        Journal::open_observed(dir.path(), Options::default(), Some(observer)).unwrap();
+    metrics.watch_journal(journal.status());
+    let _receipt = journal.append(refused(1)).await.unwrap();
+    assert_eq!(sample(&metrics, "palisade_journal_sequence"), 1.0);
+    assert_eq!(
+        sample(&metrics, r#"palisade_refusals_total{reason="policy"}"#),
+        1.0
+    );
+    assert_eq!(
+        sample(&metrics, "palisade_journal_append_duration_seconds_count"),
+        1.0
+    );
+}

@@ -1,0 +1,162 @@
+//! Errors that AWS answers with: code and message, whatever protocol they come in.
+
+use http::{HeaderMap, StatusCode};
+
+use crate::aws::catalog::Protocol;
+use crate::aws::value::{Object, Value};
+
+use super::{json, xml};
+
+/// Bytes of an error's body that are read; a longer one tells its code by header or status only.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+const CODE_CHARS_MAX: usize = 128;
+const MESSAGE_CHARS_MAX: usize = 1024;
+
+/// What AWS answered instead of an output.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct UpstreamError {
+    /// `ResourceNotFoundException`, without namespace; the status where the answer names no code.
+    pub code: String,
+    /// Control characters replaced, at most 1,024 characters; may be empty.
+    pub message: String,
+}
+
+/// Reads an answer that is an error. Never fails: what can't be read leaves the status as the code.
+#[must_use]
+pub fn decode_error(
+    protocol: Protocol,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> UpstreamError {
+    let body = if body.len() > BODY_BYTES_MAX {
+        &[]
+    } else {
+        body
+    };
+    let (in_body, message) = match protocol {
+        Protocol::AwsJson | Protocol::RestJson => json_error(body),
+        Protocol::AwsQuery | Protocol::Ec2Query | Protocol::RestXml => xml_error(body),
+        Protocol::RpcV2Cbor => (None, None),
+    };
+    let in_header = headers
+        .get("x-amzn-errortype")
+        .and_then(|v| v.to_str().ok())
+        .map(str::to_owned);
+    let code = in_header
+        .as_deref()
+        .and_then(plain_code)
+        .or_else(|| in_body.as_deref().and_then(plain_code))
+        .unwrap_or_else(|| status.as_u16().to_string());
+    UpstreamError {
+        code,
+        message: plain_message(&message.unwrap_or_default()),
+    }
+}
+
+fn json_error(body: &[u8]) -> (Option<String>, Option<String>) {
+    let Ok(Value::Object(object)) = json::parse(body) else {
+        return (None, None);
+    };
+    (
+        first(&object, &["__type", "code", "Code"]),
+        first(&object, &["message", "Message"]),
+    )
+}
+
+fn first(object: &Object, names: &[&str]) -> Option<String> {
+    let found = names.iter().find_map(|n| object.get(n)?.as_str());
+    found.map(str::to_owned)
+}
+
+fn xml_error(body: &[u8]) -> (Option<String>, Option<String>) {
+    let Ok(root) = xml::parse(body) else {
+        return (None, None);
+    };
+    let text = |name| Some(root.find("Error")?.child(name)?.text.clone());
+    (text("Code"), text("Message"))
+}
+
+/// A code without its namespace (`com.amazonaws.workspaces#…`) and without what follows a colon; `None` for what
+/// isn't a name.
+fn plain_code(text: &str) -> Option<String> {
+    let code = text.split_once(':').map_or(text, |(code, _)| code);
+    let code = code.rsplit_once('#').map_or(code, |(_, code)| code).trim();
+    let is_name = !code.is_empty()
+        && code.len() <= CODE_CHARS_MAX
+        && code
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    is_name.then(|| code.to_owned())
+}
+
+fn plain_message(text: &str) -> String {
+    text.chars()
+        .take(MESSAGE_CHARS_MAX)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(protocol: Protocol, header: Option<&str>, body: &str, expected: &str) {
+        let mut headers = HeaderMap::new();
+        if let Some(text) = header {
+            headers.insert("x-amzn-errortype", text.parse().unwrap());
+        }
+        let status = StatusCode::BAD_REQUEST;
+        let error = decode_error(protocol, status, &headers, body.as_bytes());
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn a_code_is_found_wherever_the_protocol_puts_it() {
+        use Protocol::*;
+        check(
+            AwsJson,
+            None,
+            r#"{"__type":"com.amazonaws.x#NotFound","message":"gone"}"#,
+            "NotFound: gone",
+        );
+        check(
+            AwsJson,
+            None,
+            r#"{"__type":"Throttling","Message":"a\nb"}"#,
+            "Throttling: a b",
+        );
+        check(
+            RestJson,
+            Some("NotFound:http://x/"),
+            r#"{"message":"gone"}"#,
+            "NotFound: gone",
+        );
+        check(RestJson, None, r#"{"code":"NotFound"}"#, "NotFound: ");
+        check(
+            AwsQuery,
+            None,
+            "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>",
+            "AccessDenied: no",
+        );
+        check(
+            Ec2Query,
+            None,
+            "<Response><Errors><Error><Code>X.Y</Code><Message>m</Message></Error></Errors></Response>",
+            "X.Y: m",
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_leaves_the_status() {
+        check(Protocol::AwsJson, None, "<html>", "400: ");
+        check(Protocol::AwsQuery, None, "{}", "400: ");
+        check(Protocol::AwsJson, None, r#"{"__type":"<b>"}"#, "400: ");
+        let long = format!(
+            "{{\"__type\":\"X\",\"message\":\"{}\"}}",
+            "a".repeat(BODY_BYTES_MAX)
+        );
+        check(Protocol::AwsJson, None, &long, "400: ");
+    }
+}

@@ -1,0 +1,332 @@
+//! Which operation a request is, and in which protocol it says so.
+//!
+//! INVARIANT: exactly one protocol signal is present. The order is Smithy's wire-protocol guide's; a request that
+//! two protocols could claim is refused rather than given to the first.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, header};
+
+use crate::aws::catalog::Protocol;
+use crate::aws::catalog::model::Service;
+use crate::aws::head::Head;
+
+use super::escape::Plus;
+use super::malformed::{self, Malformed};
+use super::path::shown;
+use super::rest_headers::single;
+use super::rest_query::X_ID;
+use super::route::{self, RequestPath};
+use super::{Identified, JsonVersion, aws_json, form, query};
+
+/// Headers by which a client or a proxy could mean another method or path than the request line's.
+const OVERRIDES: [&str; 6] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-original-method",
+];
+
+const TARGET: &str = "the header `x-amz-target`";
+const SMITHY: &str = "the header `smithy-protocol`";
+const SERVICE_PATH: &str = "a path `/service/…/operation/…`";
+const FORM_BODY: &str = "a form body";
+const ACTION: &str = "the parameter `Action`";
+
+/// Whether the body has to be read before [`identify`] can tell the operation: the form protocols' case.
+#[must_use]
+pub fn needs_body(head: &Head<'_>) -> bool {
+    matches!(media_type(head.headers), Ok(Some(found)) if found == query::FORM)
+}
+
+/// Tells which operation of which candidate a request is. `candidates` are the services behind the host, at least
+/// one; `body` is needed where [`needs_body`] says so.
+///
+/// # Errors
+/// [`Malformed`]; where [`Malformed::is_unknown_operation`], the request is well-formed.
+pub fn identify(
+    candidates: &[Arc<Service>],
+    head: &Head<'_>,
+    body: Option<&[u8]>,
+) -> Result<Identified, Malformed> {
+    if let Some(name) = OVERRIDES.iter().find(|n| head.headers.contains_key(**n)) {
+        return Err(Malformed::Override(name));
+    }
+    match signal(candidates, head)? {
+        Some(SMITHY | SERVICE_PATH) => Err(Malformed::NotSpoken {
+            protocol: malformed::name(Protocol::RpcV2Cbor),
+        }),
+        Some(TARGET) => aws_json(candidates, head),
+        Some(_) => aws_query(candidates, head, body),
+        None => rest(candidates, head),
+    }
+}
+
+/// A content type without its parameters, in lower case; `None` where there is none.
+///
+/// # Errors
+/// [`Malformed`] where the header stands twice or isn't ASCII.
+pub(super) fn media_type(headers: &HeaderMap) -> Result<Option<String>, Malformed> {
+    let found = single(headers, header::CONTENT_TYPE.as_str())?;
+    Ok(found.map(|text| {
+        let essence = text.split_once(';').map_or(text, |(essence, _)| essence);
+        shown(&essence.trim().to_ascii_lowercase())
+    }))
+}
+
+/// Refuses a body that is encoded.
+///
+/// # Errors
+/// [`Malformed::ContentEncoding`], [`Malformed::DuplicateHeader`].
+pub(super) fn unencoded(headers: &HeaderMap) -> Result<(), Malformed> {
+    match single(headers, header::CONTENT_ENCODING.as_str())? {
+        None => Ok(()),
+        Some(text) if text.trim().eq_ignore_ascii_case("identity") => Ok(()),
+        Some(text) => Err(Malformed::ContentEncoding(shown(text))),
+    }
+}
+
+/// The one signal of a protocol other than REST.
+fn signal(candidates: &[Arc<Service>], head: &Head<'_>) -> Result<Option<&'static str>, Malformed> {
+    let queries = speaks(candidates, Protocol::AwsQuery) || speaks(candidates, Protocol::Ec2Query);
+    let targeted = head.headers.contains_key("x-amz-target");
+    let mut found = Vec::new();
+    if head.headers.contains_key("smithy-protocol") {
+        found.push(SMITHY);
+    } else if is_service_path(head.path)
+        && (speaks(candidates, Protocol::RpcV2Cbor) || !is_rest(candidates))
+    {
+        found.push(SERVICE_PATH);
+    }
+    if targeted {
+        found.push(TARGET);
+    }
+    let form_body = needs_body(head);
+    let action = has_action(head.query.unwrap_or(""));
+    if form_body && (queries || targeted) {
+        found.push(FORM_BODY);
+    }
+    if action && (queries || targeted) {
+        if form_body {
+            return Err(Malformed::TwoPlaces);
+        }
+        found.push(ACTION);
+    }
+    match found.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some(one)),
+        [first, second, ..] => Err(Malformed::TwoSignals { first, second }),
+    }
+}
+
+fn aws_json(candidates: &[Arc<Service>], head: &Head<'_>) -> Result<Identified, Malformed> {
+    let protocol = aws_json::NAME;
+    if !speaks(candidates, Protocol::AwsJson) {
+        let services = names(candidates);
+        return Err(Malformed::NotItsProtocol { services, protocol });
+    }
+    only_post(head, protocol)?;
+    if head.query.is_some_and(|q| !q.is_empty()) {
+        return Err(Malformed::Query { protocol });
+    }
+    let found = media_type(head.headers)?.unwrap_or_else(|| "none".to_owned());
+    let version = match found.strip_prefix(aws_json::MEDIA_TYPE) {
+        Some("1.0") => JsonVersion::V1_0,
+        Some("1.1") => JsonVersion::V1_1,
+        Some(_) | None => {
+            return Err(Malformed::ContentType {
+                protocol,
+                expected: "`application/x-amz-json-1.0` or `-1.1`",
+                found,
+            });
+        }
+    };
+    let target = single(head.headers, "x-amz-target")?.unwrap_or_default();
+    let (prefix, operation) = target
+        .rsplit_once('.')
+        .filter(|(prefix, operation)| !prefix.is_empty() && !operation.is_empty())
+        .ok_or_else(|| Malformed::Target(shown(target)))?;
+    let unknown = || Malformed::UnknownOperation {
+        services: names(candidates),
+        operation: shown(target),
+    };
+    candidates
+        .iter()
+        .filter(|s| s.protocols.contains(&Protocol::AwsJson))
+        .filter(|s| s.target_prefix.as_deref() == Some(prefix))
+        .find_map(|s| Identified::new(s, operation, Protocol::AwsJson, Some(version)))
+        .ok_or_else(unknown)
+}
+
+fn aws_query(
+    candidates: &[Arc<Service>],
+    head: &Head<'_>,
+    body: Option<&[u8]>,
+) -> Result<Identified, Malformed> {
+    if !speaks(candidates, Protocol::AwsQuery) {
+        return Err(Malformed::NotSpoken {
+            protocol: malformed::name(Protocol::Ec2Query),
+        });
+    }
+    let pairs = parameters(head, body)?;
+    form::unique(&pairs)?;
+    let value = |name| pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v);
+    let operation = value("Action").ok_or(Malformed::NoParameter("Action"))?;
+    let version = value("Version").ok_or(Malformed::NoParameter("Version"))?;
+    let services = || names(candidates);
+    let mut versions = candidates
+        .iter()
+        .filter(|s| s.protocols.contains(&Protocol::AwsQuery) && s.api_version == *version)
+        .peekable();
+    if versions.peek().is_none() {
+        return Err(Malformed::UnknownVersion {
+            services: services(),
+            version: shown(version),
+        });
+    }
+    versions
+        .find_map(|s| Identified::new(s, operation, Protocol::AwsQuery, None))
+        .ok_or_else(|| Malformed::UnknownOperation {
+            services: services(),
+            operation: shown(operation),
+        })
+}
+
+/// The parameters of a form protocol's request: all in the body of a POST, or all in the query of a GET.
+///
+/// # Errors
+/// [`Malformed`] for anything else, and for escapes that can't be read.
+pub(super) fn parameters(
+    head: &Head<'_>,
+    body: Option<&[u8]>,
+) -> Result<Vec<(String, String)>, Malformed> {
+    let protocol = malformed::name(Protocol::AwsQuery);
+    unencoded(head.headers)?;
+    let query = head.query.unwrap_or("");
+    if *head.method == Method::GET {
+        if body.is_some_and(|b| !b.is_empty()) {
+            return Err(Malformed::TwoPlaces);
+        }
+        at_root(head, protocol)?;
+        return form::pairs(query, Plus::Refused, "in the query string");
+    }
+    only_post(head, protocol)?;
+    let found = media_type(head.headers)?.unwrap_or_else(|| "none".to_owned());
+    if found != query::FORM {
+        return Err(Malformed::ContentType {
+            protocol,
+            expected: "`application/x-www-form-urlencoded`",
+            found,
+        });
+    }
+    if !query.is_empty() {
+        return Err(Malformed::Query { protocol });
+    }
+    let body = body.ok_or(Malformed::BodyNeeded)?;
+    let text = std::str::from_utf8(body).map_err(|_| Malformed::Escape {
+        place: "in the body",
+        error: super::escape::EscapeError::NotUtf8,
+    })?;
+    form::pairs(text, Plus::Blank, "in the body")
+}
+
+fn rest(candidates: &[Arc<Service>], head: &Head<'_>) -> Result<Identified, Malformed> {
+    if !is_rest(candidates) {
+        return Err(Malformed::NoSignal {
+            services: names(candidates),
+            expected: expected(candidates),
+        });
+    }
+    let path = RequestPath::parse(head.path)?;
+    let pairs = form::pairs(
+        head.query.unwrap_or(""),
+        Plus::Itself,
+        "in the query string",
+    )?;
+    let operations = candidates
+        .iter()
+        .filter(|s| s.protocols.contains(&Protocol::RestJson))
+        .flat_map(|s| s.operations.values().map(move |o| (s, o)));
+    let Some((service, operation)) = route::route(operations, head.method, &path, &pairs)? else {
+        return Err(unrouted(candidates, head));
+    };
+    let disagrees = pairs
+        .iter()
+        .find(|(name, value)| name == X_ID && *value != operation.name);
+    if let Some((_, found)) = disagrees {
+        return Err(Malformed::Disagrees {
+            found: shown(found),
+            operation: operation.name.clone(),
+        });
+    }
+    Identified::new(service, &operation.name, Protocol::RestJson, None)
+        .ok_or_else(|| unrouted(candidates, head))
+}
+
+fn unrouted(candidates: &[Arc<Service>], head: &Head<'_>) -> Malformed {
+    if !speaks(candidates, Protocol::RestJson) {
+        return Malformed::NotSpoken {
+            protocol: malformed::name(Protocol::RestXml),
+        };
+    }
+    Malformed::UnknownOperation {
+        services: names(candidates),
+        operation: shown(&format!("{} {}", head.method, head.path)),
+    }
+}
+
+fn only_post(head: &Head<'_>, protocol: &'static str) -> Result<(), Malformed> {
+    if *head.method != Method::POST {
+        return Err(Malformed::Method {
+            protocol,
+            expected: "POST",
+            found: shown(head.method.as_str()),
+        });
+    }
+    at_root(head, protocol)
+}
+
+fn at_root(head: &Head<'_>, protocol: &'static str) -> Result<(), Malformed> {
+    if head.path != "/" {
+        return Err(Malformed::Path {
+            protocol,
+            found: shown(head.path),
+        });
+    }
+    Ok(())
+}
+
+fn has_action(query: &str) -> bool {
+    form::pairs(query, Plus::Itself, "in the query string")
+        .is_ok_and(|pairs| pairs.iter().any(|(name, _)| name == "Action"))
+}
+
+fn is_service_path(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    matches!(parts.as_slice(), [.., "service", _, "operation", _])
+}
+
+fn speaks(candidates: &[Arc<Service>], protocol: Protocol) -> bool {
+    candidates.iter().any(|s| s.protocols.contains(&protocol))
+}
+
+fn is_rest(candidates: &[Arc<Service>]) -> bool {
+    speaks(candidates, Protocol::RestJson) || speaks(candidates, Protocol::RestXml)
+}
+
+fn expected(candidates: &[Arc<Service>]) -> &'static str {
+    if speaks(candidates, Protocol::AwsJson) {
+        TARGET
+    } else if speaks(candidates, Protocol::RpcV2Cbor) {
+        SMITHY
+    } else {
+        ACTION
+    }
+}
+
+fn names(candidates: &[Arc<Service>]) -> String {
+    let ids: Vec<String> = candidates.iter().map(|s| format!("`{}`", s.id)).collect();
+    ids.join(", ")
+}

@@ -1,0 +1,176 @@
+//! Why a request can't be read, why an input can't be written, why an answer can't be read.
+
+use crate::aws::catalog::Protocol;
+
+use super::escape::EscapeError;
+use super::json::JsonError;
+use super::typed::TypeError;
+
+/// Why a request isn't understood. Most of it is ambiguity, answered as malformed; what merely isn't known
+/// ([`Malformed::is_unknown_operation`]) is answered as a denial. Texts from outside are shortened and escaped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    #[error("the header `{0}` stands twice")]
+    DuplicateHeader(String),
+    #[error("the header `{0}` isn't plain ASCII")]
+    HeaderNotText(String),
+    #[error("the header `{0}` would change what the request is; send the request as what it is")]
+    Override(&'static str),
+    #[error("the body is encoded with `{0}`; send it without Content-Encoding")]
+    ContentEncoding(String),
+    #[error("both {first} and {second} name what is asked; send one of them")]
+    TwoSignals {
+        first: &'static str,
+        second: &'static str,
+    },
+    #[error("nothing names what is asked; {services} expects {expected}")]
+    NoSignal {
+        services: String,
+        expected: &'static str,
+    },
+    #[error("{protocol} isn't spoken yet{}", instead(.protocol))]
+    NotSpoken { protocol: &'static str },
+    #[error("{services} speaks no {protocol}")]
+    NotItsProtocol {
+        services: String,
+        protocol: &'static str,
+    },
+    #[error("the method is `{found}`; {protocol} uses {expected}")]
+    Method {
+        protocol: &'static str,
+        expected: &'static str,
+        found: String,
+    },
+    #[error("the path is `{found}`; {protocol} uses `/`")]
+    Path {
+        protocol: &'static str,
+        found: String,
+    },
+    #[error("the request has both a query string and a body that name what is asked; use one")]
+    TwoPlaces,
+    #[error("a query string stands where {protocol} has none")]
+    Query { protocol: &'static str },
+    #[error("the content type is `{found}`; {protocol} uses {expected}")]
+    ContentType {
+        protocol: &'static str,
+        expected: &'static str,
+        found: String,
+    },
+    #[error("the target `{0}` isn't `Prefix.Operation`")]
+    Target(String),
+    #[error("the parameter `{0}` is missing")]
+    NoParameter(&'static str),
+    #[error("the parameter `{0}` stands twice")]
+    DuplicateParameter(String),
+    #[error("the parameter `{0}` is both a value and a group")]
+    TwoKinds(String),
+    #[error("the parameter `{0}` has an empty part in its name, or too many")]
+    ParameterName(String),
+    #[error("`x-id` is `{found}`, but the path and method are those of `{operation}`")]
+    Disagrees { found: String, operation: String },
+    #[error("the path `{path}` can be read as `{first}` and as `{second}`")]
+    Ambiguous {
+        path: String,
+        first: String,
+        second: String,
+    },
+    #[error("the path `{0}` has an empty segment, `.` or `..`")]
+    Segment(String),
+    #[error("the path `{0}` has an escaped slash where a plain one may stand")]
+    EscapedSlash(String),
+    #[error(
+        "{services} has no operation `{operation}` in this catalog; a newer catalog may know it"
+    )]
+    UnknownOperation { services: String, operation: String },
+    #[error("{services} has no version `{version}` in this catalog")]
+    UnknownVersion { services: String, version: String },
+    #[error("the body is needed to tell what is asked, and wasn't read")]
+    BodyNeeded,
+    #[error("the body must be empty for this operation")]
+    BodyNotEmpty,
+    #[error("the body must be a JSON object")]
+    BodyNotObject,
+    #[error("{place}: {error}")]
+    Escape {
+        place: &'static str,
+        error: EscapeError,
+    },
+    #[error("the header `{0}` isn't a list of values")]
+    HeaderList(String),
+    #[error("in the body, {0}")]
+    Json(#[from] JsonError),
+    #[error("{0}")]
+    Type(#[from] TypeError),
+}
+
+impl Malformed {
+    /// Whether the request reads well and only names what the catalog doesn't know or this guard doesn't speak:
+    /// not understood, so denied rather than malformed.
+    #[must_use]
+    pub const fn is_unknown_operation(&self) -> bool {
+        matches!(
+            self,
+            Malformed::UnknownOperation { .. }
+                | Malformed::UnknownVersion { .. }
+                | Malformed::NotSpoken { .. }
+        )
+    }
+}
+
+/// Why an input can't be written as a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    #[error("{0}")]
+    Type(#[from] TypeError),
+    #[error("{protocol} isn't spoken yet{}", instead(.protocol))]
+    NotSpoken { protocol: &'static str },
+    #[error("`{member}` has a value that can't stand in {place}")]
+    NotExpressible { member: String, place: &'static str },
+    #[error("the catalog lacks {what} of `{operation}`; rebuild it")]
+    Catalog {
+        operation: String,
+        what: &'static str,
+    },
+}
+
+/// Why an answer can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OutputError {
+    #[error("in the answer, {0}")]
+    Json(#[from] JsonError),
+    #[error("in the answer, {0}")]
+    Type(#[from] TypeError),
+    #[error("in the answer, {0}")]
+    Xml(#[from] super::xml::XmlError),
+    #[error("the answer isn't an object")]
+    NotObject,
+    #[error("the answer lacks the element `{0}`")]
+    NoElement(String),
+    #[error("the answer's header `{0}` isn't plain ASCII")]
+    Header(String),
+    #[error("{protocol} isn't spoken yet{}", instead(.protocol))]
+    NotSpoken { protocol: &'static str },
+}
+
+/// The protocol's name as AWS's documentation spells it.
+#[must_use]
+pub const fn name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::AwsJson => "awsJson",
+        Protocol::RestJson => "restJson1",
+        Protocol::RestXml => "restXml",
+        Protocol::AwsQuery => "awsQuery",
+        Protocol::Ec2Query => "ec2Query",
+        Protocol::RpcV2Cbor => RPC_V2_CBOR,
+    }
+}
+
+const RPC_V2_CBOR: &str = "rpcv2Cbor";
+
+fn instead(protocol: &str) -> &'static str {
+    if protocol == RPC_V2_CBOR {
+        "; let the client use the service's JSON protocol"
+    } else {
+        ""
+    }
+}

@@ -1,0 +1,338 @@
+//! Whatever a model allows is written so that it reads back the same: inputs generated from shapes.
+//!
+//! The shapes are those of `tests/cases/protocol/kitchen`, which has every kind of member in every place.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::{decode, encode, identify, needs_body};
+use crate::aws::catalog::model::{Location, Shape, ShapeId, Structure, TimestampFormat};
+use crate::aws::catalog::{Protocol, Service};
+use crate::aws::head::Head;
+use crate::aws::value::{Number, Object, Value};
+
+/// Where a value stands, which bounds what it can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Json,
+    Form,
+    Label,
+    Query,
+    Header,
+}
+
+fn kitchen(which: &str) -> Arc<Service> {
+    let text = include_str!("../../../tests/cases/protocol/kitchen/services.json");
+    let mut services: BTreeMap<String, Service> = serde_json::from_str(text).unwrap();
+    Arc::new(services.remove(which).unwrap())
+}
+
+fn check(service: &Arc<Service>, operation: &str, protocol: Protocol, input: &Object) {
+    let operation = &service.operations[operation];
+    let wire = encode(service, operation, protocol, input).unwrap();
+    let (path, query) = match wire.path_and_query.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (wire.path_and_query.as_str(), None),
+    };
+    let head = Head {
+        method: &wire.method,
+        path,
+        query,
+        headers: &wire.headers,
+    };
+    let body = needs_body(&head).then_some(wire.body.as_slice());
+    let identified = identify(&[Arc::clone(service)], &head, body).unwrap();
+    assert_eq!(identified.operation().name, operation.name);
+    let again = decode(&identified, &head, &wire.body).unwrap();
+    assert_eq!(
+        sorted(&Value::Object(again)),
+        sorted(&Value::Object(input.clone()))
+    );
+}
+
+/// The value with the members of every object in order.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let members: BTreeMap<_, _> = object
+                .iter()
+                .map(|(k, v)| (k.to_owned(), sorted(v)))
+                .collect();
+            Value::Object(members.into_iter().collect())
+        }
+        Value::List(items) => Value::List(items.iter().map(sorted).collect()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+fn input(service: &Arc<Service>, operation: &str, place: Place) -> BoxedStrategy<Object> {
+    let shape = service.input(&service.operations[operation]).unwrap();
+    structure(service, shape, place, 3)
+}
+
+fn structure(
+    service: &Arc<Service>,
+    shape: &Structure,
+    place: Place,
+    depth: u32,
+) -> BoxedStrategy<Object> {
+    let names: Vec<String> = shape
+        .members
+        .iter()
+        .filter(|m| m.location == Location::Query)
+        .map(|m| m.wire_name().to_owned())
+        .chain(["fixed".to_owned(), "x-id".to_owned()])
+        .collect();
+    let members: Vec<BoxedStrategy<Option<(String, Value)>>> = shape
+        .members
+        .iter()
+        .filter(|m| m.required || depth > 0)
+        .map(|m| {
+            let place = match m.location {
+                Location::Body => place,
+                Location::Label => Place::Label,
+                Location::Query => Place::Query,
+                Location::Header | Location::Headers => Place::Header,
+                Location::Status => panic!("no input has it"),
+            };
+            let name = m.name.clone();
+            let names = names.clone();
+            let value = value(
+                service,
+                m.shape,
+                m.timestamp,
+                place,
+                depth.saturating_sub(1),
+            )
+            .prop_filter("another parameter's name", move |v| {
+                place != Place::Query
+                    || v.as_object()
+                        .is_none_or(|o| names.iter().all(|n| o.get(n).is_none()))
+            })
+            .prop_map(move |v| (name.clone(), v));
+            if m.required || shape.union {
+                value.prop_map(Some).boxed()
+            } else {
+                prop::option::of(value).boxed()
+            }
+        })
+        .collect();
+    let union = shape.union;
+    (members, any::<prop::sample::Index>())
+        .prop_map(move |(members, pick)| {
+            let mut members: Vec<_> = members.into_iter().flatten().collect();
+            if union {
+                members = vec![members.swap_remove(pick.index(members.len()))];
+            }
+            members.into_iter().collect()
+        })
+        .boxed()
+}
+
+fn value(
+    service: &Arc<Service>,
+    id: ShapeId,
+    format: Option<TimestampFormat>,
+    place: Place,
+    depth: u32,
+) -> BoxedStrategy<Value> {
+    let format_here = |own: Option<TimestampFormat>| {
+        format.or(own).unwrap_or(match place {
+            Place::Json => TimestampFormat::EpochSeconds,
+            Place::Form | Place::Label | Place::Query => TimestampFormat::DateTime,
+            Place::Header => TimestampFormat::HttpDate,
+        })
+    };
+    let fewest = usize::from(place != Place::Json);
+    match service.shape(id).unwrap() {
+        Shape::Structure(shape) => structure(service, shape, place, depth)
+            .prop_map(Value::Object)
+            .boxed(),
+        Shape::List {
+            member,
+            sparse,
+            min,
+            max,
+            ..
+        } => {
+            let item = value(service, *member, None, place, depth.saturating_sub(1));
+            let item = if *sparse {
+                prop_oneof![Just(Value::Null), item].boxed()
+            } else {
+                item
+            };
+            // A form can carry an empty list; a query string or a header can't.
+            let fewest = if place == Place::Form { 0 } else { fewest };
+            let least = min.map_or(fewest, |m| usize::try_from(m).unwrap());
+            let most = max.map_or(4, |m| usize::try_from(m).unwrap());
+            prop::collection::vec(item, least..=most)
+                .prop_map(Value::List)
+                .boxed()
+        }
+        Shape::Map {
+            value: inner,
+            sparse,
+            ..
+        } => {
+            let item = value(service, *inner, None, place, depth.saturating_sub(1));
+            let item = if *sparse {
+                prop_oneof![Just(Value::Null), item].boxed()
+            } else {
+                item
+            };
+            let key = match place {
+                Place::Header => "[a-z0-9-]{1,8}".boxed(),
+                Place::Json | Place::Form | Place::Label | Place::Query => any::<String>().boxed(),
+            };
+            prop::collection::vec((key, item), fewest..4)
+                .prop_map(|m| Value::Object(m.into_iter().collect()))
+                .boxed()
+        }
+        Shape::String { .. } => text(place).prop_map(Value::String).boxed(),
+        Shape::Blob => prop::collection::vec(any::<u8>(), 0..40)
+            .prop_map(|bytes| {
+                use base64::Engine as _;
+                Value::String(base64::engine::general_purpose::STANDARD.encode(bytes))
+            })
+            .boxed(),
+        Shape::Boolean => any::<bool>().prop_map(Value::Bool).boxed(),
+        Shape::Integer => any::<i32>()
+            .prop_map(|n| Value::Number(i64::from(n).into()))
+            .boxed(),
+        Shape::Long => any::<i64>().prop_map(|n| Value::Number(n.into())).boxed(),
+        Shape::Float => prop_oneof![
+            r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?"
+                .prop_map(|t| Value::Number(Number::parse(&t).unwrap())),
+            Just(Value::String("NaN".into())),
+            Just(Value::String("-Infinity".into())),
+        ]
+        .boxed(),
+        Shape::Timestamp { format: own } => match format_here(*own) {
+            TimestampFormat::EpochSeconds => r"-?[1-9][0-9]{0,9}(\.[0-9]{1,3})?"
+                .prop_map(|t| Value::Number(Number::parse(&t).unwrap()))
+                .boxed(),
+            TimestampFormat::DateTime => {
+                r"20[0-9]{2}-0[1-9]-[12][0-8]T[01][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?Z"
+                    .prop_map(Value::String)
+                    .boxed()
+            }
+            TimestampFormat::HttpDate => Just("Sat, 31 Jan 2026 12:00:00 GMT")
+                .prop_map(|t| Value::String(t.into()))
+                .boxed(),
+        },
+        Shape::Document => document().boxed(),
+    }
+}
+
+fn text(place: Place) -> BoxedStrategy<String> {
+    match place {
+        Place::Json | Place::Form | Place::Query => any::<String>().boxed(),
+        Place::Label => any::<String>()
+            .prop_filter("no path has it", |t| {
+                !t.split('/').any(|s| matches!(s, "" | "." | ".."))
+            })
+            .boxed(),
+        Place::Header => r#"[!-~]([ -~]{0,10}[!-~])?"#.boxed(),
+    }
+}
+
+fn document() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(|n| Value::Number(n.into())),
+        any::<String>().prop_map(Value::String),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::List),
+            prop::collection::vec((any::<String>(), inner), 0..4)
+                .prop_map(|m| Value::Object(m.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn aws_json_keeps_every_input(input in input(&kitchen("json"), "Cook", Place::Json)) {
+        check(&kitchen("json"), "Cook", Protocol::AwsJson, &input);
+    }
+
+    #[test]
+    fn rest_json_keeps_every_input(input in input(&kitchen("rest"), "Cook", Place::Json)) {
+        check(&kitchen("rest"), "Cook", Protocol::RestJson, &input);
+    }
+
+    #[test]
+    fn a_greedy_label_and_a_payload_keep_every_input(input in input(&kitchen("rest"), "Store", Place::Json)) {
+        check(&kitchen("rest"), "Store", Protocol::RestJson, &input);
+    }
+
+    #[test]
+    fn bytes_as_the_whole_body_keep_every_input(input in input(&kitchen("rest"), "Upload", Place::Json)) {
+        check(&kitchen("rest"), "Upload", Protocol::RestJson, &input);
+    }
+
+    #[test]
+    fn aws_query_keeps_every_input(input in input(&kitchen("query"), "Cook", Place::Form)) {
+        check(&kitchen("query"), "Cook", Protocol::AwsQuery, &input);
+    }
+}
+
+#[test]
+fn what_would_not_read_back_the_same_is_not_written() {
+    let refused = |which, operation: &str, protocol, json: &str| {
+        let service = kitchen(which);
+        let Value::Object(input) = super::json::parse(json.as_bytes()).unwrap() else {
+            panic!("an object")
+        };
+        let error = encode(&service, &service.operations[operation], protocol, &input);
+        error.unwrap_err().to_string()
+    };
+    let store = |json: &str| refused("rest", "Store", Protocol::RestJson, json);
+    for key in ["", "..", "a/../b", "a//b", "/a", "a/"] {
+        let expected = "`Key` has a value that can't stand in a path";
+        assert_eq!(store(&format!("{{\"Key\":\"{key}\"}}")), expected);
+    }
+    assert_eq!(
+        store(r#"{"Key":"a","QMap":{}}"#),
+        "`QMap` has a value that can't stand in a query string"
+    );
+    assert_eq!(store("{}"), "`Key` is required and missing");
+    assert_eq!(
+        store(r#"{"Key":"a","Other":1}"#),
+        "`Other` isn't known to the catalog; a newer catalog may know it"
+    );
+    let cook = |json: &str| refused("rest", "Cook", Protocol::RestJson, json);
+    for header in [r"a\nb", " a", "ü"] {
+        let at = "2026-01-31T12:00:00Z";
+        assert_eq!(
+            cook(&format!(
+                r#"{{"Name":"a","Number":1,"At":"{at}","H":"{header}"}}"#
+            )),
+            "`H` has a value that can't stand in a header"
+        );
+    }
+    assert_eq!(
+        refused(
+            "json",
+            "Cook",
+            Protocol::AwsJson,
+            r#"{"Bound":["a"],"Node":{"Id":"x","Count":"1"}}"#
+        ),
+        "`Node.Count` must be a whole number, not a string"
+    );
+    assert_eq!(
+        refused(
+            "query",
+            "Cook",
+            Protocol::AwsQuery,
+            r#"{"Node":{"Id":"x"},"Map":{}}"#
+        ),
+        "`Map` has a value that can't stand in a form, which has no empty groups"
+    );
+}

@@ -1,0 +1,145 @@
+//! `palisade policy`: check a policy set, and print the schema that it's written against.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use cedar_policy::Effect;
+use serde_json::json;
+
+use crate::aws::nearest::nearest;
+use crate::config::Config;
+use crate::guard::policies::PolicyFault;
+use crate::ruleset::{Ruleset, RulesetError};
+
+use super::failure::Failure;
+use super::{Printed, table};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Load and validate the policy set as a guard would at its start
+    Check {
+        /// A folder of policies, in place of the configuration's
+        #[arg(long, value_name = "DIR")]
+        policies: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the Cedar schema of services, for an editor
+    Schema {
+        /// The services, as the AWS CLI names them; all of the catalog where none is named
+        services: Vec<String>,
+    },
+}
+
+pub(crate) fn run(arguments: Arguments, mut config: Config) -> Result<Printed, Failure> {
+    match arguments.command {
+        Command::Check { policies, json } => {
+            if policies.is_some() {
+                config.policies = policies;
+            }
+            check(&config, json)
+        }
+        Command::Schema { services } => schema(&config, &services).map(Printed::Text),
+    }
+}
+
+fn check(config: &Config, json: bool) -> Result<Printed, Failure> {
+    let ruleset = match Ruleset::load(config) {
+        Ok(ruleset) => ruleset,
+        Err(RulesetError::Policies(error)) => return Ok(faulty(&error.faults, json)),
+        Err(error) => return Err(Failure::usage(error)),
+    };
+    let rules = ruleset.policies.rules();
+    let open = ruleset.policies.unguarded_tag_keys();
+    if json {
+        let policies = rules.iter().map(|rule| {
+            json!({ "id": rule.id, "file": rule.file, "effect": rule.effect.to_string(), "reason": rule.reason })
+        });
+        let open = open
+            .iter()
+            .map(|(key, policy)| json!({ "key": key, "policy": policy }));
+        let text = json!({
+            "valid": true,
+            "ruleset_hash": ruleset.hash,
+            "policies": policies.collect::<Vec<_>>(),
+            "unguarded_tag_keys": open.collect::<Vec<_>>(),
+        });
+        return Ok(Printed::Text(format!("{text}\n")));
+    }
+    let rows: Vec<[String; 4]> = rules
+        .iter()
+        .map(|rule| {
+            let effect = if rule.effect == Effect::Permit {
+                "permit"
+            } else {
+                "forbid"
+            };
+            let reason = rule.reason.clone().unwrap_or_default();
+            [
+                rule.id.clone(),
+                effect.to_owned(),
+                rule.file.clone(),
+                reason,
+            ]
+        })
+        .collect();
+    let mut text = table::text(&["POLICY", "EFFECT", "FILE", "REASON"], &rows);
+    for (key, policy) in open {
+        text.push_str(&format!(
+            "\nwarning: policy `{policy}` reads the tag `{key}`, which anyone who may tag can change: \
+             forbid it by `context.tagKeys`\n"
+        ));
+    }
+    let set = if ruleset.starter {
+        "the embedded starter set"
+    } else {
+        "the policy set"
+    };
+    text.push_str(&format!(
+        "\n{set} is valid: {} policies, rule set {:.12}\n",
+        rules.len(),
+        ruleset.hash
+    ));
+    Ok(Printed::Text(text))
+}
+
+fn faulty(faults: &[PolicyFault], json: bool) -> Printed {
+    if json {
+        let faults = faults.iter().map(|fault| {
+            json!({ "file": fault.file, "line": fault.line, "policy": fault.policy, "message": fault.message })
+        });
+        println!(
+            "{}",
+            json!({ "valid": false, "faults": faults.collect::<Vec<_>>() })
+        );
+    } else {
+        for fault in faults {
+            eprintln!("{fault}");
+        }
+        eprintln!(
+            "palisade: the policy set is refused: {} faults",
+            faults.len()
+        );
+    }
+    Printed::Done(ExitCode::from(1))
+}
+
+fn schema(config: &Config, services: &[String]) -> Result<String, Failure> {
+    let ruleset = Ruleset::load(config).map_err(Failure::usage)?;
+    let known: Vec<&str> = ruleset.catalog.service_ids().collect();
+    if let Some(unknown) = services.iter().find(|s| !known.contains(&s.as_str())) {
+        let near = nearest(unknown, known.iter().copied()).map(|n| format!("did you mean `{n}`?"));
+        return Err(
+            Failure::usage(anyhow::anyhow!("the catalog has no service `{unknown}`"))
+                .with_help(near),
+        );
+    }
+    Ok(ruleset.vocabulary.whole(services))
+}

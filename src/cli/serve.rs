@@ -1,0 +1,112 @@
+//! `palisade serve`: a guard in the foreground.
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{
+    CallerConfig, Config, CredentialSource, CredentialsConfig, Override, Scheme, StaticKeys,
+};
+use crate::running::{Running, StartError};
+use crate::sandbox::{ACCOUNT_ID, Account, Sandbox};
+
+use super::Printed;
+use super::failure::Failure;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Send nothing to AWS: an embedded stand-in answers, with a seeded account
+    #[arg(long)]
+    sandbox: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments, config: Config) -> Result<Printed, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime
+        .map_err(Failure::refused)?
+        .block_on(serve(arguments, config))
+}
+
+async fn serve(arguments: &Arguments, mut config: Config) -> Result<Printed, Failure> {
+    let sandbox = if arguments.sandbox {
+        Some(sandboxed(&mut config).await?)
+    } else {
+        None
+    };
+    if config.callers.is_empty() {
+        tracing::warn!(
+            "no `[[caller]]` is configured: nobody has keys, every call will be refused"
+        );
+    }
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::refused)?;
+    let running = Running::start(&config).await.map_err(failed)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Failure::refused)?,
+    }
+    tracing::info!("stopping: requests in flight have 30 seconds");
+    running.stop().await.map_err(Failure::refused)?;
+    if let Some(sandbox) = sandbox {
+        sandbox.stop().await;
+    }
+    Ok(Printed::Done(ExitCode::SUCCESS))
+}
+
+/// Starts the stand-in and turns the configuration to it: every AWS host goes there, signed with its key.
+pub(crate) async fn sandboxed(config: &mut Config) -> Result<Sandbox, Failure> {
+    let sandbox = Sandbox::start(Account::demo())
+        .await
+        .map_err(Failure::refused)?;
+    std::fs::create_dir_all(&config.state_dir).map_err(Failure::refused)?;
+    let ca_file = config.state_dir.join("sandbox-ca.pem");
+    std::fs::write(&ca_file, sandbox.ca_pem()).map_err(Failure::refused)?;
+    config.upstream.ca_file = Some(ca_file);
+    config.upstream.dangerous_override = Some(Override {
+        scheme: Scheme::Https,
+        host: "localhost".to_owned(),
+        port: sandbox.address().port(),
+    });
+    let (access_key_id, secret_access_key) = sandbox.credentials();
+    let keys = StaticKeys {
+        access_key_id: access_key_id.to_owned(),
+        secret_access_key: secret_access_key.to_owned(),
+    };
+    if config.callers.is_empty() {
+        let caller = |name: &str, groups: &[&str]| CallerConfig {
+            name: name.to_owned(),
+            groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+            credentials: "sandbox".to_owned(),
+        };
+        config.callers = vec![caller("me", &[]), caller("admin", &["admins"])];
+        let source = CredentialSource::Default;
+        config.credentials = vec![CredentialsConfig {
+            name: "sandbox".to_owned(),
+            source,
+            accounts: Vec::new(),
+        }];
+    }
+    for table in &mut config.credentials {
+        table.source = CredentialSource::Static(keys.clone());
+        table.accounts = vec![ACCOUNT_ID.to_owned()];
+    }
+    Ok(sandbox)
+}
+
+pub(crate) fn failed(error: StartError) -> Failure {
+    match error {
+        StartError::State(error) => error.into(),
+        error @ (StartError::Ruleset(_) | StartError::Keys(_) | StartError::Listen { .. }) => {
+            Failure::usage(error)
+        }
+        error @ (StartError::Authority(_)
+        | StartError::Journal(_)
+        | StartError::Upstream(_)
+        | StartError::Roots(_)
+        | StartError::Credentials(_)
+        | StartError::Metrics(_)
+        | StartError::Tls(_)
+        | StartError::RunFile { .. }) => Failure::refused(error),
+    }
+}

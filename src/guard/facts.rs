@@ -1,0 +1,827 @@
+//! What lookups learn about resources: [`Facts`], and the plan that learns them: [`Enquiry`].
+//!
+//! The plan is pure. It says which calls to make next ([`Enquiry::next_round`]), takes their answers
+//! ([`Enquiry::absorb`]), and ends with facts for every resource or with the reason why there are none.
+//!
+//! INVARIANT: failure is not absence. A tag or an attribute is absent only if AWS answered about that very
+//! resource without it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::aws::value::{Number, Object, Value};
+use crate::guard::knowledge::{Knowledge, LookupRule, ServiceRules, TypeRule};
+use crate::guard::path::Path;
+use crate::guard::target::{ACCOUNT, SELECTOR, Spelling, Target, pair};
+
+/// An attribute of a resource that a lookup can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Attribute {
+    Arn,
+    BillingMode,
+    RunningMode,
+    State,
+    CreatedAt,
+}
+
+impl Attribute {
+    /// Every attribute.
+    pub const ALL: [Attribute; 5] = [
+        Attribute::Arn,
+        Attribute::BillingMode,
+        Attribute::RunningMode,
+        Attribute::State,
+        Attribute::CreatedAt,
+    ];
+
+    /// The name as policies spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Attribute::Arn => "arn",
+            Attribute::BillingMode => "billingMode",
+            Attribute::RunningMode => "runningMode",
+            Attribute::State => "state",
+            Attribute::CreatedAt => "createdAt",
+        }
+    }
+}
+
+impl fmt::Display for Attribute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a decision has to know, each with the policy that asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    pub tags: Option<String>,
+    pub attributes: BTreeMap<Attribute, String>,
+    /// Whether the protected list of the service must be compared with every name of the thing.
+    pub names: bool,
+}
+
+impl Needs {
+    /// Whether nothing has to be looked up.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tags.is_none() && self.attributes.is_empty() && !self.names
+    }
+}
+
+/// What is known about one resource.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Facts {
+    /// `None`: not looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, String>>,
+    /// Attributes that AWS answered, or that it means where it answers none. `createdAt` as RFC 3339.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<Attribute, String>,
+    /// The id as AWS spells it, where a lookup told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Other names of the same thing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+}
+
+/// A call to make.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LookupCall {
+    pub operation: String,
+    pub input: Object,
+    /// The member of the answer that says that there is more, and the member of the next input that asks for it.
+    pub next: Option<(String, String)>,
+    /// How many calls of this lookup may be under way at a time.
+    pub concurrency: usize,
+    /// Whether the answer may be kept for a while: it tells no tags.
+    pub cacheable: bool,
+    lookup: String,
+    subjects: Vec<usize>,
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LookupAnswer {
+    /// Every page.
+    Pages(Vec<Object>),
+    /// AWS refused with this code.
+    Error { code: String, message: String },
+}
+
+/// Why facts can't be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EnquiryError {
+    /// Lasting: a policy needs what nobody can look up.
+    #[error("policy `{policy}` reads {fact} of `{kind}`, which can't be looked up{}", because(.why))]
+    NoWay {
+        policy: String,
+        fact: String,
+        kind: String,
+        why: Option<String>,
+    },
+    /// Lasting: AWS doesn't know these ids.
+    #[error("AWS doesn't know {}", list(.ids))]
+    UnknownId { ids: Vec<String> },
+    /// Lasting: the guard may not look.
+    #[error(
+        "the guard's own credentials may not call `{operation}`, which it needs to look at the resource: {message}"
+    )]
+    Denied { operation: String, message: String },
+    /// Passing: AWS refused or answered something else than was asked.
+    #[error("the lookup `{operation}` failed: {message}")]
+    Failed { operation: String, message: String },
+}
+
+fn because(why: &Option<String>) -> String {
+    why.as_ref()
+        .map(|why| format!(": {why}"))
+        .unwrap_or_default()
+}
+
+fn list(ids: &[String]) -> String {
+    ids.iter()
+        .map(|id| format!("`{id}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// The place of a call: what the variables of a template stand for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub partition: String,
+    pub region: String,
+    /// The account that the call acts in.
+    pub account: String,
+    /// Whether the call itself names that account, so that lookups have to name it too.
+    pub account_named: bool,
+}
+
+/// A plan of lookups for the resources of one call.
+#[derive(Debug)]
+pub struct Enquiry<'k> {
+    rules: Option<&'k ServiceRules>,
+    place: Place,
+    needs: Needs,
+    subjects: Vec<Subject<'k>>,
+    /// For each target, the subject whose facts count.
+    of: Vec<Option<usize>>,
+    asked: BTreeSet<(String, usize)>,
+}
+
+/// One thing to learn about; several targets may share it.
+#[derive(Debug)]
+struct Subject<'k> {
+    spelling: Spelling,
+    kind: String,
+    rule: Option<&'k TypeRule>,
+    /// The lookups to make.
+    wanted: Vec<&'k str>,
+    facts: Facts,
+    confirmed: bool,
+}
+
+impl<'k> Enquiry<'k> {
+    /// Plans what to ask about the targets so that the needs are met.
+    ///
+    /// # Errors
+    /// [`EnquiryError::NoWay`] if something that a policy reads can't be looked up for a target.
+    pub fn new(
+        knowledge: &'k Knowledge,
+        service: &str,
+        targets: &[Target],
+        needs: Needs,
+        place: Place,
+    ) -> Result<Self, EnquiryError> {
+        let rules = knowledge.service(service);
+        let mut plan = Self {
+            rules,
+            place,
+            needs,
+            subjects: Vec::new(),
+            of: Vec::new(),
+            asked: BTreeSet::new(),
+        };
+        let mut known: BTreeMap<(String, String), usize> = BTreeMap::new();
+        for target in targets {
+            let (spelling, kind) = plan.subject_of(target);
+            let key = (kind.clone(), spelling.as_str().to_owned());
+            let at = match known.get(&key) {
+                Some(at) => *at,
+                None => {
+                    let at = plan.subjects.len();
+                    let subject = plan.subject(spelling, kind, target)?;
+                    plan.subjects.push(subject);
+                    known.insert(key, at);
+                    at
+                }
+            };
+            plan.of.push(Some(at));
+        }
+        Ok(plan)
+    }
+
+    fn subject_of(&self, target: &Target) -> (Spelling, String) {
+        let of_parent = self
+            .type_rule(&target.kind)
+            .is_some_and(|rule| rule.facts_of_parent);
+        match target.parents.first() {
+            Some(parent) if of_parent => (Spelling::Id(parent.id.clone()), parent.kind.clone()),
+            _ => (target.spelling.clone(), target.kind.clone()),
+        }
+    }
+
+    fn type_rule(&self, kind: &str) -> Option<&'k TypeRule> {
+        let types = &self.rules?.types;
+        types.get(kind).or_else(|| types.get("*"))
+    }
+
+    fn subject(
+        &self,
+        spelling: Spelling,
+        kind: String,
+        target: &Target,
+    ) -> Result<Subject<'k>, EnquiryError> {
+        let mut subject = Subject {
+            spelling,
+            rule: None,
+            kind,
+            wanted: Vec::new(),
+            facts: Facts::default(),
+            confirmed: false,
+        };
+        if target.kind == ACCOUNT || target.kind == SELECTOR {
+            return Ok(subject);
+        }
+        subject.rule = self.type_rule(&subject.kind);
+        if let Spelling::Id(id) = &subject.spelling {
+            subject.facts.id = Some(id.clone());
+        }
+        self.name_arn(&mut subject);
+        self.want(&mut subject)?;
+        Ok(subject)
+    }
+
+    fn name_arn(&self, subject: &mut Subject<'k>) {
+        if subject.facts.attributes.contains_key(&Attribute::Arn) {
+            return;
+        }
+        let Some(id) = subject.facts.id.clone() else {
+            return;
+        };
+        let arn = if id.starts_with("arn:") {
+            Some(id)
+        } else {
+            let template = subject.rule.and_then(|rule| rule.arn.as_ref());
+            template.and_then(|template| template.fill(|variable| self.variable(variable, subject)))
+        };
+        if let Some(arn) = arn {
+            subject.facts.attributes.insert(Attribute::Arn, arn);
+        }
+    }
+
+    fn variable(&self, variable: &str, subject: &Subject<'_>) -> Option<String> {
+        match variable {
+            "id" => subject.facts.id.clone(),
+            "name" => match &subject.spelling {
+                Spelling::Name(name) => Some(name.clone()),
+                Spelling::Id(_) => None,
+            },
+            "arn" => subject.facts.attributes.get(&Attribute::Arn).cloned(),
+            "partition" => Some(self.place.partition.clone()),
+            "region" => Some(self.place.region.clone()),
+            "account" => Some(self.place.account.clone()),
+            _ => None,
+        }
+    }
+
+    /// Chooses the lookups that meet the needs for a subject.
+    fn want(&self, subject: &mut Subject<'k>) -> Result<(), EnquiryError> {
+        let none = TypeRule::default();
+        let rule = subject.rule.unwrap_or(&none);
+        let lookups: Vec<(&'k str, &'k LookupRule)> = self.lookups_of(subject);
+        let mut wanted: BTreeSet<&'k str> = BTreeSet::new();
+        if let Some(policy) = &self.needs.tags {
+            let telling = lookups.iter().find(|(_, l)| l.tags.is_some());
+            let (name, _) = telling
+                .ok_or_else(|| no_way(policy, "the tags", subject, rule.tags_unreadable.clone()))?;
+            wanted.insert(name);
+        }
+        for (attribute, policy) in &self.needs.attributes {
+            if subject.facts.attributes.contains_key(attribute) || rule.never.contains(attribute) {
+                continue;
+            }
+            let tells = |l: &LookupRule| match attribute {
+                Attribute::Arn => l.arn.is_some(),
+                Attribute::BillingMode
+                | Attribute::RunningMode
+                | Attribute::State
+                | Attribute::CreatedAt => l.attributes.contains_key(attribute),
+            };
+            let telling = lookups.iter().find(|(_, l)| tells(l));
+            let (name, _) =
+                telling.ok_or_else(|| no_way(policy, &format!("`{attribute}`"), subject, None))?;
+            wanted.insert(name);
+        }
+        if self.needs.names {
+            wanted.extend(
+                lookups
+                    .iter()
+                    .filter(|(_, l)| names_more(l))
+                    .map(|(name, _)| *name),
+            );
+        }
+        let by_name = matches!(subject.spelling, Spelling::Name(_));
+        if by_name {
+            let resolving = lookups.iter().find(|(_, l)| !l.inputs_by_name.is_empty());
+            let (name, _) = resolving
+                .ok_or_else(|| no_way("(the rebuilt request)", "the id", subject, None))?;
+            wanted.insert(name);
+        }
+        if !wanted.is_empty() {
+            wanted.extend(
+                lookups
+                    .iter()
+                    .filter(|(_, l)| l.confirms)
+                    .map(|(name, _)| *name),
+            );
+        }
+        let arn_unknown = !subject.facts.attributes.contains_key(&Attribute::Arn);
+        let needs_arn = lookups
+            .iter()
+            .any(|(name, l)| wanted.contains(name) && uses(l, "arn"));
+        if needs_arn && arn_unknown {
+            let telling = lookups.iter().find(|(_, l)| l.arn.is_some());
+            let (name, _) = telling.ok_or_else(|| {
+                no_way(
+                    self.needs.tags.as_deref().unwrap_or_default(),
+                    "the ARN",
+                    subject,
+                    None,
+                )
+            })?;
+            wanted.insert(name);
+        }
+        subject.wanted = wanted.into_iter().collect();
+        Ok(())
+    }
+
+    fn lookups_of(&self, subject: &Subject<'k>) -> Vec<(&'k str, &'k LookupRule)> {
+        let (Some(rules), Some(rule)) = (self.rules, subject.rule) else {
+            return Vec::new();
+        };
+        rule.lookups
+            .iter()
+            .filter_map(|name| rules.lookups.get_key_value(name))
+            .map(|(name, lookup)| (name.as_str(), lookup))
+            .collect()
+    }
+
+    /// The calls that can be made now; empty when all is known.
+    ///
+    /// # Errors
+    /// [`EnquiryError::Failed`] where what is still wanted can't be asked for, since an answer lacked it.
+    pub fn next_round(&mut self) -> Result<Vec<LookupCall>, EnquiryError> {
+        let Some(rules) = self.rules else {
+            return Ok(Vec::new());
+        };
+        let mut calls = Vec::new();
+        let mut waiting = None;
+        for (name, lookup) in &rules.lookups {
+            let open: Vec<usize> = (0..self.subjects.len())
+                .filter(|at| self.is_open(*at, name))
+                .collect();
+            let (by_name, by_id): (Vec<usize>, Vec<usize>) =
+                open.into_iter().partition(|at| self.is_nameless(*at));
+            for at in by_name {
+                if lookup.inputs_by_name.is_empty() {
+                    waiting = waiting.or(Some(lookup.operation.clone()));
+                    continue;
+                }
+                self.calls(name, lookup, &lookup.inputs_by_name, &[at], &mut calls);
+            }
+            let (ready, not): (Vec<usize>, Vec<usize>) =
+                by_id.into_iter().partition(|at| self.is_ready(*at, lookup));
+            if !not.is_empty() {
+                waiting = waiting.or(Some(lookup.operation.clone()));
+            }
+            for batch in ready.chunks(lookup.batch) {
+                self.calls(name, lookup, &lookup.inputs, batch, &mut calls);
+            }
+        }
+        match waiting {
+            Some(operation) if calls.is_empty() => Err(EnquiryError::Failed {
+                operation,
+                message: "an earlier answer lacked what it has to be asked with".to_owned(),
+            }),
+            _ => Ok(calls),
+        }
+    }
+
+    fn is_open(&self, at: usize, lookup: &str) -> bool {
+        let wanted = self
+            .subjects
+            .get(at)
+            .is_some_and(|s| s.wanted.contains(&lookup));
+        wanted && !self.asked.contains(&(lookup.to_owned(), at))
+    }
+
+    fn is_nameless(&self, at: usize) -> bool {
+        self.subjects.get(at).is_some_and(|s| s.facts.id.is_none())
+    }
+
+    fn is_ready(&self, at: usize, lookup: &LookupRule) -> bool {
+        let arn = self
+            .subjects
+            .get(at)
+            .is_some_and(|s| s.facts.attributes.contains_key(&Attribute::Arn));
+        arn || !uses(lookup, "arn")
+    }
+
+    fn calls(
+        &mut self,
+        name: &str,
+        lookup: &LookupRule,
+        inputs: &[toml::Table],
+        subjects: &[usize],
+        calls: &mut Vec<LookupCall>,
+    ) {
+        for at in subjects {
+            self.asked.insert((name.to_owned(), *at));
+        }
+        let of: Vec<&Subject<'_>> = subjects
+            .iter()
+            .filter_map(|at| self.subjects.get(*at))
+            .collect();
+        for input in inputs {
+            let mut filled = self.fill(input, &of);
+            if let (Some(member), true) = (&lookup.account, self.place.account_named) {
+                filled.set(member, Value::String(self.place.account.clone()));
+            }
+            calls.push(LookupCall {
+                operation: lookup.operation.clone(),
+                input: filled,
+                next: lookup.next.clone(),
+                concurrency: lookup.concurrency,
+                cacheable: lookup.tags.is_none(),
+                lookup: name.to_owned(),
+                subjects: subjects.to_vec(),
+            });
+        }
+    }
+
+    fn fill(&self, table: &toml::Table, of: &[&Subject<'_>]) -> Object {
+        table
+            .iter()
+            .map(|(key, value)| (key.clone(), self.fill_value(value, of)))
+            .collect()
+    }
+
+    fn fill_value(&self, value: &toml::Value, of: &[&Subject<'_>]) -> Value {
+        match value {
+            toml::Value::Table(table) => Value::Object(self.fill(table, of)),
+            toml::Value::Array(items) => Value::List(
+                items
+                    .iter()
+                    .flat_map(|item| self.fill_item(item, of))
+                    .collect(),
+            ),
+            toml::Value::String(text) => match of.first() {
+                Some(subject) => self.fill_text(text, subject),
+                None => Value::String(text.clone()),
+            },
+            toml::Value::Boolean(b) => Value::Bool(*b),
+            toml::Value::Integer(n) => Value::Number(Number::from(*n)),
+            toml::Value::Float(f) => Value::String(f.to_string()),
+            toml::Value::Datetime(d) => Value::String(d.to_string()),
+        }
+    }
+
+    /// An item of a list: one value for each subject where it names the subject, else one value.
+    fn fill_item(&self, item: &toml::Value, of: &[&Subject<'_>]) -> Vec<Value> {
+        match item.as_str() {
+            Some(text) if text.contains("{id}") || text.contains("{arn}") => of
+                .iter()
+                .map(|subject| self.fill_text(text, subject))
+                .collect(),
+            Some(_) | None => vec![self.fill_value(item, of)],
+        }
+    }
+
+    fn fill_text(&self, text: &str, subject: &Subject<'_>) -> Value {
+        let template = crate::guard::knowledge::Template(text.to_owned());
+        let filled = template.fill(|variable| self.variable(variable, subject));
+        filled.map_or(Value::Null, Value::String)
+    }
+
+    /// Takes what came of a call.
+    ///
+    /// # Errors
+    /// [`EnquiryError`] if AWS refused the call, doesn't know an id, or answered about something else.
+    pub fn absorb(&mut self, call: &LookupCall, answer: LookupAnswer) -> Result<(), EnquiryError> {
+        let Some(lookup) = self.rules.and_then(|rules| rules.lookups.get(&call.lookup)) else {
+            return Ok(());
+        };
+        let pages = match answer {
+            LookupAnswer::Pages(pages) => pages,
+            LookupAnswer::Error { code, message } => {
+                return Err(self.refused(call, lookup, &code, message));
+            }
+        };
+        match &lookup.items {
+            Some(items) => {
+                for page in &pages {
+                    for item in items.values(page) {
+                        self.absorb_item(call, lookup, item)?;
+                    }
+                }
+                Ok(())
+            }
+            None => {
+                let page = pages.into_iter().next().unwrap_or_default();
+                let item = match &lookup.item {
+                    Some(path) => path.value(&page).and_then(Value::as_object).cloned(),
+                    None => Some(page),
+                };
+                let item = item.ok_or_else(|| failed(call, "the answer is about nothing"))?;
+                let at = call.subjects.first().copied().unwrap_or_default();
+                self.learn(call, lookup, at, &item)
+            }
+        }
+    }
+
+    /// An item of a list: for the subject whose id it has, exactly; others are passed over.
+    fn absorb_item(
+        &mut self,
+        call: &LookupCall,
+        lookup: &LookupRule,
+        item: &Value,
+    ) -> Result<(), EnquiryError> {
+        let item = item
+            .as_object()
+            .ok_or_else(|| failed(call, "an item of the answer is no structure"))?;
+        let id = lookup
+            .id
+            .as_ref()
+            .and_then(|path| path.value(item))
+            .and_then(Value::as_str);
+        let of = call.subjects.iter().copied().find(|at| {
+            self.subjects
+                .get(*at)
+                .is_some_and(|s| id.is_some() && s.facts.id.as_deref() == id)
+        });
+        match of {
+            Some(at) => self.learn(call, lookup, at, item),
+            None => Ok(()),
+        }
+    }
+
+    fn learn(
+        &mut self,
+        call: &LookupCall,
+        lookup: &LookupRule,
+        at: usize,
+        item: &Object,
+    ) -> Result<(), EnquiryError> {
+        let text = |path: &Path| path.value(item).and_then(Value::as_str).map(str::to_owned);
+        let id = lookup
+            .id
+            .as_ref()
+            .map(|path| text(path).ok_or_else(|| failed(call, "the answer has no id")));
+        let id = id.transpose()?;
+        let Some(subject) = self.subjects.get_mut(at) else {
+            return Ok(());
+        };
+        match (&subject.facts.id, &id) {
+            (Some(asked), Some(answered)) if asked != answered => {
+                return Err(failed(
+                    call,
+                    &format!("asked for `{asked}`, it answered about `{answered}`"),
+                ));
+            }
+            (None, Some(answered)) => subject.facts.id = Some(answered.clone()),
+            _ => {}
+        }
+        let name = lookup.name.as_ref().and_then(text);
+        if let (Spelling::Name(asked), Some(answered)) = (&subject.spelling, &name)
+            && asked != answered
+        {
+            return Err(failed(
+                call,
+                &format!("asked for `{asked}`, it answered about `{answered}`"),
+            ));
+        }
+        subject.facts.aliases.extend(name);
+        subject
+            .facts
+            .aliases
+            .extend(lookup.aliases.iter().filter_map(text));
+        if let Some(arn) = lookup.arn.as_ref().and_then(text) {
+            subject.facts.attributes.insert(Attribute::Arn, arn);
+        }
+        for (attribute, path) in &lookup.attributes {
+            let value = path
+                .value(item)
+                .map(|value| attribute_text(*attribute, value));
+            let value = match value {
+                Some(value) => {
+                    Some(value.ok_or_else(|| failed(call, &format!("`{path}` can't be read")))?)
+                }
+                None => lookup.defaults.get(attribute).cloned(),
+            };
+            if let Some(value) = value {
+                subject.facts.attributes.insert(*attribute, value);
+            }
+        }
+        if let Some(path) = &lookup.tags {
+            let tags = read_tags(path.value(item))
+                .ok_or_else(|| failed(call, &format!("`{path}` can't be read")))?;
+            if subject
+                .facts
+                .tags
+                .as_ref()
+                .is_some_and(|known| *known != tags)
+            {
+                return Err(failed(call, "two answers disagree about the tags"));
+            }
+            subject.facts.tags = Some(tags);
+        }
+        subject.confirmed |= lookup.confirms;
+        Ok(())
+    }
+
+    fn refused(
+        &self,
+        call: &LookupCall,
+        lookup: &LookupRule,
+        code: &str,
+        message: String,
+    ) -> EnquiryError {
+        let operation = call.operation.clone();
+        if lookup.unknown_id.iter().any(|known| known == code) {
+            return EnquiryError::UnknownId {
+                ids: self.spelled(&call.subjects),
+            };
+        }
+        let denied = [
+            "AccessDenied",
+            "AccessDeniedException",
+            "UnauthorizedOperation",
+            "NotAuthorized",
+        ];
+        if denied.contains(&code) {
+            return EnquiryError::Denied { operation, message };
+        }
+        EnquiryError::Failed {
+            operation,
+            message: format!("{code}: {message}"),
+        }
+    }
+
+    fn spelled(&self, subjects: &[usize]) -> Vec<String> {
+        let subjects = subjects.iter().filter_map(|at| self.subjects.get(*at));
+        subjects.map(|s| s.spelling.as_str().to_owned()).collect()
+    }
+
+    /// The facts of each target, in the targets' order.
+    ///
+    /// # Errors
+    /// [`EnquiryError::UnknownId`] naming every id that AWS was asked about and didn't answer for.
+    pub fn finish(mut self) -> Result<Vec<Facts>, EnquiryError> {
+        let unknown: Vec<usize> = (0..self.subjects.len())
+            .filter(|at| self.is_unknown(*at))
+            .collect();
+        if !unknown.is_empty() {
+            return Err(EnquiryError::UnknownId {
+                ids: self.spelled(&unknown),
+            });
+        }
+        let arns: Vec<usize> = (0..self.subjects.len()).collect();
+        for at in arns {
+            let Some(mut subject) = self.take(at) else {
+                continue;
+            };
+            self.name_arn(&mut subject);
+            if let Some(slot) = self.subjects.get_mut(at) {
+                *slot = subject;
+            }
+        }
+        let facts = |at: &Option<usize>| {
+            at.and_then(|at| self.subjects.get(at))
+                .map(|s| s.facts.clone())
+        };
+        Ok(self
+            .of
+            .iter()
+            .map(|at| facts(at).unwrap_or_default())
+            .collect())
+    }
+
+    fn take(&mut self, at: usize) -> Option<Subject<'k>> {
+        let slot = self.subjects.get_mut(at)?;
+        let empty = Subject {
+            spelling: Spelling::Id(String::new()),
+            kind: String::new(),
+            rule: None,
+            wanted: Vec::new(),
+            facts: Facts::default(),
+            confirmed: false,
+        };
+        Some(std::mem::replace(slot, empty))
+    }
+
+    /// Whether AWS was asked and didn't answer about the subject what was wanted.
+    fn is_unknown(&self, at: usize) -> bool {
+        let (Some(subject), Some(rules)) = (self.subjects.get(at), self.rules) else {
+            return false;
+        };
+        let wanted = || {
+            subject
+                .wanted
+                .iter()
+                .filter_map(|name| rules.lookups.get(*name))
+        };
+        let unconfirmed = !subject.confirmed && wanted().any(|l| l.confirms);
+        let untold = subject.facts.tags.is_none() && wanted().any(|l| l.tags.is_some());
+        unconfirmed
+            || untold
+            || subject.facts.id.is_none() && subject.kind != ACCOUNT && subject.kind != SELECTOR
+    }
+}
+
+fn no_way(policy: &str, fact: &str, subject: &Subject<'_>, why: Option<String>) -> EnquiryError {
+    EnquiryError::NoWay {
+        policy: policy.to_owned(),
+        fact: fact.to_owned(),
+        kind: subject.kind.clone(),
+        why,
+    }
+}
+
+fn failed(call: &LookupCall, message: &str) -> EnquiryError {
+    EnquiryError::Failed {
+        operation: call.operation.clone(),
+        message: message.to_owned(),
+    }
+}
+
+fn names_more(lookup: &LookupRule) -> bool {
+    lookup.name.is_some() || !lookup.aliases.is_empty()
+}
+
+fn uses(lookup: &LookupRule, variable: &str) -> bool {
+    fn any(value: &toml::Value, needle: &str) -> bool {
+        match value {
+            toml::Value::String(text) => text.contains(needle),
+            toml::Value::Array(items) => items.iter().any(|item| any(item, needle)),
+            toml::Value::Table(table) => table.values().any(|value| any(value, needle)),
+            toml::Value::Integer(_)
+            | toml::Value::Float(_)
+            | toml::Value::Boolean(_)
+            | toml::Value::Datetime(_) => false,
+        }
+    }
+    let needle = format!("{{{variable}}}");
+    lookup
+        .inputs
+        .iter()
+        .any(|table| table.values().any(|value| any(value, &needle)))
+}
+
+/// An attribute as text; a time as RFC 3339 in UTC, whole seconds or milliseconds.
+fn attribute_text(attribute: Attribute, value: &Value) -> Option<String> {
+    match attribute {
+        Attribute::CreatedAt => super::time::rfc3339(value),
+        Attribute::Arn | Attribute::BillingMode | Attribute::RunningMode | Attribute::State => {
+            value.as_str().map(str::to_owned)
+        }
+    }
+}
+
+/// Tags as a list of pairs or as a map; `None` where they are neither, or a key stands twice.
+fn read_tags(value: Option<&Value>) -> Option<BTreeMap<String, String>> {
+    let mut tags = BTreeMap::new();
+    match value {
+        None | Some(Value::Null) => {}
+        Some(Value::List(items)) => {
+            for item in items {
+                let (key, value) = pair(item)?;
+                if tags.insert(key.to_owned(), value.to_owned()).is_some() {
+                    return None;
+                }
+            }
+        }
+        Some(Value::Object(members)) => {
+            for (key, value) in members.iter() {
+                tags.insert(key.to_owned(), value.as_str()?.to_owned());
+            }
+        }
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_)) => return None,
+    }
+    Some(tags)
+}

@@ -1,0 +1,396 @@
+//! What AWS's models don't say, read from the service files (`config/services/*.toml`).
+//!
+//! A service file says, for one service: which member names a resource and of what type ([`OperationRule`]),
+//! how a type's ARN is spelt and which lookups tell its facts ([`TypeRule`]), and how a lookup is made and read
+//! ([`LookupRule`]).
+//!
+//! INVARIANT: an overlay only adds; it never changes what an embedded file says.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::guard::facts::Attribute;
+use crate::guard::path::Path;
+
+/// The service files, by service.
+#[derive(Debug, Clone, Default)]
+pub struct Knowledge {
+    services: BTreeMap<String, ServiceRules>,
+}
+
+/// One service file.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceRules {
+    /// As botocore names it.
+    pub service: String,
+    #[serde(default)]
+    pub operations: BTreeMap<String, OperationRule>,
+    /// By CloudFormation name, or `service:Noun`; `*` stands for every type that has no table of its own.
+    #[serde(default)]
+    pub types: BTreeMap<String, TypeRule>,
+    #[serde(default)]
+    pub lookups: BTreeMap<String, LookupRule>,
+}
+
+/// What is particular about one operation.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperationRule {
+    /// Guards a read or a write too: parsed, its input visible to policies, judged on the service.
+    #[serde(default)]
+    pub guarded: bool,
+    /// Where the resources stand; absent: as the catalog found them.
+    pub resources: Option<ResourcePlace>,
+    /// Members that select resources without naming them.
+    #[serde(default)]
+    pub selectors: Vec<Path>,
+    /// The member that says in which other account the call acts.
+    pub account: Option<Path>,
+    /// Where the tag keys stand that the call sets or removes; absent: in members named like tags.
+    pub tag_keys: Option<Vec<Path>>,
+    /// What AWS takes an absent member for, as policies see it. Never sent.
+    #[serde(default)]
+    pub defaults: BTreeMap<String, String>,
+}
+
+/// Where a call's resources stand in its input.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourcePlace {
+    pub ids: Path,
+    /// Another member that may name the resource in place of `ids`: exactly one of the two. The name is
+    /// resolved, and the id is sent in its place.
+    pub name: Option<Path>,
+    #[serde(default)]
+    pub parents: Vec<Parent>,
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// One parent of a resource.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parent {
+    pub id: Path,
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// What is known about a type of resource.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TypeRule {
+    /// `arn:{partition}:workspaces:{region}:{account}:workspace/{id}`.
+    pub arn: Option<Template>,
+    /// Names of lookups.
+    #[serde(default)]
+    pub lookups: Vec<String>,
+    /// The resource has no facts of its own: those of its outermost parent count.
+    #[serde(default)]
+    pub facts_of_parent: bool,
+    /// Attributes that AWS has no such thing as for this type, so that their absence is a fact.
+    #[serde(default)]
+    pub never: Vec<Attribute>,
+    /// Why the tags can't be read, said to the one who is refused for it.
+    pub tags_unreadable: Option<String>,
+}
+
+/// How one lookup is made and how its answer is read.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LookupRule {
+    pub operation: String,
+    /// How many resources one call may ask for.
+    #[serde(default = "one")]
+    pub batch: usize,
+    /// How many calls go at a time.
+    #[serde(default = "eight")]
+    pub concurrency: usize,
+    /// The inputs; each is sent, and what they answer is taken together. A string may hold `{id}`, `{arn}`,
+    /// `{account}`, `{region}`; a list whose one item is `"{id}"` is filled with all the ids of the call.
+    pub inputs: Vec<toml::Table>,
+    /// The inputs where the resource was given by name: with `{name}`.
+    #[serde(default)]
+    pub inputs_by_name: Vec<toml::Table>,
+    /// The member that is sent only where the call acts in another account, and takes its number.
+    pub account: Option<String>,
+    /// Where the items stand; absent: the answer is about one resource, as a whole or in `item`.
+    pub items: Option<Path>,
+    pub item: Option<Path>,
+    /// In an item: the id, compared exactly with the one asked for.
+    pub id: Option<Path>,
+    pub name: Option<Path>,
+    pub arn: Option<Path>,
+    /// Other names of the same thing, for the protected list.
+    #[serde(default)]
+    pub aliases: Vec<Path>,
+    /// In an item: its tags, a list of key and value or a map.
+    pub tags: Option<Path>,
+    #[serde(default)]
+    pub attributes: BTreeMap<Attribute, Path>,
+    /// What AWS means where an attribute is absent.
+    #[serde(default)]
+    pub defaults: BTreeMap<Attribute, String>,
+    /// Whether an answer proves that the resource exists: asked whenever anything about it is.
+    #[serde(default)]
+    pub confirms: bool,
+    /// Paging: the member of the answer and the member of the next input.
+    pub next: Option<(String, String)>,
+    /// Error codes by which AWS says that it doesn't know the id.
+    #[serde(default)]
+    pub unknown_id: Vec<String>,
+}
+
+const fn one() -> usize {
+    1
+}
+
+const fn eight() -> usize {
+    8
+}
+
+/// Text with variables in braces.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Template(pub String);
+
+impl Template {
+    /// Whether the variable stands in it.
+    #[must_use]
+    pub fn uses(&self, variable: &str) -> bool {
+        self.0.contains(&format!("{{{variable}}}"))
+    }
+
+    /// Fills the variables in; `None` where one is unknown.
+    #[must_use]
+    pub fn fill(&self, value: impl Fn(&str) -> Option<String>) -> Option<String> {
+        let mut filled = String::new();
+        let mut rest = self.0.as_str();
+        while let Some((before, after)) = rest.split_once('{') {
+            let (variable, tail) = after.split_once('}')?;
+            filled.push_str(before);
+            filled.push_str(&value(variable)?);
+            rest = tail;
+        }
+        filled.push_str(rest);
+        Some(filled)
+    }
+}
+
+/// Why a service file can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KnowledgeError {
+    #[error("{file}: {message}")]
+    Syntax { file: String, message: String },
+    #[error(
+        "{file}: two files speak of the service `{service}`; a folder of your own adds to an embedded one"
+    )]
+    Twice { file: String, service: String },
+    #[error(
+        "{file}: `{table}.{name}` is said by the embedded file already; an overlay may only add"
+    )]
+    Overrides {
+        file: String,
+        table: &'static str,
+        name: String,
+    },
+    #[error("{file}: the type `{kind}` names the lookup `{lookup}`, which the file doesn't define")]
+    NoLookup {
+        file: String,
+        kind: String,
+        lookup: String,
+    },
+    #[error("{file}: the lookup `{lookup}` has no inputs, a batch of 0 or a concurrency of 0")]
+    EmptyLookup { file: String, lookup: String },
+}
+
+impl Knowledge {
+    /// The files embedded in the binary.
+    ///
+    /// # Errors
+    /// [`KnowledgeError`]: only if the binary was built with a bad file.
+    pub fn embedded() -> Result<Self, KnowledgeError> {
+        let mut knowledge = Self::default();
+        for (file, text) in EMBEDDED {
+            let rules = parse(file, text)?;
+            knowledge.services.insert(rules.service.clone(), rules);
+        }
+        knowledge.check()?;
+        Ok(knowledge)
+    }
+
+    /// Adds the user's files, given as `(name, text)`, on top.
+    ///
+    /// # Errors
+    /// [`KnowledgeError`] naming file and what is wrong with it.
+    pub fn overlay(mut self, files: &[(String, String)]) -> Result<Self, KnowledgeError> {
+        for (file, text) in files {
+            let added = parse(file, text)?;
+            let rules = self
+                .services
+                .entry(added.service.clone())
+                .or_insert_with(|| ServiceRules {
+                    service: added.service.clone(),
+                    ..ServiceRules::default()
+                });
+            add(file, "operations", &mut rules.operations, added.operations)?;
+            add(file, "types", &mut rules.types, added.types)?;
+            add(file, "lookups", &mut rules.lookups, added.lookups)?;
+        }
+        self.check()?;
+        Ok(self)
+    }
+
+    /// What is known about a service.
+    #[must_use]
+    pub fn service(&self, service: &str) -> Option<&ServiceRules> {
+        self.services.get(service)
+    }
+
+    /// What is particular about an operation.
+    #[must_use]
+    pub fn operation(&self, service: &str, operation: &str) -> Option<&OperationRule> {
+        self.services.get(service)?.operations.get(operation)
+    }
+
+    /// What is known about a type, or about types of the service that have no table of their own.
+    #[must_use]
+    pub fn kind(&self, service: &str, kind: &str) -> Option<&TypeRule> {
+        let types = &self.services.get(service)?.types;
+        types.get(kind).or_else(|| types.get("*"))
+    }
+
+    /// Every service that has a file.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceRules> {
+        self.services.values()
+    }
+
+    fn check(&self) -> Result<(), KnowledgeError> {
+        for rules in self.services.values() {
+            let file = format!("{}.toml", rules.service);
+            for (kind, rule) in &rules.types {
+                if let Some(lookup) = rule
+                    .lookups
+                    .iter()
+                    .find(|l| !rules.lookups.contains_key(*l))
+                {
+                    let (kind, lookup) = (kind.clone(), lookup.clone());
+                    return Err(KnowledgeError::NoLookup { file, kind, lookup });
+                }
+            }
+            for (lookup, rule) in &rules.lookups {
+                if rule.inputs.is_empty() || rule.batch == 0 || rule.concurrency == 0 {
+                    return Err(KnowledgeError::EmptyLookup {
+                        file,
+                        lookup: lookup.clone(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parse(file: &str, text: &str) -> Result<ServiceRules, KnowledgeError> {
+    toml::from_str(text).map_err(|e| KnowledgeError::Syntax {
+        file: file.to_owned(),
+        message: e.to_string().trim_end().to_owned(),
+    })
+}
+
+fn add<T: PartialEq>(
+    file: &str,
+    table: &'static str,
+    into: &mut BTreeMap<String, T>,
+    added: BTreeMap<String, T>,
+) -> Result<(), KnowledgeError> {
+    for (name, rule) in added {
+        if into.contains_key(&name) {
+            return Err(KnowledgeError::Overrides {
+                file: file.to_owned(),
+                table,
+                name,
+            });
+        }
+        into.insert(name, rule);
+    }
+    Ok(())
+}
+
+const EMBEDDED: &[(&str, &str)] = &[
+    (
+        "workspaces.toml",
+        include_str!("../../config/services/workspaces.toml"),
+    ),
+    (
+        "workspaces-instances.toml",
+        include_str!("../../config/services/workspaces-instances.toml"),
+    ),
+    (
+        "servicecatalog.toml",
+        include_str!("../../config/services/servicecatalog.toml"),
+    ),
+    ("mgn.toml", include_str!("../../config/services/mgn.toml")),
+    ("evs.toml", include_str!("../../config/services/evs.toml")),
+    ("sts.toml", include_str!("../../config/services/sts.toml")),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_files_are_sound() {
+        let knowledge = Knowledge::embedded().unwrap();
+        assert_eq!(knowledge.services().count(), EMBEDDED.len());
+    }
+
+    #[test]
+    fn an_overlay_adds_but_never_changes() {
+        let add = (
+            "mine.toml".to_owned(),
+            "service = \"ec2\"\n[operations.TerminateInstances]\n".to_owned(),
+        );
+        let knowledge = Knowledge::embedded().unwrap().overlay(&[add]).unwrap();
+        assert!(knowledge.operation("ec2", "TerminateInstances").is_some());
+        let change = (
+            "mine.toml".to_owned(),
+            "service = \"mgn\"\n[operations.TerminateTargetInstances]\n".to_owned(),
+        );
+        let refused = Knowledge::embedded()
+            .unwrap()
+            .overlay(&[change])
+            .unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "mine.toml: `operations.TerminateTargetInstances` is said by the embedded file already; an overlay may only add"
+        );
+    }
+
+    #[test]
+    fn a_misspelt_key_is_an_error() {
+        let bad = (
+            "mine.toml".to_owned(),
+            "service = \"ec2\"\n[operations.X]\nguard = true\n".to_owned(),
+        );
+        let refused = Knowledge::embedded()
+            .unwrap()
+            .overlay(&[bad])
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("unknown field `guard`"), "{refused}");
+    }
+
+    #[test]
+    fn templates_fill_known_variables_only() {
+        let template = Template("arn:{partition}:x:{id}".into());
+        let fill = |v: &str| (v != "id").then(|| "aws".to_owned());
+        assert_eq!(template.fill(fill), None);
+        assert_eq!(
+            template.fill(|v| Some(v.to_owned())).unwrap(),
+            "arn:partition:x:id"
+        );
+    }
+}

@@ -1,0 +1,190 @@
+//! The protected list: ids that nothing may touch, a table a service, with globs.
+//!
+//! ```toml
+//! [workspaces]
+//! ids = ["ws-0123456789", "ws-prod*"]
+//! ```
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// Protected ids, by service.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Protected {
+    services: BTreeMap<String, Vec<Glob>>,
+}
+
+/// A pattern in which `*` stands for any run of characters and `?` for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glob(String);
+
+/// Why a protected list can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProtectedError {
+    #[error("{file}: {message}")]
+    Syntax { file: String, message: String },
+    #[error("{file}: `[{service}]` is no service of the catalog{}", suggestion(.nearest))]
+    NoService {
+        file: String,
+        service: String,
+        nearest: Option<String>,
+    },
+    #[error("{file}: `[{service}]` protects an empty id")]
+    EmptyId { file: String, service: String },
+}
+
+fn suggestion(nearest: &Option<String>) -> String {
+    nearest
+        .as_ref()
+        .map(|n| format!("; did you mean `[{n}]`?"))
+        .unwrap_or_default()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    ids: Vec<String>,
+}
+
+impl Protected {
+    /// Reads a list. `services` are the names that it may speak of.
+    ///
+    /// # Errors
+    /// [`ProtectedError`] naming what is wrong: a service that doesn't exist would protect nothing.
+    pub fn parse(file: &str, text: &str, services: &[&str]) -> Result<Self, ProtectedError> {
+        let tables: BTreeMap<String, Table> =
+            toml::from_str(text).map_err(|e| ProtectedError::Syntax {
+                file: file.to_owned(),
+                message: e.to_string().trim_end().to_owned(),
+            })?;
+        let mut protected = Self::default();
+        for (service, table) in tables {
+            if !services.contains(&service.as_str()) {
+                let nearest = crate::aws::nearest::nearest(&service, services.iter().copied())
+                    .map(str::to_owned);
+                return Err(ProtectedError::NoService {
+                    file: file.to_owned(),
+                    service,
+                    nearest,
+                });
+            }
+            if table.ids.iter().any(String::is_empty) {
+                return Err(ProtectedError::EmptyId {
+                    file: file.to_owned(),
+                    service,
+                });
+            }
+            protected
+                .services
+                .insert(service, table.ids.into_iter().map(Glob).collect());
+        }
+        Ok(protected)
+    }
+
+    /// Whether anything of the service is protected.
+    #[must_use]
+    pub fn speaks_of(&self, service: &str) -> bool {
+        self.services
+            .get(service)
+            .is_some_and(|ids| !ids.is_empty())
+    }
+
+    /// Whether one of a thing's names is on the list.
+    pub fn covers<'a>(&self, service: &str, mut names: impl Iterator<Item = &'a str>) -> bool {
+        let globs = self
+            .services
+            .get(service)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        !globs.is_empty() && names.any(|name| globs.iter().any(|glob| glob.matches(name)))
+    }
+}
+
+impl Glob {
+    /// Whether the whole name fits, in time proportional to the product of the lengths at worst.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        let (mut pattern, mut rest) = (self.0.as_str(), name);
+        let mut retry: Option<(&str, &str)> = None;
+        loop {
+            let mut chars = pattern.chars();
+            let matched = match (chars.next(), rest.chars().next()) {
+                (Some('*'), _) => {
+                    retry = Some((chars.as_str(), rest));
+                    pattern = chars.as_str();
+                    continue;
+                }
+                (None, None) => return true,
+                (Some('?'), Some(_)) => true,
+                (Some(p), Some(c)) => p == c,
+                (_, None) | (None, Some(_)) => false,
+            };
+            if matched {
+                pattern = chars.as_str();
+                rest = after_first(rest);
+            } else {
+                match retry {
+                    Some((after_star, from)) if !from.is_empty() => {
+                        let from = after_first(from);
+                        retry = Some((after_star, from));
+                        (pattern, rest) = (after_star, from);
+                    }
+                    _ => return false,
+                }
+            }
+        }
+    }
+}
+
+fn after_first(text: &str) -> &str {
+    let mut chars = text.chars();
+    chars.next();
+    chars.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(glob: &str, name: &str, expected: bool) {
+        assert_eq!(
+            Glob(glob.into()).matches(name),
+            expected,
+            "`{glob}` on `{name}`"
+        );
+    }
+
+    #[test]
+    fn globs_match_whole_names() {
+        check("ws-1", "ws-1", true);
+        check("ws-1", "ws-12", false);
+        check("ws-prod*", "ws-prod", true);
+        check("ws-prod*", "ws-prod-9", true);
+        check("*prod*", "ws-prod-9", true);
+        check("ws-?", "ws-1", true);
+        check("ws-?", "ws-", false);
+        check("a*b*c", "a-b-b-c", true);
+        check("a*b*c", "a-b-b", false);
+        check("*", "", true);
+    }
+
+    #[test]
+    fn a_hostile_glob_ends() {
+        check(&"*a".repeat(200), &"a".repeat(199), false);
+    }
+
+    #[test]
+    fn a_misspelt_service_is_an_error() {
+        let refused = Protected::parse(
+            "protected.toml",
+            "[workspace]\nids = [\"x\"]",
+            &["workspaces"],
+        )
+        .unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "protected.toml: `[workspace]` is no service of the catalog; did you mean `[workspaces]`?"
+        );
+    }
+}

@@ -1,0 +1,436 @@
+//! What a guarded call would affect, as its input names it: [`Targets`].
+//!
+//! The place of the ids comes from the service file where it says one, else from the catalog's rule. A call
+//! that names nothing is judged on its account; one that selects (by tags, filters) on a resource of type
+//! `selector`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::aws::catalog::model::{Operation, Service, Shape, ShapeId, Structure};
+use crate::aws::class::Class;
+use crate::aws::value::{Object, Value};
+use crate::guard::knowledge::{Knowledge, OperationRule, ResourcePlace};
+use crate::guard::path::Path;
+
+/// The type of the resource that stands for the account itself.
+pub const ACCOUNT: &str = "account";
+/// The type of the resource that stands for whatever a selector matches.
+pub const SELECTOR: &str = "selector";
+
+/// Everything that a guarded call names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Targets {
+    /// Distinct, in the order of the call; at least one, unless the call is judged on its service.
+    pub targets: Vec<Target>,
+    /// How many items the call's list has; 1 where there is no list.
+    pub batch_size: usize,
+    /// Whether the call selects resources without naming them.
+    pub selector: bool,
+    /// The account that the call acts in, where it says another than that of its credentials.
+    pub account: Option<String>,
+    /// Tag keys that the call sets or removes.
+    pub tag_keys: BTreeSet<String>,
+    /// Tags that the call sets.
+    pub request_tags: BTreeMap<String, String>,
+}
+
+/// One thing that a call names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    pub spelling: Spelling,
+    /// CloudFormation's name, else `service:Noun`.
+    pub kind: String,
+    /// Outermost first.
+    pub parents: Vec<ParentId>,
+}
+
+/// How the caller named the thing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Spelling {
+    Id(String),
+    /// By a name, which a lookup has to resolve.
+    Name(String),
+}
+
+impl Spelling {
+    /// The text, whichever it is.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Spelling::Id(text) | Spelling::Name(text) => text,
+        }
+    }
+}
+
+/// A thing that another stands in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ParentId {
+    pub id: String,
+    pub kind: String,
+}
+
+/// Why what a call names can't be told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    #[error("`{path}` names no resource: the list is empty")]
+    Empty { path: String },
+    #[error("`{path}` is an empty string; write the id of the resource")]
+    Blank { path: String },
+    #[error("`{path}` is not a string")]
+    NotText { path: String },
+    #[error("an item of `{path}` names no resource")]
+    ItemWithout { path: String },
+    #[error("give either `{id}` or `{name}`, not both")]
+    Both { id: String, name: String },
+    #[error("give `{id}` or `{name}`: the call names no resource")]
+    Neither { id: String, name: String },
+    #[error("`{path}`, in which the resource stands, is missing")]
+    NoParent { path: String },
+    #[error("the tag key `{key}` is set twice")]
+    TagTwice { key: String },
+    #[error("`{action}` changes tags, but the catalog doesn't say where their keys stand")]
+    NoTagKeys { action: String },
+}
+
+/// Finds what a guarded call names.
+///
+/// # Errors
+/// [`TargetError`] where the input names things in a way that isn't one: an empty list, two names.
+pub fn targets(
+    service: &Service,
+    operation: &Operation,
+    knowledge: &Knowledge,
+    input: &Object,
+) -> Result<Targets, TargetError> {
+    let nothing = OperationRule::default();
+    let rule = knowledge
+        .operation(&service.id, &operation.name)
+        .unwrap_or(&nothing);
+    let selector = rule.selectors.iter().any(|path| selects(path, input));
+    let account = rule
+        .account
+        .as_ref()
+        .and_then(|path| path.value(input))
+        .and_then(Value::as_str);
+    let (mut targets, batch_size) = if operation.class.is_guarded() {
+        named(service, operation, rule, input)?
+    } else {
+        (Vec::new(), 1)
+    };
+    if selector {
+        let text = rule
+            .selectors
+            .iter()
+            .filter(|p| selects(p, input))
+            .map(Path::to_string);
+        let spelling = Spelling::Id(text.collect::<Vec<_>>().join(","));
+        targets.push(Target {
+            spelling,
+            kind: SELECTOR.to_owned(),
+            parents: Vec::new(),
+        });
+    }
+    let (tag_keys, request_tags) = tags(service, operation, rule, input)?;
+    Ok(Targets {
+        targets,
+        batch_size,
+        selector,
+        account: account.map(str::to_owned),
+        tag_keys,
+        request_tags,
+    })
+}
+
+fn selects(path: &Path, input: &Object) -> bool {
+    path.values(input).into_iter().any(|value| match value {
+        Value::Null => false,
+        Value::List(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    })
+}
+
+/// The targets that are named, and the size of the list that names them.
+fn named(
+    service: &Service,
+    operation: &Operation,
+    rule: &OperationRule,
+    input: &Object,
+) -> Result<(Vec<Target>, usize), TargetError> {
+    let place = match (&rule.resources, &operation.resource) {
+        (Some(place), _) => place.clone(),
+        (None, Some(found)) => from_catalog(service, found)?,
+        (None, None) => return Ok((Vec::new(), 1)),
+    };
+    let parents = place
+        .parents
+        .iter()
+        .map(|p| parent(&p.id, &p.kind, input))
+        .collect::<Result<Vec<_>, _>>()?;
+    let target = |spelling| Target {
+        spelling,
+        kind: place.kind.clone(),
+        parents: parents.clone(),
+    };
+    if let Some(name) = &place.name {
+        let spelling = match (text(&place.ids, input)?, text(name, input)?) {
+            (Some(id), None) => Spelling::Id(id),
+            (None, Some(name)) => Spelling::Name(name),
+            (Some(_), Some(_)) => {
+                return Err(TargetError::Both {
+                    id: place.ids.to_string(),
+                    name: name.to_string(),
+                });
+            }
+            (None, None) => {
+                return Err(TargetError::Neither {
+                    id: place.ids.to_string(),
+                    name: name.to_string(),
+                });
+            }
+        };
+        return Ok((vec![target(spelling)], 1));
+    }
+    let ids = texts(&place.ids, input)?;
+    let batch_size = if place.ids.is_list() {
+        items(&place.ids, input)
+    } else {
+        1
+    };
+    if place.ids.is_list() && ids.len() < batch_size {
+        return Err(TargetError::ItemWithout {
+            path: place.ids.to_string(),
+        });
+    }
+    if place.ids.is_list() && ids.is_empty() && input.get(place.ids.first()).is_some() {
+        return Err(TargetError::Empty {
+            path: place.ids.to_string(),
+        });
+    }
+    let mut seen = BTreeSet::new();
+    let distinct = ids.into_iter().filter(|id| seen.insert(id.clone()));
+    Ok((
+        distinct.map(|id| target(Spelling::Id(id))).collect(),
+        batch_size.max(1),
+    ))
+}
+
+/// How many items the outermost list on the path has.
+fn items(path: &Path, input: &Object) -> usize {
+    match input.get(path.first()) {
+        Some(Value::List(items)) => items.len(),
+        Some(_) => path.values(input).len(),
+        None => 0,
+    }
+}
+
+fn from_catalog(
+    service: &Service,
+    found: &crate::aws::catalog::model::ResourceRule,
+) -> Result<ResourcePlace, TargetError> {
+    let path = |text: &str| {
+        Path::parse(text).map_err(|_| TargetError::NotText {
+            path: text.to_owned(),
+        })
+    };
+    let parents = found.parents.iter().map(|text| {
+        let id = path(text)?;
+        let kind = format!("{}:{}", service.id, text.trim_end_matches("[]"));
+        Ok(crate::guard::knowledge::Parent { id, kind })
+    });
+    Ok(ResourcePlace {
+        ids: path(&found.ids)?,
+        name: None,
+        parents: parents.collect::<Result<_, _>>()?,
+        kind: found.kind.clone(),
+    })
+}
+
+fn parent(path: &Path, kind: &str, input: &Object) -> Result<ParentId, TargetError> {
+    let id = text(path, input)?.ok_or_else(|| TargetError::NoParent {
+        path: path.to_string(),
+    })?;
+    Ok(ParentId {
+        id,
+        kind: kind.to_owned(),
+    })
+}
+
+fn text(path: &Path, input: &Object) -> Result<Option<String>, TargetError> {
+    Ok(texts(path, input)?.into_iter().next())
+}
+
+fn texts(path: &Path, input: &Object) -> Result<Vec<String>, TargetError> {
+    let as_text = |value: &Value| match value {
+        Value::String(s) if s.is_empty() => Err(TargetError::Blank {
+            path: path.to_string(),
+        }),
+        Value::String(s) => Ok(s.clone()),
+        Value::Number(n) => Ok(n.to_string()),
+        Value::Null | Value::Bool(_) | Value::List(_) | Value::Object(_) => {
+            Err(TargetError::NotText {
+                path: path.to_string(),
+            })
+        }
+    };
+    path.values(input).into_iter().map(as_text).collect()
+}
+
+type Tags = (BTreeSet<String>, BTreeMap<String, String>);
+
+fn tags(
+    service: &Service,
+    operation: &Operation,
+    rule: &OperationRule,
+    input: &Object,
+) -> Result<Tags, TargetError> {
+    let mut keys = BTreeSet::new();
+    let mut values = BTreeMap::new();
+    if let Some(paths) = &rule.tag_keys {
+        for path in paths {
+            keys.extend(texts(path, input)?);
+        }
+    } else if let Some(structure) = service.input(operation) {
+        let selects = |name: &str| rule.selectors.iter().any(|path| path.first() == name);
+        for member in tag_members(service, structure).filter(|m| !selects(m.name)) {
+            member.read(input, &mut keys, &mut values)?;
+        }
+    }
+    if operation.class == Class::Tag && keys.is_empty() {
+        let action = format!("{}:{}", service.id, operation.name);
+        return Err(TargetError::NoTagKeys { action });
+    }
+    Ok((keys, values))
+}
+
+/// A member of an input that carries tags or tag keys.
+struct TagMember<'a> {
+    name: &'a str,
+    form: TagForm,
+}
+
+enum TagForm {
+    /// A list of structures with a key and a value.
+    Pairs,
+    /// A map from key to value.
+    Map,
+    /// A list of keys.
+    Keys,
+}
+
+fn tag_members<'a>(
+    service: &'a Service,
+    structure: &'a Structure,
+) -> impl Iterator<Item = TagMember<'a>> {
+    structure.members.iter().filter_map(|member| {
+        let lower = member.name.to_ascii_lowercase();
+        let form = match lower.as_str() {
+            "tags" | "taglist" | "tagset" | "tagstoadd" | "addtags" => form(service, member.shape)?,
+            "tagkeys" | "tagkeylist" | "tagstoremove" | "removetags" | "untagkeys" => TagForm::Keys,
+            _ => return None,
+        };
+        Some(TagMember {
+            name: &member.name,
+            form,
+        })
+    })
+}
+
+fn form(service: &Service, shape: ShapeId) -> Option<TagForm> {
+    match service.shape(shape)? {
+        Shape::Map { .. } => Some(TagForm::Map),
+        Shape::List { member, .. } => match service.shape(*member)? {
+            Shape::Structure(_) => Some(TagForm::Pairs),
+            Shape::String { .. } => Some(TagForm::Keys),
+            Shape::List { .. }
+            | Shape::Map { .. }
+            | Shape::Blob
+            | Shape::Boolean
+            | Shape::Integer
+            | Shape::Long
+            | Shape::Float
+            | Shape::Timestamp { .. }
+            | Shape::Document => None,
+        },
+        Shape::Structure(_)
+        | Shape::String { .. }
+        | Shape::Blob
+        | Shape::Boolean
+        | Shape::Integer
+        | Shape::Long
+        | Shape::Float
+        | Shape::Timestamp { .. }
+        | Shape::Document => None,
+    }
+}
+
+impl TagMember<'_> {
+    fn read(
+        &self,
+        input: &Object,
+        keys: &mut BTreeSet<String>,
+        values: &mut BTreeMap<String, String>,
+    ) -> Result<(), TargetError> {
+        let Some(value) = input.get(self.name) else {
+            return Ok(());
+        };
+        match self.form {
+            TagForm::Keys => {
+                for item in value.as_list().unwrap_or_default() {
+                    keys.insert(self.string(Some(item))?.to_owned());
+                }
+            }
+            TagForm::Map => {
+                for (key, value) in value.as_object().into_iter().flat_map(Object::iter) {
+                    let value = self.string(Some(value))?;
+                    set(key, value, keys, values)?;
+                }
+            }
+            TagForm::Pairs => {
+                for item in value.as_list().unwrap_or_default() {
+                    let (key, value) = pair(item).ok_or_else(|| self.not_text())?;
+                    set(key, value, keys, values)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn string<'v>(&self, value: Option<&'v Value>) -> Result<&'v str, TargetError> {
+        value.and_then(Value::as_str).ok_or_else(|| self.not_text())
+    }
+
+    fn not_text(&self) -> TargetError {
+        TargetError::NotText {
+            path: self.name.to_owned(),
+        }
+    }
+}
+
+fn set(
+    key: &str,
+    value: &str,
+    keys: &mut BTreeSet<String>,
+    values: &mut BTreeMap<String, String>,
+) -> Result<(), TargetError> {
+    keys.insert(key.to_owned());
+    match values.insert(key.to_owned(), value.to_owned()) {
+        Some(_) => Err(TargetError::TagTwice {
+            key: key.to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The key and the value of a tag as a structure, whichever way AWS spells the members. A tag without a
+/// value has an empty one.
+pub(crate) fn pair(item: &Value) -> Option<(&str, &str)> {
+    let object = item.as_object()?;
+    let member = |names: [&str; 4]| names.into_iter().find_map(|name| object.get(name));
+    let key = member(["Key", "key", "TagKey", "tagKey"])?.as_str()?;
+    let value = match member(["Value", "value", "TagValue", "tagValue"]) {
+        Some(value) => value.as_str()?,
+        None => "",
+    };
+    Some((key, value))
+}

@@ -1,0 +1,231 @@
+//! The journal as the rest of the guard has it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
+
+use super::bound::{LINE_BYTES_MAX, json_bytes};
+use super::error::JournalError;
+use super::record::Record;
+use super::recover::{self, Recovery};
+use super::segments::Durability;
+use super::status::Status;
+use super::writer::{Entry, Message, Waiter, Writer};
+use crate::guard::call::DecisionId;
+
+/// How a journal is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    pub durability: Durability,
+    /// A segment that has reached this is followed by the next.
+    pub segment_bytes_max: u64,
+    /// How much may wait for the disk, counted as JSON.
+    pub queue_bytes_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Fsync,
+            segment_bytes_max: 64 * 1024 * 1024,
+            queue_bytes_max: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// Who is told what was recorded: metrics. It must not block.
+pub trait Observe: Send + Sync {
+    /// A record is in the journal. Called in the order of the journal, before whoever waits for it is answered.
+    fn recorded(&self, record: &Record);
+    /// How long somebody waited for a record to be durable.
+    fn appended(&self, took: Duration);
+}
+
+/// The journal, open for writing. Clones write to the same one.
+#[derive(Clone)]
+pub struct Journal {
+    sender: Sender<Message>,
+    /// One permit for each KiB that may wait.
+    queue: Arc<Semaphore>,
+    queue_kib: u32,
+    status: Arc<Status>,
+    observer: Option<Arc<dyn Observe>>,
+    #[cfg(test)]
+    pub(super) faults: Arc<super::segments::faults::Faults>,
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Proof that a record is on disk. Only the journal makes one.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "what the record permits takes the receipt"]
+pub struct Receipt {
+    sequence: u64,
+    decision_id: Option<DecisionId>,
+}
+
+impl Receipt {
+    /// The record's place in the journal.
+    #[must_use]
+    pub const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The decision that was recorded.
+    #[must_use]
+    pub const fn decision_id(&self) -> Option<DecisionId> {
+        self.decision_id
+    }
+}
+
+impl Journal {
+    /// Opens the journal in a folder, makes good what the last guard left undone, and starts the thread that
+    /// writes. Reads back as far as the last start and waits for the disk: not for an asynchronous task.
+    ///
+    /// # Errors
+    /// [`JournalError::Locked`] where another guard writes it; otherwise what the disk said.
+    pub fn open(dir: &Path, options: Options) -> Result<(Self, Recovery), JournalError> {
+        Self::open_observed(dir, options, None)
+    }
+
+    /// As [`open`](Self::open), with somebody who is told of each record, those of the recovery too.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_observed(
+        dir: &Path,
+        options: Options,
+        observer: Option<Arc<dyn Observe>>,
+    ) -> Result<(Self, Recovery), JournalError> {
+        let (ledger, recovery) = recover::open(dir, options, SystemTime::now())?;
+        for record in &recovery.records {
+            if let Some(observer) = &observer {
+                observer.recorded(record);
+            }
+            record.log();
+        }
+        let (sender, receiver) = mpsc::channel();
+        let status = ledger.status();
+        #[cfg(test)]
+        let faults = ledger.faults();
+        Writer::new(ledger, receiver, observer.clone())
+            .spawn()
+            .map_err(|e| JournalError::io("start a thread for", dir, e))?;
+        let queue_kib = u32::try_from(options.queue_bytes_max / 1024)
+            .unwrap_or(u32::MAX)
+            .max(1);
+        let permits = usize::try_from(queue_kib)
+            .unwrap_or(Semaphore::MAX_PERMITS)
+            .min(Semaphore::MAX_PERMITS);
+        let journal = Self {
+            sender,
+            queue: Arc::new(Semaphore::new(permits)),
+            queue_kib,
+            status,
+            observer,
+            #[cfg(test)]
+            faults,
+        };
+        Ok((journal, recovery))
+    }
+
+    /// Writes a record and waits until it is durable; where much waits already, waits for its turn. Dropping the
+    /// future doesn't take back what is queued: the record may still be written.
+    ///
+    /// # Errors
+    /// What the disk said; the record is then not in the journal. [`JournalError::Closed`] where nobody can say.
+    pub async fn append(&self, record: Record) -> Result<Receipt, JournalError> {
+        let began = Instant::now();
+        let weight = self.weigh(&record)?;
+        let permit = Arc::clone(&self.queue)
+            .acquire_many_owned(weight)
+            .await
+            .map_err(|_| JournalError::Closed)?;
+        let decision_id = record.event().unmapped.palisade.decision_id;
+        let (waiter, answer) = oneshot::channel();
+        self.send(record, Waiter::Awaits(waiter), permit)?;
+        let sequence = answer.await.map_err(|_| JournalError::Closed)??;
+        if let Some(observer) = &self.observer {
+            observer.appended(began.elapsed());
+        }
+        Ok(Receipt {
+            sequence,
+            decision_id,
+        })
+    }
+
+    /// Queues a record: it's written after those before it, with the next batch. One that can't be written at once
+    /// is kept and tried again each second; until it succeeds this refuses all others.
+    ///
+    /// # Errors
+    /// [`JournalError::Overloaded`] where too much waits; while the journal fails, why.
+    pub fn append_later(&self, record: Record) -> Result<(), JournalError> {
+        if let Some(error) = self.status.failure() {
+            return Err(error);
+        }
+        let weight = self.weigh(&record)?;
+        let permit = Arc::clone(&self.queue)
+            .try_acquire_many_owned(weight)
+            .map_err(|e| match e {
+                TryAcquireError::Closed => JournalError::Closed,
+                TryAcquireError::NoPermits => JournalError::Overloaded,
+            })?;
+        self.send(record, Waiter::Nobody, permit)
+    }
+
+    /// How the journal is doing.
+    #[must_use]
+    pub fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status)
+    }
+
+    /// Writes what is queued, stops the thread and gives the lock back. Later appends get
+    /// [`JournalError::Closed`].
+    ///
+    /// # Errors
+    /// What the disk said, where something queued could not be written: it is lost.
+    pub async fn close(&self) -> Result<(), JournalError> {
+        let (waiter, answer) = oneshot::channel();
+        self.sender
+            .send(Message::Close(waiter))
+            .map_err(|_| JournalError::Closed)?;
+        answer.await.map_err(|_| JournalError::Closed)?
+    }
+
+    fn send(
+        &self,
+        record: Record,
+        waiter: Waiter,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(), JournalError> {
+        let entry = Entry::new(record, waiter, permit);
+        self.sender
+            .send(Message::Append(entry))
+            .map_err(|_| JournalError::Closed)
+    }
+
+    /// How many permits a record takes.
+    fn weigh(&self, record: &Record) -> Result<u32, JournalError> {
+        let bytes = json_bytes(record.event());
+        if bytes > LINE_BYTES_MAX - SEQUENCE_DIGITS_MAX {
+            return Err(JournalError::TooLarge {
+                bytes,
+                max: LINE_BYTES_MAX,
+            });
+        }
+        let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX);
+        Ok(kib.min(self.queue_kib))
+    }
+}
+
+/// A record is weighed before it has its sequence.
+const SEQUENCE_DIGITS_MAX: usize = 20;

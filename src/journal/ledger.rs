@@ -1,0 +1,212 @@
+//! The end of the chain: gives each record its place, writes batches, turns segments over, and after a failure
+//! makes the file whole again before anything else is written.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Options;
+use super::bound::LINE_BYTES_MAX;
+use super::chain::Link;
+use super::error::JournalError;
+use super::record::Record;
+use super::segments::{AppendError, Named, Segment};
+use super::status::Status;
+
+/// What writes. There is one for a folder.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    dir: PathBuf,
+    options: Options,
+    segment: Option<Segment>,
+    soundness: Soundness,
+    /// Of the last line; 0 before the first.
+    sequence: u64,
+    previous: Link,
+    buffer: Vec<u8>,
+    status: Arc<Status>,
+    #[cfg(test)]
+    faults: Arc<super::segments::faults::Faults>,
+    /// Held for as long as this writes.
+    _lock: File,
+}
+
+/// Whether the segment can be appended to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Soundness {
+    Sound,
+    /// It may hold part of a batch that failed: cut it off first.
+    Torn,
+    /// As well, the kernel may have dropped pages of it: cut, then leave it.
+    Suspect,
+}
+
+/// Where the chain ends.
+#[derive(Debug, Clone)]
+pub(super) struct Tip {
+    pub(super) segment: Option<Named>,
+    pub(super) sequence: u64,
+    pub(super) previous: Link,
+}
+
+impl Ledger {
+    pub(super) fn new(
+        dir: &Path,
+        options: Options,
+        lock: File,
+        tip: Tip,
+    ) -> Result<Self, JournalError> {
+        #[cfg(test)]
+        let faults = Arc::new(super::segments::faults::Faults::default());
+        let segment = match tip.segment {
+            Some(named) => Some(Segment::resume(
+                named,
+                #[cfg(test)]
+                Arc::clone(&faults),
+            )?),
+            None => None,
+        };
+        Ok(Self {
+            dir: dir.to_owned(),
+            status: Arc::new(Status::new(tip.sequence)),
+            options,
+            segment,
+            soundness: Soundness::Sound,
+            sequence: tip.sequence,
+            previous: tip.previous,
+            buffer: Vec::new(),
+            #[cfg(test)]
+            faults,
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status)
+    }
+
+    #[cfg(test)]
+    pub(super) fn faults(&self) -> Arc<super::segments::faults::Faults> {
+        Arc::clone(&self.faults)
+    }
+
+    /// Ends a line that a crash left without its newline.
+    pub(super) fn end_line(&mut self) -> Result<(), JournalError> {
+        match &mut self.segment {
+            Some(segment) => segment
+                .append(b"\n", self.options.durability)
+                .map_err(|e| match e {
+                    AppendError::Write(e) | AppendError::Sync(e) => e,
+                }),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes as many of the records as one batch and the segment hold, at least one if there is one, and says how
+    /// many. After an error none of them is in the journal.
+    pub(super) fn write<'a>(
+        &mut self,
+        records: impl Iterator<Item = &'a mut Record>,
+    ) -> Result<usize, JournalError> {
+        self.mend()?;
+        let room = usize::try_from(self.room()?).unwrap_or(usize::MAX);
+        let (count, sequence, previous) = self.lay_out(records, room.min(BATCH_BYTES_MAX))?;
+        let Some(segment) = &mut self.segment else {
+            return Ok(0);
+        };
+        match segment.append(&self.buffer, self.options.durability) {
+            Ok(()) => {
+                self.sequence = sequence;
+                self.previous = previous;
+                self.status.written(sequence);
+                Ok(count)
+            }
+            Err(failure) => {
+                let error = match failure {
+                    AppendError::Write(error) => {
+                        self.soundness = Soundness::Torn;
+                        error
+                    }
+                    AppendError::Sync(error) => {
+                        self.soundness = Soundness::Suspect;
+                        error
+                    }
+                };
+                // Where this fails too, it's tried again before the next batch.
+                let _ = self.mend();
+                Err(error)
+            }
+        }
+    }
+
+    /// Puts lines into the buffer: how many, and where the chain then ends.
+    fn lay_out<'a>(
+        &mut self,
+        records: impl Iterator<Item = &'a mut Record>,
+        bytes_max: usize,
+    ) -> Result<(usize, u64, Link), JournalError> {
+        let (mut count, mut sequence, mut previous) = (0, self.sequence, self.previous);
+        self.buffer.clear();
+        self.buffer.shrink_to(BATCH_BYTES_MAX);
+        for record in records {
+            let begin = self.buffer.len();
+            sequence = sequence.saturating_add(1);
+            record.event.metadata.sequence = sequence;
+            record.event.unmapped.palisade.previous = previous;
+            serde_json::to_writer(&mut self.buffer, &record.event)
+                .map_err(|e| JournalError::Encode(Arc::new(e)))?;
+            previous = Link::of(self.buffer.get(begin..).unwrap_or_default());
+            self.buffer.push(b'\n');
+            count += 1;
+            if self.buffer.len() >= bytes_max {
+                break;
+            }
+        }
+        Ok((count, sequence, previous))
+    }
+
+    /// Turns the segment over where it is full or there is none: how many bytes the one at hand has room for.
+    fn room(&mut self) -> Result<u64, JournalError> {
+        let bytes_max = self.options.segment_bytes_max;
+        if let Some(segment) = &self.segment {
+            // One that holds nothing but a torn line has the name that the next one would have.
+            let nameless = segment.first() > self.sequence;
+            if nameless || segment.len() < bytes_max {
+                return Ok(bytes_max.saturating_sub(segment.len()));
+            }
+        }
+        self.segment = None;
+        self.segment = Some(Segment::create(
+            &self.dir,
+            self.sequence.saturating_add(1),
+            #[cfg(test)]
+            Arc::clone(&self.faults),
+        )?);
+        Ok(bytes_max)
+    }
+
+    /// Makes the segment sound after a failure, or leaves it behind.
+    fn mend(&mut self) -> Result<(), JournalError> {
+        let Some(segment) = &mut self.segment else {
+            self.soundness = Soundness::Sound;
+            return Ok(());
+        };
+        match self.soundness {
+            Soundness::Sound => {}
+            Soundness::Torn => segment.rewind()?,
+            Soundness::Suspect => {
+                segment.rewind()?;
+                if let Some(segment) = self.segment.take() {
+                    segment.retire(&self.dir)?;
+                }
+            }
+        }
+        self.soundness = Soundness::Sound;
+        Ok(())
+    }
+}
+
+/// What is written at once; one more line may go beyond it.
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A torn batch can be read back.
+const _: () = assert!(BATCH_BYTES_MAX + LINE_BYTES_MAX + 1 < super::read::RUN_BYTES_MAX);

@@ -1,0 +1,204 @@
+//! The thread that writes. It takes all that waits, writes it at once, waits for the disk once, and answers
+//! everybody: the fsync sets the pace, and the more wait the larger the next batch.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::error::JournalError;
+use super::handle::Observe;
+use super::ledger::Ledger;
+use super::record::{Lifecycle, Record};
+use super::status::Status;
+
+/// How often a failing journal is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub(super) enum Message {
+    Append(Entry),
+    Close(oneshot::Sender<Result<(), JournalError>>),
+}
+
+/// A record on its way.
+pub(super) struct Entry {
+    record: Record,
+    waiter: Waiter,
+    /// Its share of the queue; given back when it's written, or kept for a retry.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+pub(super) enum Waiter {
+    Nobody,
+    Awaits(oneshot::Sender<Result<u64, JournalError>>),
+}
+
+impl Entry {
+    pub(super) const fn new(record: Record, waiter: Waiter, permit: OwnedSemaphorePermit) -> Self {
+        Self {
+            record,
+            waiter,
+            permit: Some(permit),
+        }
+    }
+}
+
+pub(super) struct Writer {
+    ledger: Ledger,
+    receiver: Receiver<Message>,
+    observer: Option<Arc<dyn Observe>>,
+    status: Arc<Status>,
+    /// What is to be written, in order. While the journal fails it is never empty: the record that says so is in it.
+    pending: VecDeque<Entry>,
+    closing: Option<Closing>,
+}
+
+/// Why the thread ends.
+enum Closing {
+    Asked(oneshot::Sender<Result<(), JournalError>>),
+    /// Nobody holds the journal any more.
+    Abandoned,
+}
+
+impl Writer {
+    pub(super) fn new(
+        ledger: Ledger,
+        receiver: Receiver<Message>,
+        observer: Option<Arc<dyn Observe>>,
+    ) -> Self {
+        Self {
+            status: ledger.status(),
+            ledger,
+            receiver,
+            observer,
+            pending: VecDeque::new(),
+            closing: None,
+        }
+    }
+
+    pub(super) fn spawn(self) -> io::Result<()> {
+        thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || self.run())
+            .map(drop)
+    }
+
+    fn run(mut self) {
+        loop {
+            self.receive();
+            let result = self.write();
+            let Some(closing) = self.closing.take() else {
+                continue;
+            };
+            let lost = self.pending.len();
+            if let Err(error) = &result {
+                tracing::error!(%error, lost, "the journal was closed while it failed");
+            }
+            // The lock is free before anybody hears that the journal is closed.
+            drop(self);
+            if let Closing::Asked(waiter) = closing {
+                // Who asked may have gone.
+                let _ = waiter.send(result);
+            }
+            return;
+        }
+    }
+
+    /// Waits for something to do, then takes all there is.
+    fn receive(&mut self) {
+        let first = if self.pending.is_empty() {
+            self.receiver
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            self.receiver.recv_timeout(RETRY)
+        };
+        match first {
+            Ok(message) => self.take(message),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => self.closing = Some(Closing::Abandoned),
+        }
+        while self.closing.is_none()
+            && let Ok(message) = self.receiver.try_recv()
+        {
+            self.take(message);
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Append(entry) => self.pending.push_back(entry),
+            Message::Close(waiter) => self.closing = Some(Closing::Asked(waiter)),
+        }
+    }
+
+    /// Writes all that is pending, a batch at a time.
+    fn write(&mut self) -> Result<(), JournalError> {
+        while !self.pending.is_empty() {
+            let records = self.pending.iter_mut().map(|entry| &mut entry.record);
+            match self.ledger.write(records) {
+                Ok(count) => self.settle(count),
+                Err(error) => {
+                    self.fail(&error);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, count: usize) {
+        let written: Vec<Entry> = self
+            .pending
+            .drain(..count.min(self.pending.len()))
+            .collect();
+        if let Some(observer) = &self.observer {
+            written.iter().for_each(|e| observer.recorded(&e.record));
+        }
+        let records: Vec<Record> = written
+            .into_iter()
+            .map(|entry| {
+                if let Waiter::Awaits(waiter) = entry.waiter {
+                    // Who waited may have gone; the record stays.
+                    let _ = waiter.send(Ok(entry.record.event().metadata.sequence));
+                }
+                entry.record
+            })
+            .collect();
+        records.iter().for_each(Record::log);
+    }
+
+    /// Tells everybody who waits. What nobody waits for stays, and is tried again before anything else.
+    fn fail(&mut self, error: &JournalError) {
+        let first = !self.status.is_failing();
+        self.status.failed(error.clone());
+        let pending = std::mem::take(&mut self.pending);
+        for mut entry in pending {
+            match entry.waiter {
+                Waiter::Nobody => {
+                    // Nothing more is accepted without waiting until this is written, so that it stays bounded.
+                    entry.permit = None;
+                    self.pending.push_back(entry);
+                }
+                Waiter::Awaits(waiter) => {
+                    let _ = waiter.send(Err(error.clone()));
+                }
+            }
+        }
+        if first {
+            tracing::error!(%error, "the journal cannot be written: nothing is forwarded until it can");
+            let failed = Lifecycle::JournalFailed {
+                error: error.to_string(),
+            };
+            self.pending.push_back(Entry {
+                record: Record::lifecycle(SystemTime::now(), failed),
+                waiter: Waiter::Nobody,
+                permit: None,
+            });
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Bodies: what is answered and sent, and reading a request's whole body within its bounds.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep};
+
+use super::timeouts::Timeouts;
+
+/// A body that is answered or sent.
+pub struct Body(Kind);
+
+enum Kind {
+    Whole {
+        bytes: Option<Bytes>,
+        /// Given back when the body is dropped.
+        _held: Option<OwnedSemaphorePermit>,
+    },
+    Streaming(Paced),
+    Other(Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>),
+}
+
+/// Why a body did not come whole.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    #[error("the body is longer than {max} bytes")]
+    TooLarge { max: u64 },
+    #[error("the body did not come in time")]
+    Timeout,
+    #[error("too many bodies are being read at once")]
+    Overloaded,
+    #[error("the body broke off: {why}")]
+    Broken { why: String },
+}
+
+impl Body {
+    /// No bytes.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self(Kind::Whole {
+            bytes: None,
+            _held: None,
+        })
+    }
+
+    /// These bytes.
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self(Kind::Whole {
+            bytes: (!bytes.is_empty()).then_some(bytes),
+            _held: None,
+        })
+    }
+
+    /// A body that was read whole; its part of the budget is given back once it is sent or dropped.
+    #[must_use]
+    pub fn buffered(buffered: Buffered) -> Self {
+        let Buffered { bytes, held } = buffered;
+        Self(Kind::Whole {
+            bytes: (!bytes.is_empty()).then_some(bytes),
+            _held: held,
+        })
+    }
+
+    /// A body that passes through as it comes, and ends in [`BodyError::Timeout`] if nothing comes for `stall`.
+    #[must_use]
+    pub const fn streaming(incoming: Incoming, stall: Duration) -> Self {
+        Self(Kind::Streaming(Paced {
+            incoming,
+            stall,
+            waiting: None,
+        }))
+    }
+
+    /// Any other body: one that watches or hashes what passes.
+    pub fn other(body: impl HttpBody<Data = Bytes, Error = BodyError> + Send + 'static) -> Self {
+        Self(Kind::Other(Box::pin(body)))
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.0 {
+            Kind::Whole { bytes, .. } => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            Kind::Streaming(paced) => paced.poll_frame(cx),
+            Kind::Other(body) => body.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Whole { bytes, .. } => bytes.is_none(),
+            Kind::Streaming(paced) => paced.incoming.is_end_stream(),
+            Kind::Other(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Whole { bytes, .. } => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
+            }
+            Kind::Streaming(paced) => paced.incoming.size_hint(),
+            Kind::Other(body) => body.size_hint(),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Body").field(&self.size_hint()).finish()
+    }
+}
+
+/// hyper's body with a bound on the wait for each piece.
+struct Paced {
+    incoming: Incoming,
+    stall: Duration,
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl Paced {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) {
+            self.waiting = None;
+            return Poll::Ready(frame.map(|f| f.map_err(|e| broken(&e))));
+        }
+        let stall = self.stall;
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + stall)));
+        ready!(waiting.as_mut().poll(cx));
+        Poll::Ready(Some(Err(BodyError::Timeout)))
+    }
+}
+
+/// What all buffered bodies together may take (`limits.buffer_total_max`). Clones share it.
+#[derive(Debug, Clone)]
+pub struct Budget(Arc<Semaphore>);
+
+/// The budget is counted in pieces of this many bytes.
+const PIECE: u64 = 1024;
+
+impl Budget {
+    /// A budget of `bytes`, rounded down to whole KiB.
+    #[must_use]
+    pub fn new(bytes: u64) -> Self {
+        let pieces = usize::try_from(bytes / PIECE).unwrap_or(usize::MAX);
+        Self(Arc::new(Semaphore::new(pieces.min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// Makes `held` cover `bytes`.
+    fn cover(&self, held: &mut Option<OwnedSemaphorePermit>, bytes: u64) -> Result<(), BodyError> {
+        let have = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let want = usize::try_from(bytes.div_ceil(PIECE)).map_err(|_| BodyError::Overloaded)?;
+        let Some(more) = want.checked_sub(have).filter(|more| *more > 0) else {
+            return Ok(());
+        };
+        let more = u32::try_from(more).map_err(|_| BodyError::Overloaded)?;
+        let permit = Arc::clone(&self.0)
+            .try_acquire_many_owned(more)
+            .map_err(|_| BodyError::Overloaded)?;
+        match held {
+            Some(held) => held.merge(permit),
+            None => *held = Some(permit),
+        }
+        Ok(())
+    }
+}
+
+/// A whole body. It holds its part of the budget until it is dropped.
+#[derive(Debug)]
+pub struct Buffered {
+    bytes: Bytes,
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl Buffered {
+    /// The body.
+    #[must_use]
+    pub const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+}
+
+/// Reads a whole body of at most `max` bytes, within `timeouts.body_stall` for each piece and `timeouts.body_total`
+/// for all of it.
+///
+/// # Errors
+/// [`BodyError`]; trailers are [`BodyError::Broken`], since nobody would judge them.
+pub async fn read_whole<B>(
+    body: B,
+    max: u64,
+    budget: &Budget,
+    timeouts: &Timeouts,
+) -> Result<Buffered, BodyError>
+where
+    B: HttpBody<Data = Bytes, Error: fmt::Display>,
+{
+    let deadline = Instant::now() + timeouts.body_total;
+    tokio::time::timeout_at(deadline, read(body, max, budget, timeouts.body_stall))
+        .await
+        .map_err(|_| BodyError::Timeout)?
+}
+
+async fn read<B>(body: B, max: u64, budget: &Budget, stall: Duration) -> Result<Buffered, BodyError>
+where
+    B: HttpBody<Data = Bytes, Error: fmt::Display>,
+{
+    if body.size_hint().lower() > max {
+        return Err(BodyError::TooLarge { max });
+    }
+    let mut body = std::pin::pin!(body);
+    let mut held = None;
+    let mut whole = BytesMut::new();
+    while let Some(frame) = tokio::time::timeout(stall, body.frame())
+        .await
+        .map_err(|_| BodyError::Timeout)?
+    {
+        let data = frame
+            .map_err(|e| broken(&e))?
+            .into_data()
+            .map_err(|_| BodyError::Broken {
+                why: "it has trailers".to_owned(),
+            })?;
+        let length = (whole.len() as u64).saturating_add(data.len() as u64);
+        if length > max {
+            return Err(BodyError::TooLarge { max });
+        }
+        budget.cover(&mut held, length)?;
+        whole.extend_from_slice(&data);
+    }
+    Ok(Buffered {
+        bytes: whole.freeze(),
+        held,
+    })
+}
+
+fn broken(error: &impl fmt::Display) -> BodyError {
+    BodyError::Broken {
+        why: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::{Full, channel::Channel};
+
+    use super::*;
+
+    const TIMEOUTS: fn() -> Timeouts = Timeouts::default;
+
+    async fn check(length: usize, max: u64, budget: &Budget) -> Result<usize, BodyError> {
+        read_whole(
+            Full::new(Bytes::from(vec![7; length])),
+            max,
+            budget,
+            &TIMEOUTS(),
+        )
+        .await
+        .map(|b| b.bytes().len())
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_its_limit() {
+        let budget = Budget::new(1 << 20);
+        assert_eq!(check(0, 0, &budget).await, Ok(0));
+        assert_eq!(check(1000, 1000, &budget).await, Ok(1000));
+        assert_eq!(
+            check(1001, 1000, &budget).await,
+            Err(BodyError::TooLarge { max: 1000 })
+        );
+    }
+
+    #[tokio::test]
+    async fn all_bodies_share_one_budget_and_give_it_back() {
+        let budget = Budget::new(10 * 1024);
+        let whole = |n: usize| {
+            let budget = budget.clone();
+            async move {
+                let body = Full::new(Bytes::from(vec![7; n]));
+                read_whole(body, 1 << 20, &budget, &TIMEOUTS()).await
+            }
+        };
+        let first = whole(6000).await.unwrap();
+        assert_eq!(whole(6000).await.unwrap_err(), BodyError::Overloaded);
+        let sent = Body::buffered(first);
+        assert_eq!(whole(6000).await.unwrap_err(), BodyError::Overloaded);
+        drop(sent);
+        whole(6000).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stalls_or_drips_times_out() {
+        let budget = Budget::new(1 << 20);
+        let (stalled, body) = Channel::<Bytes, Infallible>::new(1);
+        let begun = Instant::now();
+        let error = read_whole(body, 1 << 20, &budget, &TIMEOUTS()).await;
+        assert_eq!(error.unwrap_err(), BodyError::Timeout);
+        assert_eq!(begun.elapsed(), TIMEOUTS().body_stall);
+        drop(stalled);
+
+        let (mut drips, body) = Channel::<Bytes, Infallible>::new(1);
+        let drip = tokio::spawn(async move {
+            while drips.send_data(Bytes::from_static(b"x")).await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(20)).await;
+            }
+        });
+        let begun = Instant::now();
+        let error = read_whole(body, 1 << 20, &budget, &TIMEOUTS()).await;
+        assert_eq!(error.unwrap_err(), BodyError::Timeout);
+        assert_eq!(begun.elapsed(), TIMEOUTS().body_total);
+        drip.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn trailers_are_refused() {
+        let (mut sender, body) = Channel::<Bytes, Infallible>::new(2);
+        sender.send_data(Bytes::from_static(b"x")).await.unwrap();
+        sender.send_trailers(http::HeaderMap::new()).await.unwrap();
+        drop(sender);
+        let error = read_whole(body, 10, &Budget::new(1 << 20), &TIMEOUTS())
+            .await
+            .unwrap_err();
+        assert!(matches!(error, BodyError::Broken { .. }));
+    }
+}

@@ -1,0 +1,446 @@
+//! Where connections may go: each address is classified, and the one that was checked is the one that is dialled.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::timeouts::Timeouts;
+use crate::aws::host::Host;
+use crate::config::{Egress, PrivateAddresses};
+
+/// The most addresses of one name that are looked at.
+const ADDRESSES_MAX: usize = 16;
+
+/// What kind of address one is (IANA's special-purpose registries, RFC 6890 and after).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Anybody's.
+    Public,
+    /// 127/8, `::1`.
+    Loopback,
+    /// 10/8, 172.16/12, 192.168/16, fc00::/7 (metadata at `fd00:ec2::254` too).
+    Private,
+    /// 169.254/16 (metadata at `169.254.169.254` too), fe80::/10, fec0::/10.
+    LinkLocal,
+    /// 100.64/10: carrier-grade NAT.
+    Shared,
+    /// An IPv4 address inside an IPv6 one, where the IPv4 address isn't public or the form is never routed:
+    /// mapped, compatible, NAT64, 6to4, Teredo.
+    Translated,
+    /// Never a host on a network: unspecified, multicast, broadcast, documentation, benchmarking, reserved.
+    Never,
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reach::Public => "public",
+            Reach::Loopback => "loopback",
+            Reach::Private => "private",
+            Reach::LinkLocal => "link-local",
+            Reach::Shared => "carrier-grade NAT",
+            Reach::Translated => "an IPv4 address inside an IPv6 one",
+            Reach::Never => "reserved",
+        })
+    }
+}
+
+/// Classifies an address.
+#[must_use]
+pub fn classify(address: IpAddr) -> Reach {
+    match address {
+        IpAddr::V4(v4) => classify_v4(v4),
+        IpAddr::V6(v6) => classify_v6(v6),
+    }
+}
+
+fn classify_v4(address: Ipv4Addr) -> Reach {
+    match address.octets() {
+        [127, ..] => Reach::Loopback,
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => Reach::Private,
+        [169, 254, ..] => Reach::LinkLocal,
+        [100, 64..=127, ..] => Reach::Shared,
+        // "This network"; protocol assignments; documentation; 6to4 relays; benchmarking; multicast and beyond.
+        [0, ..]
+        | [192, 0, 0 | 2, _]
+        | [198, 51, 100, _]
+        | [203, 0, 113, _]
+        | [192, 88, 99, _]
+        | [198, 18..=19, ..]
+        | [224..=255, ..] => Reach::Never,
+        [_, _, _, _] => Reach::Public,
+    }
+}
+
+fn classify_v6(address: Ipv6Addr) -> Reach {
+    let embedded = |high: u16, low: u16| {
+        let [a, b] = high.to_be_bytes();
+        let [c, d] = low.to_be_bytes();
+        match classify_v4(Ipv4Addr::new(a, b, c, d)) {
+            Reach::Public => Reach::Public,
+            Reach::Loopback
+            | Reach::Private
+            | Reach::LinkLocal
+            | Reach::Shared
+            | Reach::Translated
+            | Reach::Never => Reach::Translated,
+        }
+    };
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 0] => Reach::Never,
+        [0, 0, 0, 0, 0, 0, 0, 1] => Reach::Loopback,
+        // Compatible, mapped, translated; NAT64 with the well-known prefix and the local one.
+        [0, 0, 0, 0, 0, 0, _, _]
+        | [0, 0, 0, 0, 0, 0xffff, _, _]
+        | [0, 0, 0, 0, 0xffff, 0, _, _]
+        | [0x64, 0xff9b, 0 | 1, ..] => Reach::Translated,
+        [0xfc00..=0xfdff, ..] => Reach::Private,
+        [0xfe80..=0xfeff, ..] => Reach::LinkLocal,
+        [0x2002, high, low, ..] => embedded(high, low),
+        // Teredo: the server, and the client with its bits inverted (RFC 4380, section 4).
+        [0x2001, 0, server_high, server_low, _, _, high, low] => {
+            match (embedded(server_high, server_low), embedded(!high, !low)) {
+                (Reach::Public, Reach::Public) => Reach::Public,
+                (_, _) => Reach::Translated,
+            }
+        }
+        // Protocol assignments; documentation.
+        [0x2001, 1..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Reach::Never,
+        [0x2000..=0x3fff, ..] => Reach::Public,
+        _ => Reach::Never,
+    }
+}
+
+/// Whose host is dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A name of AWS's: `egress.private_cidrs` apply.
+    Aws,
+    /// Another host, by tunnel.
+    Tunnel,
+}
+
+/// Why there is no connection. Nothing was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    #[error("`{host}` could not be resolved: {why}")]
+    Resolve { host: Host, why: String },
+    #[error(
+        "`{host}` resolves to {address}, which is {reach}: it is not dialled (see `egress.private_cidrs` and `egress.private_addresses`)"
+    )]
+    Refused {
+        host: Host,
+        address: IpAddr,
+        reach: Reach,
+    },
+    #[error("`{host}` could not be reached: {why}")]
+    Unreachable { host: Host, why: String },
+}
+
+/// Resolves and dials, by the address policy.
+#[derive(Debug, Clone)]
+pub struct Dialler {
+    private_addresses: PrivateAddresses,
+    private_cidrs: Vec<IpNet>,
+    resolve: Duration,
+    dial: Duration,
+}
+
+impl Dialler {
+    /// A dialler by `[egress]`.
+    #[must_use]
+    pub fn new(egress: &Egress, timeouts: &Timeouts) -> Self {
+        Self {
+            private_addresses: egress.private_addresses,
+            private_cidrs: egress.private_cidrs.clone(),
+            resolve: timeouts.resolve,
+            dial: timeouts.dial,
+        }
+    }
+
+    /// Whether an address may be dialled.
+    ///
+    /// # Errors
+    /// What kind of address it is, if it may not.
+    pub fn permit(&self, address: IpAddr, purpose: Purpose) -> Result<(), Reach> {
+        let reach = classify(address);
+        let listed =
+            || purpose == Purpose::Aws && self.private_cidrs.iter().any(|c| c.contains(&address));
+        match (reach, self.private_addresses) {
+            (Reach::Public, _) => Ok(()),
+            (Reach::Never, _) => Err(reach),
+            (
+                Reach::Loopback
+                | Reach::Private
+                | Reach::LinkLocal
+                | Reach::Shared
+                | Reach::Translated,
+                PrivateAddresses::Allow,
+            ) => Ok(()),
+            (
+                Reach::Loopback
+                | Reach::Private
+                | Reach::LinkLocal
+                | Reach::Shared
+                | Reach::Translated,
+                PrivateAddresses::Refuse,
+            ) => listed().then_some(()).ok_or(reach),
+        }
+    }
+
+    /// Opens a connection to one of the host's permitted addresses, in the resolver's order. A name that has none is
+    /// refused.
+    ///
+    /// # Errors
+    /// [`DialError`].
+    pub async fn dial(
+        &self,
+        host: &Host,
+        port: u16,
+        purpose: Purpose,
+    ) -> Result<TcpStream, DialError> {
+        let mut permitted = Vec::new();
+        let mut refused = None;
+        for address in self.addresses(host, port).await? {
+            match self.permit(address.ip(), purpose) {
+                Ok(()) => permitted.push(address),
+                Err(reach) => refused = Some((address.ip(), reach)),
+            }
+        }
+        match (permitted.is_empty(), refused) {
+            (true, Some((address, reach))) => Err(DialError::Refused {
+                host: host.clone(),
+                address,
+                reach,
+            }),
+            (true, None) => Err(DialError::Resolve {
+                host: host.clone(),
+                why: "it has no address".to_owned(),
+            }),
+            (false, _) => self.connect(host, &permitted).await,
+        }
+    }
+
+    /// Opens a connection without asking the address policy: for `upstream.dangerous_override`, which the
+    /// operator spelt out.
+    ///
+    /// # Errors
+    /// [`DialError`], never [`DialError::Refused`].
+    pub async fn dangerous_dial(&self, host: &Host, port: u16) -> Result<TcpStream, DialError> {
+        let addresses = self.addresses(host, port).await?;
+        self.connect(host, &addresses).await
+    }
+
+    async fn addresses(&self, host: &Host, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+        if let Some(ip) = host.ip() {
+            return Ok(vec![SocketAddr::new(ip, port)]);
+        }
+        let failed = |why: String| DialError::Resolve {
+            host: host.clone(),
+            why,
+        };
+        let found =
+            tokio::time::timeout(self.resolve, tokio::net::lookup_host((host.as_str(), port)))
+                .await
+                .map_err(|_| failed("the resolver did not answer in time".to_owned()))?
+                .map_err(|e| failed(e.to_string()))?;
+        Ok(found.take(ADDRESSES_MAX).collect())
+    }
+
+    async fn connect(&self, host: &Host, addresses: &[SocketAddr]) -> Result<TcpStream, DialError> {
+        let deadline = Instant::now() + self.dial;
+        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for (i, address) in addresses.iter().enumerate() {
+            // What is left is shared, so that one silent address leaves time for the next.
+            let left = deadline.saturating_duration_since(Instant::now());
+            let share = u32::try_from(addresses.len() - i).map_or(left, |n| left / n.min(4));
+            match tokio::time::timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    // A latency matter only: without it the connection works as well.
+                    stream.set_nodelay(true).ok();
+                    return Ok(stream);
+                }
+                Ok(Err(e)) => last = e,
+                Err(_) => last = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(DialError::Unreachable {
+            host: host.clone(),
+            why: last.to_string(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::OtherHosts;
+
+    fn dialler(private_addresses: PrivateAddresses, cidrs: &[&str]) -> Dialler {
+        let egress = Egress {
+            other_hosts: OtherHosts::Refuse,
+            allow: vec![],
+            private_addresses,
+            private_cidrs: cidrs.iter().map(|c| c.parse().unwrap()).collect(),
+        };
+        Dialler::new(&egress, &Timeouts::default())
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn every_address_has_a_kind() {
+        let table: &[(Reach, &[&str])] = &[
+            (
+                Reach::Public,
+                &[
+                    "1.1.1.1",
+                    "9.255.255.255",
+                    "11.0.0.0",
+                    "52.94.1.1",
+                    "100.63.255.255",
+                    "100.128.0.0",
+                    "126.255.255.255",
+                    "128.0.0.0",
+                    "169.253.1.1",
+                    "172.15.0.1",
+                    "172.32.0.1",
+                    "192.0.1.1",
+                    "192.167.1.1",
+                    "198.17.0.1",
+                    "198.20.0.1",
+                    "223.255.255.255",
+                    "2600:1f00::1",
+                    "2a05:d000::1",
+                    "2000::1",
+                    "2002:3401:101::1",
+                    "2001:200::1",
+                    "2001:0:3401:101:0:0:cbfe:fefe",
+                ],
+            ),
+            (Reach::Loopback, &["127.0.0.1", "127.255.255.254", "::1"]),
+            (
+                Reach::Private,
+                &[
+                    "10.0.0.1",
+                    "172.16.0.1",
+                    "172.31.255.255",
+                    "192.168.0.1",
+                    "fc00::1",
+                    "fd00:ec2::254",
+                    "fdff:ffff::1",
+                ],
+            ),
+            (
+                Reach::LinkLocal,
+                &[
+                    "169.254.169.254",
+                    "169.254.170.2",
+                    "fe80::1",
+                    "febf::1",
+                    "fec0::1",
+                ],
+            ),
+            (
+                Reach::Shared,
+                &["100.64.0.1", "100.100.100.200", "100.127.255.255"],
+            ),
+            (
+                Reach::Translated,
+                &[
+                    "::ffff:8.8.8.8",
+                    "::ffff:127.0.0.1",
+                    "::127.0.0.1",
+                    "::8.8.8.8",
+                    "::ffff:0:10.0.0.1",
+                    "64:ff9b::a9fe:a9fe",
+                    "64:ff9b::808:808",
+                    "64:ff9b:1::1",
+                    "2002:7f00:1::1",
+                    "2002:a9fe:a9fe::",
+                    "2002:0a00:1::",
+                    "2001:0:a00:1::",
+                    "2001:0:3401:101:0:0:f5ff:fffe",
+                ],
+            ),
+            (
+                Reach::Never,
+                &[
+                    "0.0.0.0",
+                    "0.1.2.3",
+                    "192.0.0.1",
+                    "192.0.2.1",
+                    "198.18.0.1",
+                    "198.19.255.255",
+                    "198.51.100.1",
+                    "203.0.113.1",
+                    "192.88.99.1",
+                    "224.0.0.1",
+                    "240.0.0.1",
+                    "255.255.255.255",
+                    "::",
+                    "ff02::1",
+                    "2001:db8::1",
+                    "2001:2::1",
+                    "2001:10::1",
+                    "2001:20::1",
+                    "3fff::1",
+                    "100::1",
+                    "5f00::1",
+                    "4000::1",
+                    "1::1",
+                    "fe00::1",
+                ],
+            ),
+        ];
+        for (reach, addresses) in table {
+            for address in *addresses {
+                assert_eq!(classify(ip(address)), *reach, "{address}");
+            }
+        }
+    }
+
+    #[test]
+    fn private_addresses_are_refused_but_for_listed_ones_of_aws() {
+        let strict = dialler(PrivateAddresses::Refuse, &["10.1.0.0/16", "64:ff9b::/96"]);
+        assert_eq!(strict.permit(ip("52.94.1.1"), Purpose::Tunnel), Ok(()));
+        assert_eq!(strict.permit(ip("10.1.2.3"), Purpose::Aws), Ok(()));
+        assert_eq!(strict.permit(ip("64:ff9b::1"), Purpose::Aws), Ok(()));
+        assert_eq!(
+            strict.permit(ip("10.1.2.3"), Purpose::Tunnel),
+            Err(Reach::Private)
+        );
+        assert_eq!(
+            strict.permit(ip("10.2.2.3"), Purpose::Aws),
+            Err(Reach::Private)
+        );
+        let open = dialler(PrivateAddresses::Allow, &[]);
+        assert_eq!(open.permit(ip("127.0.0.1"), Purpose::Tunnel), Ok(()));
+        assert_eq!(
+            open.permit(ip("224.0.0.1"), Purpose::Tunnel),
+            Err(Reach::Never)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_name_with_refused_addresses_only_is_not_dialled() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let strict = dialler(PrivateAddresses::Refuse, &[]);
+        for name in ["localhost", "127.0.0.1"] {
+            let host = Host::parse(name).unwrap();
+            let error = strict.dial(&host, port, Purpose::Aws).await.unwrap_err();
+            assert!(matches!(error, DialError::Refused { .. }), "{error}");
+        }
+        let open = dialler(PrivateAddresses::Allow, &[]);
+        let host = Host::parse("127.0.0.1").unwrap();
+        open.dial(&host, port, Purpose::Aws).await.unwrap();
+    }
+}

@@ -1,0 +1,302 @@
+//! From a request to an operation and its parameters, and from a result to the service's answer.
+
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use serde_json::{Map, Value};
+
+use super::error::ApiError;
+use super::service::{Service, Wire};
+use super::signature::percent_decode;
+use crate::aws::head::Head;
+
+/// The operation that a request asks for, and the parameters that stand outside its body.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub operation: String,
+    members: Map<String, Value>,
+}
+
+/// Which operation a request asks for.
+pub(super) fn route(service: Service, head: &Head<'_>, body: &[u8]) -> Result<Route, ApiError> {
+    match service.wire() {
+        Wire::AwsJson { target, .. } => awsjson_route(service, target, head),
+        Wire::RestJson => rest_route(service, head),
+        Wire::Query { version, .. } => query_route(service, version, head, body),
+    }
+}
+
+/// The parameters of the operation.
+pub(super) fn input(
+    service: Service,
+    route: Route,
+    body: &[u8],
+) -> Result<Map<String, Value>, ApiError> {
+    let mut members = route.members;
+    match service.wire() {
+        Wire::AwsJson { .. } => members.extend(json_body(body)?),
+        Wire::RestJson if body.is_empty() => {}
+        Wire::RestJson => {
+            for (name, value) in json_body(body)? {
+                if members.contains_key(&name) {
+                    return Err(ApiError::serialization(format!(
+                        "`{name}` stands in path or query"
+                    )));
+                }
+                members.insert(name, value);
+            }
+        }
+        Wire::Query { .. } => {}
+    }
+    Ok(members)
+}
+
+fn awsjson_route(service: Service, target: &str, head: &Head<'_>) -> Result<Route, ApiError> {
+    let asked = text(head.headers, "x-amz-target");
+    let operation = asked.strip_prefix(target).and_then(|o| o.strip_prefix('.'));
+    let media = text(head.headers, "content-type");
+    let json = matches!(
+        media,
+        "application/x-amz-json-1.0" | "application/x-amz-json-1.1"
+    );
+    match operation {
+        Some(operation) if head.method == Method::POST && head.path == "/" && json => Ok(Route {
+            operation: operation.to_owned(),
+            members: Map::new(),
+        }),
+        Some(_) | None => Err(ApiError::unknown_operation(service, asked)),
+    }
+}
+
+fn rest_route(service: Service, head: &Head<'_>) -> Result<Route, ApiError> {
+    let unknown =
+        || ApiError::unknown_operation(service, &format!("{} {}", head.method, head.path));
+    let mut members = Map::new();
+    let Some(raw) = head.path.strip_prefix("/tags/") else {
+        let operation = head.path.strip_prefix('/').unwrap_or_default();
+        let known = !operation.is_empty() && operation.bytes().all(|b| b.is_ascii_alphanumeric());
+        if head.method != Method::POST || !known {
+            return Err(unknown());
+        }
+        return Ok(Route {
+            operation: operation.to_owned(),
+            members,
+        });
+    };
+    let operation = match *head.method {
+        Method::GET => "ListTagsForResource",
+        Method::POST => "TagResource",
+        Method::DELETE => "UntagResource",
+        _ => return Err(unknown()),
+    };
+    // The ARN is one segment: its slash must come escaped.
+    if raw.contains('/') {
+        return Err(unknown());
+    }
+    members.insert("resourceArn".to_owned(), decoded(raw)?.into());
+    if operation == "UntagResource" {
+        let mut keys = Vec::new();
+        for pair in head.query.unwrap_or_default().split('&') {
+            if let Some(key) = pair.strip_prefix("tagKeys=") {
+                keys.push(Value::String(decoded(key)?));
+            }
+        }
+        members.insert("tagKeys".to_owned(), keys.into());
+    }
+    Ok(Route {
+        operation: operation.to_owned(),
+        members,
+    })
+}
+
+fn query_route(
+    service: Service,
+    version: &str,
+    head: &Head<'_>,
+    body: &[u8],
+) -> Result<Route, ApiError> {
+    let form = std::str::from_utf8(body).map_err(|_| malformed_query())?;
+    let media = text(head.headers, "content-type");
+    if head.method != Method::POST || !media.starts_with("application/x-www-form-urlencoded") {
+        return Err(ApiError::unknown_operation(service, head.method.as_str()));
+    }
+    let mut members = Map::new();
+    for pair in form.split('&').filter(|p| !p.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = decoded(&name.replace('+', " ")).map_err(|_| malformed_query())?;
+        let value = decoded(&value.replace('+', " ")).map_err(|_| malformed_query())?;
+        if members.insert(name, value.into()).is_some() {
+            return Err(malformed_query());
+        }
+    }
+    let action = members.remove("Action");
+    let operation = action.as_ref().and_then(Value::as_str).unwrap_or_default();
+    if members.remove("Version").as_ref().and_then(Value::as_str) != Some(version) {
+        return Err(ApiError::unknown_operation(service, operation));
+    }
+    Ok(Route {
+        operation: operation.to_owned(),
+        members,
+    })
+}
+
+fn json_body(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    serde_json::from_slice(body)
+        .map_err(|_| ApiError::serialization("the body is not a JSON object"))
+}
+
+fn malformed_query() -> ApiError {
+    ApiError::with_status(
+        400,
+        "MalformedQueryString",
+        "The query string is malformed.",
+    )
+}
+
+fn decoded(text: &str) -> Result<String, ApiError> {
+    percent_decode(text)
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or_else(|| ApiError::serialization("the path or query has a bad escape"))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers
+        .get(name)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default()
+}
+
+/// A result in the service's shape.
+pub(super) fn result(
+    service: Service,
+    operation: &str,
+    value: &Value,
+    request_id: &str,
+) -> Response<Vec<u8>> {
+    let status = match (service, operation) {
+        (Service::Mgn, "TerminateTargetInstances") => StatusCode::ACCEPTED,
+        (Service::Mgn, "DeleteSourceServer") => StatusCode::NO_CONTENT,
+        _ => StatusCode::OK,
+    };
+    if status == StatusCode::NO_CONTENT {
+        return respond(status, None, Vec::new(), request_id);
+    }
+    match service.wire() {
+        Wire::AwsJson { content_type, .. } => respond(
+            status,
+            Some(content_type),
+            value.to_string().into_bytes(),
+            request_id,
+        ),
+        Wire::RestJson => respond(
+            status,
+            Some("application/json"),
+            value.to_string().into_bytes(),
+            request_id,
+        ),
+        Wire::Query { xmlns, .. } => {
+            let body = format!(
+                "<{operation}Response xmlns=\"{xmlns}\"><{operation}Result>{}</{operation}Result><ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{operation}Response>",
+                elements(value)
+            );
+            respond(status, Some("text/xml"), body.into_bytes(), request_id)
+        }
+    }
+}
+
+/// An error in the service's shape.
+pub(super) fn error(service: Service, error: &ApiError, request_id: &str) -> Response<Vec<u8>> {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut body: Map<String, Value> = error
+        .members
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect();
+    match service.wire() {
+        Wire::AwsJson {
+            content_type,
+            namespace,
+            ..
+        } => {
+            let code = match namespace {
+                "" => error.code.to_owned(),
+                namespace => format!("{namespace}#{}", error.code),
+            };
+            body.insert("__type".to_owned(), code.into());
+            let message = match service {
+                Service::WorkspacesInstances => "Message",
+                Service::Workspaces
+                | Service::ServiceCatalog
+                | Service::Evs
+                | Service::Mgn
+                | Service::Sts => "message",
+            };
+            body.insert(message.to_owned(), error.message.as_str().into());
+            let body = Value::Object(body).to_string().into_bytes();
+            respond(status, Some(content_type), body, request_id)
+        }
+        Wire::RestJson => {
+            body.insert("code".to_owned(), error.code.into());
+            body.insert("message".to_owned(), error.message.as_str().into());
+            let body = Value::Object(body).to_string().into_bytes();
+            let mut response = respond(status, Some("application/json"), body, request_id);
+            response
+                .headers_mut()
+                .insert("x-amzn-errortype", HeaderValue::from_static(error.code));
+            response
+        }
+        Wire::Query { xmlns, .. } => {
+            let code = match error.code {
+                "ValidationException" => "ValidationError",
+                other => other,
+            };
+            let side = if error.status >= 500 {
+                "Receiver"
+            } else {
+                "Sender"
+            };
+            let body = format!(
+                "<ErrorResponse xmlns=\"{xmlns}\"><Error><Type>{side}</Type><Code>{code}</Code><Message>{}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>",
+                escaped(&error.message)
+            );
+            respond(status, Some("text/xml"), body.into_bytes(), request_id)
+        }
+    }
+}
+
+/// An answer with the headers that every AWS answer has; hyper adds the date.
+pub(super) fn respond(
+    status: StatusCode,
+    content_type: Option<&'static str>,
+    body: Vec<u8>,
+    request_id: &str,
+) -> Response<Vec<u8>> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    if let Some(content_type) = content_type {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        response.headers_mut().insert("x-amzn-requestid", id);
+    }
+    response
+}
+
+fn elements(value: &Value) -> String {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| format!("<{name}>{}</{name}>", elements(value)))
+            .collect(),
+        Value::String(text) => escaped(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+            escaped(&value.to_string())
+        }
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}

@@ -1,0 +1,481 @@
+//! Virtual keys on disk: the master key that they follow from, and the ledger of what became of them.
+//!
+//! INVARIANT: master key and ledger are there together or not at all. A lost ledger would forget revocations,
+//! and a new master key would make every issued key unknown without saying so.
+
+use std::collections::BTreeSet;
+use std::fs::{Metadata, OpenOptions};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use zeroize::Zeroizing;
+
+use super::StateError;
+use super::ledger::{self, Entry, KeyRecord, LedgerError};
+use super::private::{self, Access};
+use crate::guard::keyring::{MasterKey, VirtualKey, issue};
+
+/// `state_dir/keys`, opened.
+#[derive(Debug, Clone)]
+pub struct KeyStore {
+    folder: PathBuf,
+    master: MasterKey,
+}
+
+/// Notices that the ledger has changed.
+#[derive(Debug)]
+pub struct KeyWatch {
+    store: KeyStore,
+    seen: Option<Stamp>,
+}
+
+/// What tells one state of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    file: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl KeyStore {
+    pub(super) fn open(folder: &Path) -> Result<Self, StateError> {
+        private::create_dir(folder)?;
+        let metadata =
+            std::fs::metadata(folder).map_err(|e| StateError::io("look at", folder, e))?;
+        private::check_unwritable(folder, &metadata)?;
+        let _lock = private::lock(&folder.join("lock"), Access::Write)?;
+        let (master, ledger) = (folder.join("master.key"), folder.join("ledger.jsonl"));
+        match (exists(&master)?, exists(&ledger)?) {
+            (true, true) => {}
+            (true, false) => return Err(StateError::LedgerGone(ledger)),
+            (false, there) => {
+                if there && !read_ledger(&ledger)?.0.is_empty() {
+                    return Err(StateError::MasterKeyGone(master));
+                }
+                // The ledger first: an empty one without a master key is what an interrupted start leaves.
+                if !there {
+                    private::create_file(&ledger, b"")?;
+                }
+                create_master_key(&master)?;
+            }
+        }
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            master: read_master_key(&master)?,
+        })
+    }
+
+    /// The key from which every virtual key follows.
+    #[must_use]
+    pub fn master(&self) -> &MasterKey {
+        &self.master
+    }
+
+    /// Every key that was issued, in the order of issue, revoked ones too.
+    ///
+    /// # Errors
+    /// [`StateError`] if the ledger cannot be read to its end.
+    pub fn list(&self) -> Result<Vec<KeyRecord>, StateError> {
+        let _lock = self.lock(Access::Read)?;
+        Ok(read_ledger(&self.ledger())?.0)
+    }
+
+    /// Issues a new key to a caller and writes that down.
+    ///
+    /// # Errors
+    /// [`StateError`]; then no key was issued.
+    pub fn issue(&self, caller: &str, now: SystemTime) -> Result<VirtualKey, StateError> {
+        let mut nonce = [0; 5];
+        fill(&mut nonce)?;
+        let key = issue(&self.master, caller, nonce);
+        let access_key_id = key.access_key_id.clone();
+        self.append(now, |_, time| {
+            Ok(Some(Entry::Issued {
+                access_key_id,
+                caller: caller.to_owned(),
+                time,
+            }))
+        })?;
+        Ok(key)
+    }
+
+    /// Revokes a key; one that is revoked already stays so. Tells what became of it before.
+    ///
+    /// # Errors
+    /// [`StateError::UnknownKey`] for one that was never issued here.
+    pub fn revoke(&self, access_key_id: &str, now: SystemTime) -> Result<KeyRecord, StateError> {
+        let mut found = None;
+        self.append(now, |keys, time| {
+            let key = find(keys, access_key_id)?;
+            found = Some(key.clone());
+            let access_key_id = access_key_id.to_owned();
+            Ok(match key.revoked {
+                Some(_) => None,
+                None => Some(Entry::Revoked {
+                    access_key_id,
+                    time,
+                }),
+            })
+        })?;
+        found.ok_or_else(|| StateError::UnknownKey(access_key_id.to_owned()))
+    }
+
+    /// Writes down that a key was used, if it is for the first time. Tells whether it is.
+    ///
+    /// # Errors
+    /// [`StateError::UnknownKey`] for one that was never issued here.
+    pub fn record_first_use(
+        &self,
+        access_key_id: &str,
+        now: SystemTime,
+    ) -> Result<FirstUse, StateError> {
+        let mut first_use = FirstUse::Earlier;
+        self.append(now, |keys, time| {
+            let key = find(keys, access_key_id)?;
+            if key.first_used.is_some() {
+                return Ok(None);
+            }
+            first_use = FirstUse::Now;
+            Ok(Some(Entry::FirstUsed {
+                access_key_id: access_key_id.to_owned(),
+                time,
+            }))
+        })?;
+        Ok(first_use)
+    }
+
+    /// A watch that has seen nothing yet.
+    #[must_use]
+    pub fn watch(&self) -> KeyWatch {
+        KeyWatch {
+            store: self.clone(),
+            seen: None,
+        }
+    }
+
+    fn ledger(&self) -> PathBuf {
+        self.folder.join("ledger.jsonl")
+    }
+
+    fn lock(&self, access: Access) -> Result<std::fs::File, StateError> {
+        private::lock(&self.folder.join("lock"), access)
+    }
+
+    /// Reads the ledger to its end, lets `entry` look at it, and writes one line, on the disk when this
+    /// returns. Nothing is written behind a line that is wrong.
+    fn append(
+        &self,
+        now: SystemTime,
+        entry: impl FnOnce(&[KeyRecord], String) -> Result<Option<Entry>, StateError>,
+    ) -> Result<(), StateError> {
+        let path = self.ledger();
+        let _lock = self.lock(Access::Write)?;
+        let (keys, _) = read_ledger(&path)?;
+        let time = ledger::time_text(now).ok_or_else(|| wrong_clock(&path))?;
+        let Some(entry) = entry(&keys, time)? else {
+            return Ok(());
+        };
+        let write = || {
+            let line = entry.line()?;
+            let mut file = OpenOptions::new().append(true).open(&path)?;
+            file.write_all(line.as_bytes())?;
+            file.sync_all()
+        };
+        write().map_err(|e| StateError::io("write", &path, e))
+    }
+}
+
+/// Whether a use was the first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstUse {
+    Now,
+    Earlier,
+}
+
+impl KeyWatch {
+    /// Every issued key, if the ledger has changed since the last call that said so; at first always.
+    ///
+    /// # Errors
+    /// [`StateError`] if the ledger cannot be read to its end; it is tried again at the next call.
+    pub fn poll(&mut self) -> Result<Option<Vec<KeyRecord>>, StateError> {
+        let path = self.store.ledger();
+        let look = std::fs::metadata(&path).map_err(|e| StateError::io("look at", &path, e))?;
+        if self.seen == Some(Stamp::of(&look)) {
+            return Ok(None);
+        }
+        let _lock = self.store.lock(Access::Read)?;
+        let (keys, stamp) = read_ledger(&path)?;
+        self.seen = Some(stamp);
+        Ok(Some(keys))
+    }
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            file: metadata.ino(),
+            size: metadata.size(),
+            changed: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
+/// The ids of those keys that are revoked.
+#[must_use]
+pub fn revoked(keys: &[KeyRecord]) -> BTreeSet<String> {
+    let revoked = keys.iter().filter(|k| k.revoked.is_some());
+    revoked.map(|k| k.access_key_id.clone()).collect()
+}
+
+fn find<'k>(keys: &'k [KeyRecord], id: &str) -> Result<&'k KeyRecord, StateError> {
+    keys.iter()
+        .find(|k| k.access_key_id == id)
+        .ok_or_else(|| StateError::UnknownKey(id.to_owned()))
+}
+
+/// Reads the ledger; the caller holds its lock.
+fn read_ledger(path: &Path) -> Result<(Vec<KeyRecord>, Stamp), StateError> {
+    let fail = |e| StateError::io("read", path, e);
+    let mut file = std::fs::File::open(path).map_err(fail)?;
+    let metadata = file.metadata().map_err(fail)?;
+    private::check_unwritable(path, &metadata)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(fail)?;
+    let keys = ledger::parse(&text).map_err(|(line, source): (usize, LedgerError)| {
+        let path = path.to_path_buf();
+        StateError::Ledger { path, line, source }
+    })?;
+    Ok((keys, Stamp::of(&metadata)))
+}
+
+fn exists(path: &Path) -> Result<bool, StateError> {
+    path.try_exists()
+        .map_err(|e| StateError::io("look at", path, e))
+}
+
+fn create_master_key(path: &Path) -> Result<(), StateError> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    fill(&mut *bytes)?;
+    let mut text = Zeroizing::new(String::with_capacity(65));
+    for byte in bytes.iter() {
+        for half in [byte >> 4, byte & 0xf] {
+            text.extend(char::from_digit(half.into(), 16));
+        }
+    }
+    text.push('\n');
+    private::create_file(path, text.as_bytes())
+}
+
+fn read_master_key(path: &Path) -> Result<MasterKey, StateError> {
+    let fail = |e: std::io::Error| {
+        if e.kind() == ErrorKind::InvalidData {
+            return StateError::BadMasterKey(path.to_path_buf());
+        }
+        StateError::io("read", path, e)
+    };
+    let file = std::fs::File::open(path).map_err(fail)?;
+    private::check_secret(path, &file.metadata().map_err(fail)?)?;
+    let mut text = Zeroizing::new(String::with_capacity(128));
+    file.take(128).read_to_string(&mut text).map_err(fail)?;
+    let bytes = unhex(text.trim_end_matches('\n'));
+    let bytes = bytes.ok_or_else(|| StateError::BadMasterKey(path.to_path_buf()))?;
+    Ok(MasterKey::new(*bytes))
+}
+
+/// 64 hexadecimal digits as bytes.
+fn unhex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
+    let mut bytes = Zeroizing::new([0_u8; 32]);
+    let mut digits = text.chars();
+    for byte in bytes.iter_mut() {
+        let (high, low) = (digits.next()?.to_digit(16)?, digits.next()?.to_digit(16)?);
+        *byte = u8::try_from(high << 4 | low).ok()?;
+    }
+    digits.next().is_none().then_some(bytes)
+}
+
+fn fill(bytes: &mut [u8]) -> Result<(), StateError> {
+    SystemRandom::new()
+        .fill(bytes)
+        .map_err(|_| StateError::NoRandomness)
+}
+
+fn wrong_clock(path: &Path) -> StateError {
+    let problem = "the clock stands before 1970 or after 9999";
+    StateError::io("write", path, std::io::Error::other(problem))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::state::StateDir;
+
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    }
+
+    fn state() -> (tempfile::TempDir, StateDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::open(&folder.path().join("state")).unwrap();
+        (folder, state)
+    }
+
+    #[test]
+    fn the_master_key_is_made_once_and_secret() {
+        let (_folder, state) = state();
+        let one = state.keys().unwrap().issue("ci", now()).unwrap();
+        let path = state.path().join("keys/master.key");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.len(), 65);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        let keys = state.keys().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        let again = keys.issue("ci", now()).unwrap();
+        assert_ne!(again.access_key_id, one.access_key_id);
+        let ids: Vec<String> = keys
+            .list()
+            .unwrap()
+            .into_iter()
+            .map(|k| k.access_key_id)
+            .collect();
+        assert_eq!(ids, [one.access_key_id, again.access_key_id]);
+        assert!(!format!("{keys:?}").contains(text.trim_end()));
+    }
+
+    #[test]
+    fn the_ledger_holds_no_secret() {
+        let (_folder, state) = state();
+        let key = state.keys().unwrap().issue("ci", now()).unwrap();
+        let text = std::fs::read_to_string(state.path().join("keys/ledger.jsonl")).unwrap();
+        let expected = format!(
+            "{{\"event\":\"issued\",\"access_key_id\":\"{}\",\"caller\":\"ci\",\"time\":\"2027-01-15T08:00:00Z\"}}\n",
+            key.access_key_id
+        );
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_revoked_key_stays_revoked_and_an_unknown_one_is_named() {
+        let (_folder, state) = state();
+        let keys = state.keys().unwrap();
+        let id = keys.issue("ci", now()).unwrap().access_key_id;
+        assert_eq!(keys.revoke(&id, now()).unwrap().revoked, None);
+        let later = now() + Duration::from_secs(60);
+        assert_eq!(keys.revoke(&id, later).unwrap().revoked, Some(now()));
+        assert_eq!(revoked(&keys.list().unwrap()), BTreeSet::from([id]));
+        let error = keys.revoke("PALISADEX", now()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "no key with the id `PALISADEX` was issued here"
+        );
+    }
+
+    #[test]
+    fn the_first_use_is_written_down_once() {
+        let (_folder, state) = state();
+        let keys = state.keys().unwrap();
+        let id = keys.issue("ci", now()).unwrap().access_key_id;
+        assert_eq!(keys.record_first_use(&id, now()).unwrap(), FirstUse::Now);
+        let later = now() + Duration::from_secs(60);
+        assert_eq!(
+            keys.record_first_use(&id, later).unwrap(),
+            FirstUse::Earlier
+        );
+        assert_eq!(keys.list().unwrap()[0].first_used, Some(now()));
+    }
+
+    #[test]
+    fn a_watch_tells_of_changes_only() {
+        let (_folder, state) = state();
+        let keys = state.keys().unwrap();
+        let mut watch = keys.watch();
+        assert_eq!(watch.poll().unwrap(), Some(Vec::new()));
+        assert_eq!(watch.poll().unwrap(), None);
+        let id = keys.issue("ci", now()).unwrap().access_key_id;
+        assert_eq!(watch.poll().unwrap().unwrap().len(), 1);
+        assert_eq!(watch.poll().unwrap(), None);
+        keys.revoke(&id, now()).unwrap();
+        assert_eq!(revoked(&watch.poll().unwrap().unwrap()).len(), 1);
+    }
+
+    #[test]
+    fn nothing_is_written_behind_a_bad_line() {
+        let (_folder, state) = state();
+        let keys = state.keys().unwrap();
+        let id = keys.issue("ci", now()).unwrap().access_key_id;
+        let path = state.path().join("keys/ledger.jsonl");
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        text.push_str("{\"event\":\"rev");
+        std::fs::write(&path, &text).unwrap();
+        let mut watch = keys.watch();
+        for error in [
+            keys.list().unwrap_err(),
+            keys.issue("ci", now()).unwrap_err(),
+            keys.revoke(&id, now()).unwrap_err(),
+            watch.poll().unwrap_err(),
+        ] {
+            let expected = format!("{}:2: the line is cut off", path.display());
+            assert_eq!(error.to_string(), expected);
+            assert!(error.help().is_some());
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+
+    #[test]
+    fn neither_a_lost_ledger_nor_a_lost_master_key_is_made_anew() {
+        let (_folder, state) = state();
+        state.keys().unwrap().issue("ci", now()).unwrap();
+        let (master, ledger) = (
+            state.path().join("keys/master.key"),
+            state.path().join("keys/ledger.jsonl"),
+        );
+        let aside = state.path().join("aside");
+        std::fs::rename(&ledger, &aside).unwrap();
+        assert!(matches!(state.keys(), Err(StateError::LedgerGone(_))));
+        std::fs::rename(&aside, &ledger).unwrap();
+        std::fs::remove_file(&master).unwrap();
+        assert!(matches!(state.keys(), Err(StateError::MasterKeyGone(_))));
+        assert!(!master.exists());
+    }
+
+    #[test]
+    fn an_interrupted_first_start_goes_on() {
+        let (_folder, state) = state();
+        state.keys().unwrap();
+        std::fs::remove_file(state.path().join("keys/master.key")).unwrap();
+        std::fs::write(state.path().join("keys/master.unfinished"), "12").unwrap();
+        state.keys().unwrap().issue("ci", now()).unwrap();
+    }
+
+    #[test]
+    fn a_master_key_that_is_bad_or_not_secret_is_refused() {
+        let (_folder, state) = state();
+        state.keys().unwrap();
+        let path = state.path().join("keys/master.key");
+        for bad in ["", "12", &"0".repeat(66), &"g".repeat(64), &"é".repeat(32)] {
+            std::fs::write(&path, bad).unwrap();
+            assert!(
+                matches!(state.keys(), Err(StateError::BadMasterKey(_))),
+                "{bad}"
+            );
+        }
+        std::fs::write(&path, [0xff; 64]).unwrap();
+        assert!(matches!(state.keys(), Err(StateError::BadMasterKey(_))));
+        std::fs::write(&path, "0".repeat(64)).unwrap();
+        state.keys().unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let error = state.keys().unwrap_err();
+        assert_eq!(
+            error.help(),
+            Some(format!("run: chmod 600 {}", path.display()))
+        );
+    }
+}
