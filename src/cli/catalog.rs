@@ -21,7 +21,7 @@ const RULES: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/config/cl
 
 /// What to do with a catalog.
 #[derive(Debug, Subcommand)]
-pub enum CatalogCommand {
+pub(crate) enum CatalogCommand {
     /// Make a catalog from botocore's models, and say what changed
     Build(BuildArgs),
     /// Show what the catalog knows about a service or an operation
@@ -30,38 +30,38 @@ pub enum CatalogCommand {
 
 /// `palisade catalog build`.
 #[derive(Debug, Args)]
-pub struct BuildArgs {
+pub(crate) struct BuildArgs {
     /// A botocore wheel (`pip download botocore --no-deps`), or the folder of an installed botocore
     #[arg(long, value_name = "PATH")]
-    pub botocore: PathBuf,
+    pub(crate) botocore: PathBuf,
     /// A service to take the operations of, as the AWS CLI names it, or `all`; may be repeated [default: those of
     /// the embedded catalog]. The hosts of every service are in every catalog
     #[arg(long = "service", value_name = "ID")]
-    pub services: Vec<String>,
+    pub(crate) services: Vec<String>,
     /// Where to write the catalog; without it, nothing is written and the report is all
     #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
+    pub(crate) out: Option<PathBuf>,
     /// Report as JSON
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// `palisade catalog show`.
 #[derive(Debug, Args)]
-pub struct ShowArgs {
+pub(crate) struct ShowArgs {
     /// `SERVICE`, or `SERVICE:OPERATION`
     #[arg(value_name = "SERVICE[:OPERATION]")]
-    pub what: String,
+    pub(crate) what: String,
     /// As JSON
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// Makes a catalog, writes it where asked, and returns the report to print.
 ///
 /// # Errors
 /// Where the package can't be read, a service isn't in it, the rules don't fit the models, or the file can't be written.
-pub fn build(args: &BuildArgs) -> anyhow::Result<String> {
+pub(crate) fn build(args: &BuildArgs) -> anyhow::Result<String> {
     let rules = Rules::parse(RULES).context("config/classes.toml")?;
     let mut package = Botocore::open(&args.botocore)?;
     let common = package.common()?;
@@ -116,7 +116,7 @@ pub fn build(args: &BuildArgs) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// Where it knows none of that name; the message names the nearest one.
-pub fn show(args: &ShowArgs, catalog: &Catalog) -> anyhow::Result<String> {
+pub(crate) fn show(args: &ShowArgs, catalog: &Catalog) -> anyhow::Result<String> {
     if args.json {
         let shown = show::json(catalog, &args.what)?;
         return Ok(format!("{}\n", serde_json::to_string_pretty(&shown)?));

@@ -5,6 +5,7 @@
 //! INVARIANT: a subcommand that isn't built says so and ends with 2; none is accepted and ignored.
 
 mod ca;
+mod catalog;
 mod failure;
 mod journal;
 mod keys;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 
 use crate::aws::nearest::nearest;
 use crate::config::{self, Config};
+use crate::ruleset::Ruleset;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
@@ -58,6 +60,9 @@ enum Command {
     Keys(keys::Arguments),
     /// Check the policies, print their schema
     Policy(policy::Arguments),
+    /// Make a catalog of AWS's APIs, and show what one knows
+    #[command(subcommand)]
+    Catalog(catalog::CatalogCommand),
     /// Check and read the journal
     Journal(journal::JournalArgs),
     #[command(external_subcommand)]
@@ -101,6 +106,7 @@ fn run(arguments: Arguments) -> Answer {
         Command::Serve(arguments) => serve::run(&arguments, load(config)?),
         Command::Ca => Ok(ca::run(&load(config)?)?.into()),
         Command::Policy(arguments) => policy::run(arguments, load(config)?),
+        Command::Catalog(command) => catalog(&command, config),
         Command::Keys(arguments) => Ok(keys::run(arguments, &load(config)?)?.into()),
         Command::Journal(arguments) => {
             let folder = load(config)?.state_dir.join("journal");
@@ -110,6 +116,17 @@ fn run(arguments: Arguments) -> Answer {
         }
         Command::Other(words) => Err(not_a_subcommand(&words)),
     }
+}
+
+fn catalog(command: &catalog::CatalogCommand, config: Option<PathBuf>) -> Answer {
+    let answer = match command {
+        catalog::CatalogCommand::Build(arguments) => catalog::build(arguments),
+        catalog::CatalogCommand::Show(arguments) => {
+            let catalog = Ruleset::catalog(&load(config)?).map_err(Failure::usage)?;
+            catalog::show(arguments, &catalog)
+        }
+    };
+    answer.map(Printed::Text).map_err(Failure::refused)
 }
 
 /// The configuration of `--config`, or of the usual places.

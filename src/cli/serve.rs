@@ -100,6 +100,13 @@ pub(crate) fn failed(error: StartError) -> Failure {
         error @ (StartError::Ruleset(_) | StartError::Keys(_) | StartError::Listen { .. }) => {
             Failure::usage(error)
         }
-        error => Failure::refused(error),
+        error @ (StartError::Authority(_)
+        | StartError::Journal(_)
+        | StartError::Upstream(_)
+        | StartError::Roots(_)
+        | StartError::Credentials(_)
+        | StartError::Metrics(_)
+        | StartError::Tls(_)
+        | StartError::RunFile { .. }) => Failure::refused(error),
     }
 }

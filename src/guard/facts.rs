@@ -488,16 +488,7 @@ impl<'k> Enquiry<'k> {
             toml::Value::Array(items) => Value::List(
                 items
                     .iter()
-                    .flat_map(|item| match item {
-                        toml::Value::String(text)
-                            if text.contains("{id}") || text.contains("{arn}") =>
-                        {
-                            of.iter()
-                                .map(|subject| self.fill_text(text, subject))
-                                .collect()
-                        }
-                        other => vec![self.fill_value(other, of)],
-                    })
+                    .flat_map(|item| self.fill_item(item, of))
                     .collect(),
             ),
             toml::Value::String(text) => match of.first() {
@@ -508,6 +499,17 @@ impl<'k> Enquiry<'k> {
             toml::Value::Integer(n) => Value::Number(Number::from(*n)),
             toml::Value::Float(f) => Value::String(f.to_string()),
             toml::Value::Datetime(d) => Value::String(d.to_string()),
+        }
+    }
+
+    /// An item of a list: one value for each subject where it names the subject, else one value.
+    fn fill_item(&self, item: &toml::Value, of: &[&Subject<'_>]) -> Vec<Value> {
+        match item.as_str() {
+            Some(text) if text.contains("{id}") || text.contains("{arn}") => of
+                .iter()
+                .map(|subject| self.fill_text(text, subject))
+                .collect(),
+            Some(_) | None => vec![self.fill_value(item, of)],
         }
     }
 

@@ -233,6 +233,14 @@ impl MasterKey {
         Self(Zeroizing::new(bytes))
     }
 
+    /// Another key for another purpose, which tells nothing of this one.
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        let mut mac = self.mac();
+        mac.update(purpose.as_bytes());
+        leading(mac)
+    }
+
     /// HMAC-SHA256 under this key.
     fn mac(&self) -> Hmac<Sha256> {
         // HMAC fills a short key up with zeros (RFC 2104), so that a key of one block cannot be of a wrong length.

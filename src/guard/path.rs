@@ -87,9 +87,9 @@ fn walk<'a>(steps: &[Step], object: &'a Object, found: &mut Vec<&'a Value>) {
     let Some(value) = object.get(&step.member) else {
         return;
     };
-    match value {
-        Value::List(items) if step.each => items.iter().for_each(|item| descend(rest, item, found)),
-        value => descend(rest, value, found),
+    match value.as_list() {
+        Some(items) if step.each => items.iter().for_each(|item| descend(rest, item, found)),
+        Some(_) | None => descend(rest, value, found),
     }
 }
 
@@ -142,20 +142,8 @@ mod tests {
     use super::*;
 
     fn object(json: &str) -> Object {
-        fn convert(v: serde_json::Value) -> Value {
-            match v {
-                serde_json::Value::String(s) => Value::String(s),
-                serde_json::Value::Array(a) => Value::List(a.into_iter().map(convert).collect()),
-                serde_json::Value::Object(o) => {
-                    Value::Object(o.into_iter().map(|(k, v)| (k, convert(v))).collect())
-                }
-                _ => Value::Null,
-            }
-        }
-        match convert(serde_json::from_str(json).unwrap()) {
-            Value::Object(o) => o,
-            other => panic!("{other:?}"),
-        }
+        let value = crate::aws::protocol::json::parse(json.as_bytes()).unwrap();
+        value.as_object().unwrap().clone()
     }
 
     fn check(path: &str, json: &str, expected: &[&str]) {

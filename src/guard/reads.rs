@@ -234,7 +234,7 @@ fn path(expression: &Json) -> Option<(&str, Vec<&str>)> {
                         names.push(name.as_str()?);
                     }
                 }
-                _ => return None,
+                Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_) => return None,
             }
             Some((variable, names))
         }

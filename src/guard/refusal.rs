@@ -1,11 +1,13 @@
-//! Every reason for not forwarding a call, and the class of answer that each gets.
+//! Every reason for not forwarding a call, and what each tells the client.
 
 use std::borrow::Cow;
 
+use crate::aws::answer::Kind;
 use crate::aws::sigv4::{AuthError, Family};
 use crate::guard::call::DecisionId;
 use crate::guard::decide::{Decision, Denial};
 use crate::guard::facts::EnquiryError;
+use crate::guard::keyring::UnknownKey;
 
 /// Why a call is not forwarded. Each variant is one value of the label `reason`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub enum Refusal {
     /// The body didn't come in time, or broke off.
     BodyBroken { message: String },
     /// Whose signature it is isn't known, or it isn't theirs.
-    Unauthenticated { family: Family, message: String },
+    Unauthenticated { kind: Kind, message: String },
     /// The guard is at its bounds.
     Overloaded { message: String },
     /// A policy forbids it.
@@ -59,23 +61,6 @@ pub enum Refusal {
     OutcomeUnknown { message: String },
     /// The guard itself is at fault.
     Internal { message: String },
-}
-
-/// The class of an answer, which says what a client may do next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AnswerClass {
-    /// Final.
-    Denied,
-    /// Not authenticated.
-    Unauthenticated(Family),
-    /// Nothing was sent and it heals within a minute.
-    Retry,
-    /// Sent, no answer.
-    Unknown,
-    /// Answered, then closed.
-    Malformed,
-    /// Not this connection's host: answered, then closed.
-    Misdirected,
 }
 
 impl Refusal {
@@ -136,18 +121,19 @@ impl Refusal {
         }
     }
 
-    /// The class of the answer.
+    /// What the answer tells the client to do next.
     #[must_use]
-    pub const fn class(&self) -> AnswerClass {
+    pub const fn kind(&self) -> Kind {
         match self {
-            Refusal::Misdirected { .. } => AnswerClass::Misdirected,
-            Refusal::Malformed { .. } | Refusal::BodyBroken { .. } => AnswerClass::Malformed,
-            Refusal::Unauthenticated { family, .. } => AnswerClass::Unauthenticated(*family),
+            Refusal::Misdirected { .. }
+            | Refusal::Malformed { .. }
+            | Refusal::BodyBroken { .. } => Kind::Malformed,
+            Refusal::Unauthenticated { kind, .. } => *kind,
             Refusal::Overloaded { .. }
             | Refusal::LookupFailed { .. }
             | Refusal::CredentialsPassing { .. }
-            | Refusal::Unreachable { .. } => AnswerClass::Retry,
-            Refusal::OutcomeUnknown { .. } => AnswerClass::Unknown,
+            | Refusal::Unreachable { .. } => Kind::Retry,
+            Refusal::OutcomeUnknown { .. } => Kind::OutcomeUnknown,
             Refusal::UnmodelledHost { .. }
             | Refusal::UnmodelledService { .. }
             | Refusal::NotUnderstood { .. }
@@ -161,7 +147,7 @@ impl Refusal {
             | Refusal::Account { .. }
             | Refusal::CredentialsLasting { .. }
             | Refusal::JournalFailed { .. }
-            | Refusal::Internal { .. } => AnswerClass::Denied,
+            | Refusal::Internal { .. } => Kind::Denied,
         }
     }
 
@@ -202,12 +188,14 @@ impl Refusal {
         let action = action
             .map(|action| format!(" {action}"))
             .unwrap_or_default();
-        let verb = match self.class() {
-            AnswerClass::Denied | AnswerClass::Misdirected => "refused",
-            AnswerClass::Unauthenticated(_) => "doesn't know who signed",
-            AnswerClass::Retry => "can't send",
-            AnswerClass::Unknown => "sent and got no answer to",
-            AnswerClass::Malformed => "can't read",
+        let verb = match self.kind() {
+            Kind::Denied => "refused",
+            Kind::Unsigned | Kind::UnknownKey | Kind::BadSignature | Kind::Stale => {
+                "doesn't know who signed"
+            }
+            Kind::Retry => "can't send just now",
+            Kind::OutcomeUnknown => "sent and got no answer to",
+            Kind::Malformed => "can't take",
         };
         format!("palisade {verb}{action}: {} (decision {id})", self.why())
     }
@@ -303,9 +291,32 @@ impl From<EnquiryError> for Refusal {
 
 impl From<AuthError> for Refusal {
     fn from(error: AuthError) -> Self {
+        let kind = match (&error, error.family()) {
+            (AuthError::Missing, _) => Kind::Unsigned,
+            (_, Family::UnknownKey) => Kind::UnknownKey,
+            (_, Family::BadSignature | Family::Malformed) => Kind::BadSignature,
+            (_, Family::Stale) => Kind::Stale,
+        };
         Refusal::Unauthenticated {
-            family: error.family(),
+            kind,
             message: error.to_string(),
+        }
+    }
+}
+
+impl From<UnknownKey> for Refusal {
+    /// What the client reads doesn't tell whose key it was.
+    fn from(error: UnknownKey) -> Self {
+        let message = match &error {
+            UnknownKey::NotVirtual | UnknownKey::SessionToken => error.to_string(),
+            UnknownKey::NotOurs | UnknownKey::Revoked { .. } => {
+                "the virtual key is not valid here: issue a new one with `palisade keys new NAME`"
+                    .to_owned()
+            }
+        };
+        Refusal::Unauthenticated {
+            kind: Kind::UnknownKey,
+            message,
         }
     }
 }

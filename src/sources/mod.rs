@@ -2,3 +2,5 @@
 
 pub mod clock;
 pub mod credentials;
+pub mod keys;
+pub mod lookup;

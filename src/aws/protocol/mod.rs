@@ -182,5 +182,6 @@ const fn no_members() -> Structure {
         union: false,
         payload: None,
         sensitive: false,
+        event_stream: false,
     }
 }

@@ -307,7 +307,9 @@ fn single(candidates: &[Candidate]) -> Option<&Candidate> {
 /// Of several required ones a list, else the last: the others are its parents.
 fn last_of_tuple(candidates: &[Candidate]) -> Option<&Candidate> {
     let required = || candidates.iter().filter(|c| c.required && c.is_id_like());
-    required().find(|c| c.list).or_else(|| required().last())
+    required()
+        .find(|c| c.list)
+        .or_else(|| required().next_back())
 }
 
 /// The other required ids: those that come before the chosen one, stand in the path, or are what its preposition speaks

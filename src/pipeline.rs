@@ -1,0 +1,121 @@
+//! The path of one request, top to bottom.
+//!
+//! ```text
+//! identify      endpoint + protocol → operation                  they must agree, else refused
+//! authenticate  SigV4 verified against the keyring → Caller
+//! parse         guarded calls: strict decode into the typed input → Targets
+//! enrich        facts for each target, only those that a policy in the slice can ask for
+//! decide        Cedar, once per resource, then one verdict → Allowed, which owns the request
+//! sign          with the caller's upstream credentials
+//! admit         the decision is recorded: guarded calls wait until it is durable → Admitted
+//! forward       once; then the outcome is recorded; then the answer
+//! ```
+//!
+//! INVARIANT: `forward` takes only an [`Admitted`], which only `admit` makes, from an [`Allowed`], which only
+//! [`decide`] makes. Every other way out of here is a [`Refusal`].
+
+mod admit;
+mod arrive;
+mod authenticate;
+mod doors;
+mod enrich;
+mod forward;
+mod outgoing;
+mod refuse;
+mod trail;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::Response;
+
+use crate::admin::metrics::Metrics;
+use crate::aws::host::Host;
+use crate::config::{Egress, Limits, LookupConfig};
+use crate::guard::refusal::Refusal;
+use crate::journal::Journal;
+use crate::proxy::upstream::Upstream;
+use crate::proxy::{Body, Budget, Handle, Intercepted, Timeouts};
+use crate::ruleset::Ruleset;
+use crate::sources::clock::Clock;
+use crate::sources::credentials::UpstreamCredentials;
+use crate::sources::keys::LiveKeys;
+use crate::sources::lookup::Lookups;
+
+pub use doors::UNRECORDED;
+pub use refuse::LogRate;
+use trail::Trail;
+
+/// Everything that a request meets on its way.
+#[derive(Debug)]
+pub struct Guard {
+    pub ruleset: Ruleset,
+    pub keys: LiveKeys,
+    pub credentials: UpstreamCredentials,
+    /// The accounts that each `[credentials.*]` table may reach; an empty list is the one that they belong to.
+    pub accounts: BTreeMap<String, Vec<String>>,
+    pub lookups: Lookups,
+    pub upstream: Upstream,
+    pub journal: Journal,
+    pub metrics: Arc<Metrics>,
+    pub clock: Clock,
+    pub egress: Egress,
+    pub limits: Limits,
+    pub lookup: LookupConfig,
+    pub timeouts: Timeouts,
+    pub budget: Budget,
+    /// `upstream.dangerous_override`, as every record says it.
+    pub upstream_override: Option<String>,
+    pub log_rate: LogRate,
+}
+
+impl Handle for Guard {
+    async fn handle(&self, request: Intercepted) -> Response<Body> {
+        let begun = Instant::now();
+        let mut trail = Trail::new(self.clock.now(), &request);
+        let response = match self.pass(&mut trail, request).await {
+            Ok(response) => response,
+            Err(refusal) => self.refuse(&trail, &refusal).await,
+        };
+        self.metrics.request_took(trail.class, begun.elapsed());
+        response
+    }
+
+    fn misdirected(&self, host: &Host, found: &str) -> Response<Body> {
+        self.answer_bare(Refusal::Misdirected {
+            connected: host.to_string(),
+            found: found.to_owned(),
+        })
+    }
+
+    fn malformed(&self, host: &Host, why: &str) -> Response<Body> {
+        self.answer_bare(Refusal::Malformed {
+            message: format!("`{host}`: {why}"),
+        })
+    }
+
+    fn failed(&self, host: &Host) -> Response<Body> {
+        self.answer_bare(Refusal::OutcomeUnknown {
+            message: format!("the guard failed at a request to `{host}`"),
+        })
+    }
+}
+
+impl Guard {
+    async fn pass(
+        &self,
+        trail: &mut Trail,
+        request: Intercepted,
+    ) -> Result<Response<Body>, Refusal> {
+        let arrived = self.arrive(trail, request)?;
+        let identified = self.identify(trail, arrived).await?;
+        let authenticated = self.authenticate(trail, identified).await?;
+        let understood = self.parse(trail, authenticated)?;
+        let enriched = self.enrich(trail, understood).await?;
+        let allowed = self.decide(trail, enriched)?;
+        let signed = self.sign(trail, allowed)?;
+        let admitted = self.admit(trail, signed).await?;
+        self.forward(trail, admitted).await
+    }
+}

@@ -1,0 +1,131 @@
+//! From a decision to its record: what isn't recorded isn't sent.
+
+use http::Request;
+
+use super::outgoing::Signed;
+use super::trail::Trail;
+use super::{Guard, Refusal};
+use crate::aws::endpoint::Endpoint;
+use crate::guard::call::{Call, Verdict};
+use crate::guard::decide::Decision;
+use crate::journal::record::{Judgement, Pending, Resource};
+use crate::journal::{JournalError, Mode, Receipt, Record, record};
+use crate::proxy::Body;
+
+/// A request that may be sent now. Only [`Guard::admit`] makes one.
+pub(super) struct Admitted {
+    endpoint: Endpoint,
+    request: Request<Body>,
+    call: Call,
+    decision: Decision,
+    proof: Proof,
+}
+
+/// What permits the send.
+pub(super) enum Proof {
+    /// The decision is on disk; its outcome follows.
+    Durable { receipt: Receipt, pending: Pending },
+    /// Unguarded: the journal takes records, and this call's follows with its outcome.
+    Following,
+}
+
+impl Admitted {
+    pub(super) fn into_parts(self) -> (Endpoint, Request<Body>, Call, Decision, Proof) {
+        (
+            self.endpoint,
+            self.request,
+            self.call,
+            self.decision,
+            self.proof,
+        )
+    }
+}
+
+impl Guard {
+    /// Records the decision, and waits for the disk where the call is guarded.
+    pub(super) async fn admit(&self, trail: &Trail, signed: Signed) -> Result<Admitted, Refusal> {
+        let Signed {
+            question,
+            decision,
+            endpoint,
+            request,
+        } = signed;
+        let call = question.call;
+        let proof = if call.guarded {
+            let record =
+                Record::decision(self.record(trail, &call, Some(&decision), Judgement::Allowed));
+            let pending = record.pending().ok_or_else(|| Refusal::Internal {
+                message: "the decision leaves nothing pending".to_owned(),
+            })?;
+            let receipt = self
+                .journal
+                .append(record)
+                .await
+                .map_err(|e| unrecorded(&e))?;
+            Proof::Durable { receipt, pending }
+        } else {
+            match self.journal.status().failure() {
+                None => Proof::Following,
+                Some(error) => return Err(unrecorded(&error)),
+            }
+        };
+        Ok(Admitted {
+            endpoint,
+            request,
+            call,
+            decision,
+            proof,
+        })
+    }
+
+    /// The record of a decision, from what is known of its request.
+    pub(super) fn record<'c>(
+        &self,
+        trail: &Trail,
+        call: &'c Call,
+        decision: Option<&Decision>,
+        judgement: Judgement,
+    ) -> record::Decision<'c> {
+        let seen = &trail.seen;
+        let verdict = |id: &str| decision.and_then(|d| d.resources.iter().find(|r| r.id == id));
+        let overall = match &judgement {
+            Judgement::Allowed | Judgement::Done(_) => Verdict::Allowed,
+            Judgement::Refused(_) => Verdict::Refused,
+        };
+        let resources = seen.resources.iter().map(|r| Resource {
+            id: r.id.clone(),
+            arn: r.arn.clone(),
+            kind: r.kind.clone(),
+            verdict: verdict(&r.id).map_or(overall, |v| v.verdict),
+            policies: verdict(&r.id)
+                .map(|v| v.policies.clone())
+                .unwrap_or_default(),
+        });
+        record::Decision {
+            time: self.clock.now(),
+            call,
+            source_port: Some(trail.peer.port()),
+            judgement,
+            policies: decision.map(|d| d.policies.clone()).unwrap_or_default(),
+            ruleset_hash: self.ruleset.hash.clone(),
+            mode: Mode::Enforce,
+            batch_size: seen.batch_size,
+            upstream_role: None,
+            upstream_override: self.upstream_override.clone(),
+            input: seen.input.clone(),
+            facts: seen.facts.clone(),
+            context: seen.context.clone(),
+            resources: resources.collect(),
+        }
+    }
+}
+
+/// Why a decision can't be recorded, for the client: overload passes, all else lasts until somebody mends it.
+pub(super) fn unrecorded(error: &JournalError) -> Refusal {
+    let message = format!("the decision can't be recorded, so nothing is sent: {error}");
+    if error.is_lasting() {
+        Refusal::JournalFailed { message }
+    } else {
+        Refusal::Overloaded { message }
+    }
+}

@@ -1,0 +1,225 @@
+//! From bytes to an operation: what host it is, what body it has, what it asks.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use hyper::body::Incoming;
+
+use super::trail::Trail;
+use super::{Guard, Refusal};
+use crate::aws::answer::Shape;
+use crate::aws::catalog::model::{Operation, Service};
+use crate::aws::endpoint::{Endpoint, Resolved};
+use crate::aws::head::Head;
+use crate::aws::protocol::{self, Identified};
+use crate::aws::sigv4::Declared;
+use crate::guard::call::Action;
+use crate::proxy::Intercepted;
+use crate::proxy::body::{BodyError, Buffered, read_whole};
+
+/// A request to an API host.
+pub(super) struct Arrived {
+    endpoint: Endpoint,
+    services: Vec<Arc<Service>>,
+    parts: Parts,
+    body: Incoming,
+    declared: Declared,
+}
+
+/// A request whose operation is known.
+pub(super) struct Known {
+    pub(super) endpoint: Endpoint,
+    pub(super) identified: Identified,
+    pub(super) action: Action,
+    pub(super) guarded: bool,
+    pub(super) parts: Parts,
+    pub(super) payload: Payload,
+    pub(super) declared: Declared,
+}
+
+/// The body of a request.
+pub(super) enum Payload {
+    /// Read whole.
+    Whole(Buffered),
+    /// Still on its way; its hash, or that it has none, is declared and signed.
+    Stream(Incoming),
+}
+
+impl Payload {
+    /// The whole body; empty while it is on its way.
+    pub(super) fn bytes(&self) -> Bytes {
+        match self {
+            Payload::Whole(body) => body.bytes().clone(),
+            Payload::Stream(_) => Bytes::new(),
+        }
+    }
+}
+
+impl Known {
+    pub(super) fn operation(&self) -> &Operation {
+        self.identified.operation()
+    }
+}
+
+/// The head of a request as it stood on the wire.
+pub(super) fn head(parts: &Parts) -> Head<'_> {
+    Head {
+        method: &parts.method,
+        path: parts.uri.path(),
+        query: parts.uri.query(),
+        headers: &parts.headers,
+    }
+}
+
+/// The head of a request before it's taken apart.
+pub(super) fn request_head<B>(request: &http::Request<B>) -> Head<'_> {
+    Head {
+        method: request.method(),
+        path: request.uri().path(),
+        query: request.uri().query(),
+        headers: request.headers(),
+    }
+}
+
+impl Guard {
+    /// Tells which API the host is, and what the request declares of its body.
+    pub(super) fn arrive(
+        &self,
+        trail: &mut Trail,
+        request: Intercepted,
+    ) -> Result<Arrived, Refusal> {
+        let endpoint = match self.ruleset.catalog.resolve(&request.host) {
+            Resolved::Api(endpoint) => endpoint,
+            Resolved::Unmodelled | Resolved::Foreign => {
+                return Err(Refusal::UnmodelledHost {
+                    host: request.host.to_string(),
+                });
+            }
+        };
+        let mut services = Vec::new();
+        for id in &endpoint.services {
+            let service = self.ruleset.catalog.service(id);
+            services.extend(service.map_err(|e| Refusal::Internal {
+                message: e.to_string(),
+            })?);
+        }
+        trail.shape = Shape::asked(&services, &request_head(&request.request));
+        if services.iter().all(|service| service.operations.is_empty()) {
+            return Err(Refusal::UnmodelledService {
+                service: endpoint.services.join(", "),
+            });
+        }
+        let (parts, body) = request.request.into_parts();
+        let declared = Declared::of(&parts.headers)?;
+        if let Declared::StreamingSigned { .. } | Declared::StreamingEvents = declared {
+            let message =
+                "bodies signed in chunks aren't passed on yet; send the body with its hash"
+                    .to_owned();
+            return Err(Refusal::NotUnderstood { message });
+        }
+        Ok(Arrived {
+            endpoint,
+            services,
+            parts,
+            body,
+            declared,
+        })
+    }
+
+    /// Tells which operation the request is, and reads the body unless it may stream.
+    pub(super) async fn identify(
+        &self,
+        trail: &mut Trail,
+        arrived: Arrived,
+    ) -> Result<Known, Refusal> {
+        let Arrived {
+            endpoint,
+            services,
+            parts,
+            body,
+            declared,
+        } = arrived;
+        let in_body = protocol::needs_body(&head(&parts));
+        let (mut incoming, mut whole) = (Some(body), None);
+        if in_body && let Some(body) = incoming.take() {
+            whole = Some(self.read(body, self.limits.body_buffer_max).await?);
+        }
+        let bytes = whole.as_ref().map(|b| b.bytes().as_ref());
+        let identified =
+            protocol::identify(&services, &head(&parts), bytes).map_err(not_understood)?;
+        let operation = identified.operation();
+        let action = Action {
+            service: identified.service().id.clone(),
+            operation: operation.name.clone(),
+        };
+        let guarded = operation.class.is_guarded()
+            || self
+                .ruleset
+                .knowledge
+                .operation(&action.service, &action.operation)
+                .is_some_and(|r| r.guarded)
+            || self.ruleset.policies.guards(&action);
+        trail.action = Some(action.to_string());
+        trail.class = Some(operation.class);
+        trail.shape = Shape::of(&identified, &head(&parts));
+        let max = if guarded {
+            self.limits.body_bytes_max
+        } else {
+            self.limits.body_buffer_max
+        };
+        let payload = match (whole, incoming) {
+            (Some(body), _) if u64::try_from(body.bytes().len()).is_ok_and(|len| len > max) => {
+                return Err(too_large(max));
+            }
+            (Some(body), _) => Payload::Whole(body),
+            (None, Some(body)) if guarded || declared == Declared::Absent => {
+                Payload::Whole(self.read(body, max).await?)
+            }
+            (None, Some(body)) => Payload::Stream(body),
+            (None, None) => {
+                return Err(Refusal::Internal {
+                    message: "the body is lost".to_owned(),
+                });
+            }
+        };
+        Ok(Known {
+            endpoint,
+            identified,
+            action,
+            guarded,
+            parts,
+            payload,
+            declared,
+        })
+    }
+
+    async fn read(&self, body: Incoming, max: u64) -> Result<Buffered, Refusal> {
+        read_whole(body, max, &self.budget, &self.timeouts)
+            .await
+            .map_err(|error| match error {
+                BodyError::TooLarge { max } => too_large(max),
+                BodyError::Overloaded => Refusal::Overloaded {
+                    message: error.to_string(),
+                },
+                BodyError::Timeout | BodyError::Broken { .. } => Refusal::BodyBroken {
+                    message: error.to_string(),
+                },
+            })
+    }
+}
+
+fn too_large(max: u64) -> Refusal {
+    Refusal::TooLarge {
+        message: format!("the body is larger than {max} bytes, which `[limits]` sets"),
+    }
+}
+
+pub(super) fn not_understood(malformed: protocol::Malformed) -> Refusal {
+    let message = malformed.to_string();
+    if malformed.is_unknown_operation() {
+        Refusal::NotUnderstood { message }
+    } else {
+        Refusal::Malformed { message }
+    }
+}

@@ -1,0 +1,187 @@
+//! From a signature to a caller.
+
+use std::sync::Arc;
+
+use aws_credential_types::Credentials;
+
+use super::arrive::{Known, head};
+use super::trail::Trail;
+use super::{Guard, Refusal};
+use crate::aws::answer::Kind;
+use crate::aws::sigv4::{self, Authorization, Declared};
+use crate::guard::call::Call;
+use crate::guard::keyring::Presented;
+use crate::sources::credentials::CredentialsFault;
+
+/// A request whose caller is known, and the credentials that it would be sent with.
+pub(super) struct Authenticated {
+    pub(super) known: Known,
+    pub(super) call: Call,
+    pub(super) credentials: Credentials,
+}
+
+impl Guard {
+    /// Verifies the signature, and finds out which account the call would act in.
+    pub(super) async fn authenticate(
+        &self,
+        trail: &mut Trail,
+        known: Known,
+    ) -> Result<Authenticated, Refusal> {
+        let auth = Authorization::of(&head(&known.parts))?;
+        self.scope_agrees(&known, &auth)?;
+        let token = known
+            .parts
+            .headers
+            .get("x-amz-security-token")
+            .map(|t| t.to_str().unwrap_or_default());
+        let presented = Presented {
+            access_key_id: &auth.access_key_id,
+            session_token: token,
+        };
+        let identity = self.keys.resolve(presented)?;
+        let payload = match (&known.payload, &known.declared) {
+            (super::arrive::Payload::Whole(body), declared) => declared.check(body.bytes())?,
+            (super::arrive::Payload::Stream(_), declared) => declared
+                .as_str()
+                .ok_or_else(|| internal("a body without a declared hash streams"))?
+                .to_owned(),
+        };
+        let signature = known.identified.service().signature;
+        let now = self.clock.now();
+        sigv4::verify(
+            &auth,
+            &head(&known.parts),
+            &payload,
+            identity.secret.expose(),
+            now,
+            signature,
+        )?;
+        self.keys.used(&identity.caller);
+        let mut call = self.call(trail, &known, Arc::clone(&identity.caller));
+        trail.call = Some(Arc::new(call.clone()));
+        let credentials = self
+            .credentials
+            .credentials(&identity.caller.credentials)
+            .await
+            .map_err(refused)?;
+        call.account = self
+            .account(&known, &identity.caller.credentials, &credentials)
+            .await?;
+        trail.call = Some(Arc::new(call.clone()));
+        Ok(Authenticated {
+            known,
+            call,
+            credentials,
+        })
+    }
+
+    /// The scope's region and service must be those of the endpoint and of the operation.
+    fn scope_agrees(&self, known: &Known, auth: &Authorization) -> Result<(), Refusal> {
+        let refused = |message| {
+            Err(Refusal::Unauthenticated {
+                kind: Kind::BadSignature,
+                message,
+            })
+        };
+        if auth.scope.region != known.endpoint.region {
+            let (found, expected) = (&auth.scope.region, &known.endpoint.region);
+            return refused(format!(
+                "the credential is scoped to region `{found}`, the endpoint is in `{expected}`"
+            ));
+        }
+        if auth.scope.service != known.identified.service().signing_name {
+            let (found, expected) = (
+                &auth.scope.service,
+                &known.identified.service().signing_name,
+            );
+            return refused(format!(
+                "the credential is scoped to service `{found}`, the endpoint is `{expected}`"
+            ));
+        }
+        Ok(())
+    }
+
+    fn call(&self, trail: &Trail, known: &Known, caller: Arc<crate::guard::call::Caller>) -> Call {
+        let operation = known.operation();
+        let agent = known.parts.headers.get(http::header::USER_AGENT);
+        Call {
+            id: trail.id,
+            action: known.action.clone(),
+            class: operation.class,
+            group: operation.group,
+            guarded: known.guarded,
+            protocol: known.identified.protocol(),
+            partition: known.endpoint.partition.clone(),
+            region: known.endpoint.region.clone(),
+            account: String::new(),
+            caller,
+            source_ip: trail.peer.ip().to_canonical(),
+            user_agent: agent.map(|a| String::from_utf8_lossy(a.as_bytes()).into_owned()),
+            input: crate::aws::value::Object::new(),
+        }
+    }
+
+    /// The account that the credentials belong to, which must be one that they may reach.
+    async fn account(
+        &self,
+        known: &Known,
+        name: &str,
+        credentials: &Credentials,
+    ) -> Result<String, Refusal> {
+        let account = match credentials.account_id() {
+            Some(account) => account.as_str().to_owned(),
+            None => {
+                self.lookups
+                    .account(&self.ruleset.catalog, &known.endpoint, credentials)
+                    .await?
+            }
+        };
+        self.reaches(name, &account)?;
+        Ok(account)
+    }
+
+    /// Whether credentials may act in an account.
+    pub(super) fn reaches(&self, credentials: &str, account: &str) -> Result<(), Refusal> {
+        let accounts = self
+            .accounts
+            .get(credentials)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        if accounts.is_empty() || accounts.iter().any(|a| a == account) {
+            return Ok(());
+        }
+        let listed = accounts.join("`, `");
+        let message = format!(
+            "the call would act in account `{account}`, but `accounts` of `[credentials.{credentials}]` lists only `{listed}`"
+        );
+        Err(Refusal::Account { message })
+    }
+}
+
+fn refused(fault: CredentialsFault) -> Refusal {
+    let message = fault.to_string();
+    if fault.is_lasting() {
+        Refusal::CredentialsLasting { message }
+    } else {
+        Refusal::CredentialsPassing { message }
+    }
+}
+
+fn internal(message: &str) -> Refusal {
+    Refusal::Internal {
+        message: message.to_owned(),
+    }
+}
+
+impl Known {
+    /// What the signature upstream covers in the place of the body.
+    pub(super) fn covered(&self) -> Option<&str> {
+        match self.declared {
+            Declared::Absent | Declared::Hash(_) => None,
+            Declared::Unsigned
+            | Declared::StreamingUnsignedTrailer
+            | Declared::StreamingSigned { .. }
+            | Declared::StreamingEvents => self.declared.as_str(),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What a CONNECT may lead to: an API is intercepted, whatever the configuration says; other hosts follow
+//! `[egress]`; and every tunnel is recorded.
+
+use std::net::SocketAddr;
+
+use super::Guard;
+use crate::aws::endpoint::Resolved;
+use crate::aws::host::Host;
+use crate::config::OtherHosts;
+use crate::guard::call::Verdict;
+use crate::journal::Record;
+use crate::journal::record;
+use crate::proxy::connect::{Door, Doors, Refused, Tunnel};
+use crate::proxy::egress::DialError;
+use crate::proxy::tunnel::{Ended, Traffic};
+
+impl Doors for Guard {
+    fn door(&self, host: &Host, _port: u16) -> Door {
+        let named = self
+            .egress
+            .allow
+            .iter()
+            .any(|allowed| allowed.eq_ignore_ascii_case(host.as_str()));
+        match self.ruleset.catalog.resolve(host) {
+            Resolved::Api(_) => Door::Intercept,
+            Resolved::Unmodelled | Resolved::Foreign if named => Door::Tunnel,
+            // Refused inside the tunnel, where an SDK can read it.
+            Resolved::Unmodelled => Door::Intercept,
+            Resolved::Foreign => match self.egress.other_hosts {
+                OtherHosts::Tunnel => Door::Tunnel,
+                OtherHosts::Refuse => Door::Refuse(format!(
+                    "`{host}` is no API of AWS's; to let it through, name it in `egress.allow`, or set `egress.other_hosts = \"tunnel\"`"
+                )),
+            },
+        }
+    }
+
+    async fn tunnel_opening(&self, tunnel: &Tunnel) -> Result<(), String> {
+        let recorded =
+            self.journal
+                .append_later(self.tunnel(&tunnel.host, tunnel.port, tunnel.peer, None));
+        recorded
+            .map_err(|error| format!("the tunnel can't be recorded, so it isn't opened: {error}"))
+    }
+
+    fn tunnel_closed(&self, tunnel: &Tunnel, passed: Result<(Traffic, Ended), &DialError>) {
+        match passed {
+            Ok((traffic, ended)) => {
+                tracing::debug!(host = %tunnel.host, port = tunnel.port, ?traffic, ?ended, "tunnel closed");
+            }
+            Err(error) => {
+                tracing::info!(host = %tunnel.host, port = tunnel.port, peer = %tunnel.peer, "tunnel not opened: {error}");
+            }
+        }
+    }
+
+    fn refused(&self, peer: SocketAddr, refused: &Refused) {
+        if let Refused::Host { host, port, .. } = refused
+            && let Err(error) =
+                self.journal
+                    .append_later(self.tunnel(host, *port, peer, Some("egress")))
+        {
+            tracing::error!(%host, "a refused tunnel could not be recorded: {error}");
+        }
+        if !matches!(refused, Refused::Host { .. }) {
+            self.metrics.refused_unrecorded(reason(refused));
+        }
+        if self.log_rate.permits() {
+            tracing::info!(%peer, "refused at the door: {refused}");
+        }
+    }
+}
+
+impl Guard {
+    fn tunnel(
+        &self,
+        host: &Host,
+        port: u16,
+        source: SocketAddr,
+        refused: Option<&'static str>,
+    ) -> Record {
+        Record::tunnel(record::Tunnel {
+            time: self.clock.now(),
+            host: host.to_string(),
+            port,
+            source,
+            verdict: if refused.is_some() {
+                Verdict::Refused
+            } else {
+                Verdict::Allowed
+            },
+            reason: refused,
+        })
+    }
+}
+
+/// Reasons of refusals at the door, which have no record.
+pub const UNRECORDED: [&str; 8] = [
+    "not_a_proxy_request",
+    "unencrypted",
+    "malformed_connect",
+    "port",
+    "certificate",
+    "not_permitted",
+    "dial",
+    "handshake",
+];
+
+fn reason(refused: &Refused) -> &'static str {
+    match refused {
+        Refused::NotAProxyRequest(_) => "not_a_proxy_request",
+        Refused::Unencrypted(_) => "unencrypted",
+        Refused::Malformed(_) => "malformed_connect",
+        Refused::Port { .. } => "port",
+        Refused::Host { .. } => "egress",
+        Refused::Certificate(_) => "certificate",
+        Refused::NotPermitted { .. } => "not_permitted",
+        Refused::Dial(_) => "dial",
+        Refused::Handshake { .. } => "handshake",
+    }
+}

@@ -1,0 +1,342 @@
+//! The request that goes out: rebuilt from the parsed form where the call is guarded, the client's own otherwise.
+
+use aws_credential_types::Credentials;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HOST, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+
+use super::arrive::{Known, Payload};
+use super::authenticate::Authenticated;
+use super::trail::Trail;
+use super::{Guard, Refusal};
+use crate::aws::catalog::model::Signature;
+use crate::aws::endpoint::Endpoint;
+use crate::aws::protocol;
+use crate::aws::sigv4::{self, Unsigned, sha256_hex};
+use crate::aws::value::Value;
+use crate::guard::call::DecisionId;
+use crate::guard::decide::{Allowed, Decision, On, Question};
+use crate::guard::target::Spelling;
+use crate::proxy::Body;
+
+/// A request that lacks only its signature.
+pub(super) struct Outgoing {
+    method: Method,
+    path_and_query: String,
+    /// Signed.
+    headers: HeaderMap,
+    /// Sent, not signed: what something on the way may change.
+    unsigned: HeaderMap,
+    body: Carried,
+    endpoint: Endpoint,
+    signing_name: String,
+    signature: Signature,
+    credentials: Credentials,
+}
+
+/// The body that goes out.
+enum Carried {
+    /// Of a rebuilt request.
+    Bytes(bytes::Bytes),
+    /// The client's own, with what it declared of it.
+    Known {
+        payload: Payload,
+        covered: Option<String>,
+        declared: sigv4::Declared,
+    },
+}
+
+/// A request ready to be sent, with the judgement that allowed it. Made only from an [`Allowed`].
+pub(super) struct Signed {
+    pub(super) question: Question,
+    pub(super) decision: Decision,
+    pub(super) endpoint: Endpoint,
+    pub(super) request: Request<Body>,
+}
+
+const CLIENT_HEADERS: [HeaderName; 5] = [
+    ACCEPT,
+    ACCEPT_ENCODING,
+    HeaderName::from_static("amz-sdk-invocation-id"),
+    HeaderName::from_static("amz-sdk-request"),
+    HeaderName::from_static("x-amzn-trace-id"),
+];
+
+impl Outgoing {
+    pub(super) fn of(
+        guard: &Guard,
+        trail: &Trail,
+        authenticated: Authenticated,
+        question: &mut Question,
+    ) -> Result<Self, Refusal> {
+        let Authenticated {
+            known, credentials, ..
+        } = authenticated;
+        if question.call.guarded {
+            Self::rebuilt(guard, trail, known, credentials, question)
+        } else {
+            Self::passed(trail, known, credentials)
+        }
+    }
+
+    /// From the parsed form: what was judged is what is sent.
+    fn rebuilt(
+        guard: &Guard,
+        trail: &Trail,
+        known: Known,
+        credentials: Credentials,
+        question: &mut Question,
+    ) -> Result<Self, Refusal> {
+        resolve_name(guard, question);
+        let internal = |message: String| Refusal::Internal { message };
+        let service = known.identified.service();
+        let wire = protocol::encode(
+            service,
+            known.operation(),
+            known.identified.protocol(),
+            &question.call.input,
+        )
+        .map_err(|e| internal(format!("the call can't be rebuilt: {e}")))?;
+        let mut unsigned = HeaderMap::new();
+        for name in CLIENT_HEADERS {
+            for value in known.parts.headers.get_all(&name) {
+                unsigned.append(&name, value.clone());
+            }
+        }
+        unsigned.insert(USER_AGENT, user_agent(&known.parts.headers, trail.id));
+        Ok(Self {
+            method: wire.method,
+            path_and_query: wire.path_and_query,
+            headers: wire.headers,
+            unsigned,
+            body: Carried::Bytes(wire.body.into()),
+            signing_name: service.signing_name.clone(),
+            signature: service.signature,
+            endpoint: known.endpoint,
+            credentials,
+        })
+    }
+
+    /// The client's own, but for its framing and its signature.
+    fn passed(trail: &Trail, known: Known, credentials: Credentials) -> Result<Self, Refusal> {
+        let (mut headers, mut unsigned) = (HeaderMap::new(), HeaderMap::new());
+        let dropped = named_by_connection(&known.parts.headers);
+        for (name, value) in &known.parts.headers {
+            if is_hop_by_hop(name) || is_of_signature(name) || dropped.contains(name) {
+                continue;
+            }
+            if is_signed(name) {
+                headers.append(name, value.clone());
+            } else {
+                unsigned.append(name, value.clone());
+            }
+        }
+        unsigned.insert(USER_AGENT, user_agent(&known.parts.headers, trail.id));
+        let covered = known.covered().map(str::to_owned);
+        let uri = &known.parts.uri;
+        Ok(Self {
+            method: known.parts.method.clone(),
+            path_and_query: uri
+                .path_and_query()
+                .map_or_else(|| "/".to_owned(), ToString::to_string),
+            headers,
+            unsigned,
+            signing_name: known.identified.service().signing_name.clone(),
+            signature: known.identified.service().signature,
+            body: Carried::Known {
+                covered,
+                declared: known.declared,
+                payload: known.payload,
+            },
+            endpoint: known.endpoint,
+            credentials,
+        })
+    }
+}
+
+impl Guard {
+    /// Signs an allowed request with the caller's upstream credentials.
+    pub(super) fn sign(
+        &self,
+        _trail: &Trail,
+        allowed: Allowed<Outgoing>,
+    ) -> Result<Signed, Refusal> {
+        let (question, decision, outgoing) = allowed.into_parts();
+        let Outgoing {
+            method,
+            path_and_query,
+            headers,
+            unsigned,
+            body,
+            endpoint,
+            signing_name,
+            signature,
+            credentials,
+        } = outgoing;
+        let internal = |message: String| Refusal::Internal { message };
+        let (path, query) = match path_and_query.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path_and_query.as_str(), None),
+        };
+        let covered = match &body {
+            Carried::Bytes(bytes) => sha256_hex(bytes),
+            Carried::Known {
+                covered: Some(covered),
+                ..
+            } => covered.clone(),
+            Carried::Known {
+                payload: Payload::Whole(body),
+                ..
+            } => sha256_hex(body.bytes()),
+            Carried::Known {
+                payload: Payload::Stream(_),
+                declared,
+                ..
+            } => declared
+                .as_str()
+                .map(str::to_owned)
+                .ok_or_else(|| internal("a body without a declared hash streams".to_owned()))?,
+        };
+        let host = endpoint.host.as_str();
+        let to_sign = Unsigned {
+            method: &method,
+            host,
+            path,
+            query,
+            headers: &headers,
+            payload: &covered,
+        };
+        let now = self.clock.now();
+        let added = sigv4::sign(
+            to_sign,
+            &credentials,
+            &endpoint.region,
+            &signing_name,
+            now,
+            signature,
+        )
+        .map_err(|e| Refusal::NotUnderstood {
+            message: e.to_string(),
+        })?;
+        let mut request = Request::builder()
+            .method(method)
+            .uri(&path_and_query)
+            .body(Body::empty());
+        let request = request.as_mut().map_err(|e| internal(e.to_string()))?;
+        let all = request.headers_mut();
+        all.insert(
+            HOST,
+            HeaderValue::from_str(host).map_err(|e| internal(e.to_string()))?,
+        );
+        all.extend(headers);
+        all.extend(unsigned);
+        all.extend(added);
+        *request.body_mut() = match body {
+            Carried::Bytes(bytes) => Body::full(bytes),
+            Carried::Known {
+                payload: Payload::Whole(body),
+                ..
+            } => Body::buffered(body),
+            Carried::Known {
+                payload: Payload::Stream(incoming),
+                declared,
+                ..
+            } => super::forward::streamed(incoming, &declared, &self.timeouts),
+        };
+        let request = std::mem::replace(request, Request::new(Body::empty()));
+        Ok(Signed {
+            question,
+            decision,
+            endpoint,
+            request,
+        })
+    }
+}
+
+/// Where the caller gave a name and a lookup told the id, the id is sent in the name's place: a name may come to mean
+/// another resource before the call arrives.
+fn resolve_name(guard: &Guard, question: &mut Question) {
+    let action = &question.call.action;
+    let rule = guard
+        .ruleset
+        .knowledge
+        .operation(&action.service, &action.operation);
+    let Some(place) = rule.and_then(|rule| rule.resources.as_ref()) else {
+        return;
+    };
+    let (Some(name), On::Resources(resources)) = (&place.name, &question.on) else {
+        return;
+    };
+    let named = resources
+        .iter()
+        .find(|r| matches!(r.target.spelling, Spelling::Name(_)));
+    if let Some(resource) = named {
+        let id = Value::String(resource.id().to_owned());
+        question.call.input.remove(name.first());
+        place.ids.set(&mut question.call.input, id);
+    }
+}
+
+/// The caller's own, with the decision at its end: AWS's own logs can be joined with the journal.
+fn user_agent(headers: &HeaderMap, id: DecisionId) -> HeaderValue {
+    let own = headers
+        .get(USER_AGENT)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
+    let own: String = own.chars().take(512).collect();
+    let text = format!("{own} palisade/{id}");
+    HeaderValue::from_str(text.trim_start())
+        .unwrap_or_else(|_| HeaderValue::from_static("palisade"))
+}
+
+/// Headers of one hop (RFC 9110 section 7.6.1), and those that the client for the next one sets itself.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    let own = [
+        CONNECTION,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        HOST,
+        EXPECT,
+        CONTENT_LENGTH,
+    ];
+    own.contains(name)
+        || matches!(
+            name.as_str(),
+            "keep-alive" | "proxy-connection" | "proxy-authorization" | "proxy-authenticate"
+        )
+}
+
+/// Headers that signing sets anew.
+fn is_of_signature(name: &HeaderName) -> bool {
+    *name == AUTHORIZATION
+        || *name == DATE
+        || *name == USER_AGENT
+        || matches!(
+            name.as_str(),
+            "x-amz-date" | "x-amz-security-token" | "x-amz-content-sha256"
+        )
+}
+
+/// Headers that are signed: those that say what the call is. Others may be changed on the way.
+fn is_signed(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    matches!(
+        name,
+        "content-type" | "content-md5" | "content-encoding" | "smithy-protocol"
+    ) || name.starts_with("x-amz-")
+}
+
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|v| v.to_str().ok());
+    values
+        .flat_map(|v| v.split(','))
+        .filter_map(|n| n.trim().parse().ok())
+        .collect()
+}

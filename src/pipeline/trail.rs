@@ -1,0 +1,116 @@
+//! What is known of a request so far: whatever becomes of it, the answer and the record are made from this.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde_json::Value as Json;
+
+use crate::aws::answer::Shape;
+use crate::aws::class::Class;
+use crate::aws::host::Host;
+use crate::guard::call::{Call, DecisionId};
+use crate::guard::decide::{Decision, Question};
+use crate::pipeline::arrive::request_head;
+use crate::proxy::Intercepted;
+
+/// The trail of one request.
+#[derive(Debug)]
+pub(super) struct Trail {
+    pub(super) id: DecisionId,
+    pub(super) host: Host,
+    pub(super) peer: SocketAddr,
+    /// In which shape a refusal is put.
+    pub(super) shape: Shape,
+    /// `service:Operation`, once identified.
+    pub(super) action: Option<String>,
+    pub(super) class: Option<Class>,
+    /// Once authenticated.
+    pub(super) call: Option<Arc<Call>>,
+    /// What the judgement saw, once there is something to see.
+    pub(super) seen: Seen,
+}
+
+/// What a decision saw, as its record holds it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    pub(super) batch_size: u64,
+    pub(super) input: Json,
+    pub(super) facts: Json,
+    pub(super) context: Json,
+    pub(super) resources: Vec<SeenResource>,
+    pub(super) decision: Option<Decision>,
+}
+
+/// One resource as its record holds it.
+#[derive(Debug, Clone)]
+pub(super) struct SeenResource {
+    pub(super) id: String,
+    pub(super) arn: Option<String>,
+    pub(super) kind: String,
+}
+
+impl Trail {
+    pub(super) fn new(now: SystemTime, request: &Intercepted) -> Self {
+        Self {
+            id: DecisionId::at(now),
+            host: request.host.clone(),
+            peer: request.peer,
+            shape: Shape::asked(&[], &request_head(&request.request)),
+            action: None,
+            class: None,
+            call: None,
+            seen: Seen {
+                batch_size: 1,
+                ..Seen::default()
+            },
+        }
+    }
+
+    /// Notes what a question is about.
+    pub(super) fn see(&mut self, question: &Question, input: Json) {
+        self.seen.batch_size = u64::try_from(question.batch_size).unwrap_or(u64::MAX);
+        self.seen.input = input;
+        self.seen.context = context(question);
+        self.learn(question);
+    }
+
+    /// Notes what lookups learnt.
+    pub(super) fn learn(&mut self, question: &Question) {
+        let resources = match &question.on {
+            crate::guard::decide::On::Service => &[],
+            crate::guard::decide::On::Resources(resources) => resources.as_slice(),
+        };
+        let facts = resources.iter().map(|r| {
+            let facts = serde_json::to_value(&r.facts).unwrap_or(Json::Null);
+            (r.entity_id(), facts)
+        });
+        self.seen.facts = Json::Object(facts.collect());
+        self.seen.resources = resources
+            .iter()
+            .map(|r| SeenResource {
+                id: r.entity_id(),
+                arn: r
+                    .facts
+                    .attributes
+                    .get(&crate::guard::facts::Attribute::Arn)
+                    .cloned(),
+                kind: r.target.kind.clone(),
+            })
+            .collect();
+    }
+}
+
+fn context(question: &Question) -> Json {
+    serde_json::json!({
+        "batchSize": question.batch_size,
+        "selector": question.selector,
+        "dryRun": question.dry_run,
+        "approved": false,
+        "tagKeys": question.tag_keys,
+        "requestTags": question.request_tags,
+        "now": crate::guard::time::of(question.now),
+        "source": { "ip": question.call.source_ip, "userAgent": question.call.user_agent },
+        "used": {},
+    })
+}

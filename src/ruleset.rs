@@ -1,0 +1,222 @@
+//! What decisions are made by, read from the configuration: catalog, service files, policies, protected list.
+//!
+//! INVARIANT: a set is whole or refused; nothing of it is skipped.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::aws::catalog::{Catalog, CatalogError};
+use crate::aws::sigv4::sha256_hex;
+use crate::config::Config;
+use crate::guard::knowledge::{Knowledge, KnowledgeError};
+use crate::guard::policies::{Policies, PoliciesError, PolicyFile};
+use crate::guard::protected::{Protected, ProtectedError};
+use crate::guard::schema::Vocabulary;
+
+/// What decisions are made by: every decision sees one set.
+#[derive(Debug)]
+pub struct Ruleset {
+    pub catalog: Catalog,
+    pub knowledge: Knowledge,
+    pub vocabulary: Vocabulary,
+    pub policies: Policies,
+    pub protected: Protected,
+    /// SHA-256 over policies, protected list, service files, catalog and callers' groups, 64 hex digits.
+    pub hash: String,
+    /// Whether the policies are the embedded starter set.
+    pub starter: bool,
+}
+
+/// Why there is no rule set.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesetError {
+    #[error("`{path}` can't be read: {error}")]
+    Read { path: PathBuf, error: io::Error },
+    #[error(
+        "`{0}` holds no policy file (`*.cedar`): without a policy nothing is allowed; leave `policies` out of the configuration to use the embedded starter set"
+    )]
+    NoPolicyFile(PathBuf),
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    #[error(transparent)]
+    Knowledge(#[from] KnowledgeError),
+    #[error(transparent)]
+    Policies(#[from] PoliciesError),
+    #[error(transparent)]
+    Protected(#[from] ProtectedError),
+}
+
+/// The starter set, as the binary carries it.
+const STARTER: [(&str, &str); 4] = [
+    ("base.cedar", include_str!("../policies/base.cedar")),
+    ("batch.cedar", include_str!("../policies/batch.cedar")),
+    ("billing.cedar", include_str!("../policies/billing.cedar")),
+    ("protect.cedar", include_str!("../policies/protect.cedar")),
+];
+
+impl Ruleset {
+    /// Reads and checks everything that the configuration names.
+    ///
+    /// # Errors
+    /// [`RulesetError`] with everything that is wrong with the first part that is.
+    pub fn load(config: &Config) -> Result<Self, RulesetError> {
+        let policies = match &config.policies {
+            Some(folder) => policy_files(folder)?,
+            None => starter(),
+        };
+        let protected = match &config.protected {
+            Some(path) => Some((name(path), read(path)?)),
+            None => None,
+        };
+        let overlay = match &config.services {
+            Some(folder) => texts(folder, "toml")?,
+            None => Vec::new(),
+        };
+        let catalog = Self::catalog(config)?;
+        let groups: BTreeSet<&str> = config
+            .callers
+            .iter()
+            .flat_map(|c| &c.groups)
+            .map(String::as_str)
+            .collect();
+        Self::new(
+            catalog,
+            &overlay,
+            &policies,
+            protected.as_ref(),
+            &groups,
+            config.policies.is_none(),
+        )
+    }
+
+    /// The catalog that the configuration names, or the embedded one.
+    ///
+    /// # Errors
+    /// [`RulesetError`] where it can't be read or is damaged.
+    pub fn catalog(config: &Config) -> Result<Catalog, RulesetError> {
+        match &config.catalog {
+            Some(path) => {
+                let bytes = std::fs::read(path).map_err(|error| RulesetError::Read {
+                    path: path.clone(),
+                    error,
+                })?;
+                Ok(Catalog::from_bytes(bytes)?)
+            }
+            None => Ok(Catalog::embedded()?),
+        }
+    }
+
+    /// Puts a rule set together from what was read.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn new(
+        catalog: Catalog,
+        overlay: &[(String, String)],
+        files: &[PolicyFile],
+        protected: Option<&(String, String)>,
+        groups: &BTreeSet<&str>,
+        starter: bool,
+    ) -> Result<Self, RulesetError> {
+        let knowledge = Knowledge::embedded()?.overlay(overlay)?;
+        let ids: Vec<String> = catalog.service_ids().map(str::to_owned).collect();
+        let mut services = Vec::new();
+        for id in &ids {
+            services.extend(catalog.service(id)?);
+        }
+        let known: Vec<&str> = catalog.known_ids().collect();
+        let vocabulary = Vocabulary::new(
+            groups.iter().copied(),
+            ids.iter().map(String::as_str),
+            services,
+            &knowledge,
+        );
+        let policies = Policies::load(files, &vocabulary)?;
+        let list = match protected {
+            Some((file, text)) => Protected::parse(file, text, &known)?,
+            None => Protected::default(),
+        };
+        let mut seen = format!(
+            "{}\n{}\n{groups:?}\n",
+            env!("CARGO_PKG_VERSION"),
+            catalog.version()
+        );
+        for file in files {
+            seen.push_str(&format!(
+                "{}\n{}\n",
+                file.name,
+                sha256_hex(file.text.as_bytes())
+            ));
+        }
+        for (file, text) in overlay.iter().chain(protected) {
+            seen.push_str(&format!("{file}\n{}\n", sha256_hex(text.as_bytes())));
+        }
+        let hash = sha256_hex(seen.as_bytes());
+        Ok(Self {
+            catalog,
+            knowledge,
+            vocabulary,
+            policies,
+            protected: list,
+            hash,
+            starter,
+        })
+    }
+}
+
+/// The embedded starter set.
+#[must_use]
+pub fn starter() -> Vec<PolicyFile> {
+    let file = |(name, text): &(&str, &str)| PolicyFile {
+        name: (*name).to_owned(),
+        text: (*text).to_owned(),
+    };
+    STARTER.iter().map(file).collect()
+}
+
+/// The policy files of a folder, by name.
+///
+/// # Errors
+/// [`RulesetError`] where one can't be read, or there is none.
+pub fn policy_files(folder: &Path) -> Result<Vec<PolicyFile>, RulesetError> {
+    let files = texts(folder, "cedar")?;
+    if files.is_empty() {
+        return Err(RulesetError::NoPolicyFile(folder.to_path_buf()));
+    }
+    Ok(files
+        .into_iter()
+        .map(|(name, text)| PolicyFile { name, text })
+        .collect())
+}
+
+/// The files of a folder with an extension, by name.
+fn texts(folder: &Path, extension: &str) -> Result<Vec<(String, String)>, RulesetError> {
+    let failed = |error| RulesetError::Read {
+        path: folder.to_path_buf(),
+        error,
+    };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|e| e == extension) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| Ok((name(path), read(path)?)))
+        .collect()
+}
+
+fn read(path: &Path) -> Result<String, RulesetError> {
+    std::fs::read_to_string(path).map_err(|error| RulesetError::Read {
+        path: path.to_path_buf(),
+        error,
+    })
+}
+
+fn name(path: &Path) -> String {
+    path.display().to_string()
+}

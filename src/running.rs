@@ -1,0 +1,493 @@
+//! A running guard: from a configuration to listeners, and back down in order.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::admin::metrics::{Effect, Metrics, MetricsError, Vocabulary};
+use crate::admin::readiness::Readiness;
+use crate::admin::server::Admin;
+use crate::config::{Config, Scheme};
+use crate::guard::keyring::Holder;
+use crate::guard::refusal::Refusal;
+use crate::journal::record::Lifecycle;
+use crate::journal::{Durability, Journal, JournalError, Mode, Observe, Options, Record};
+use crate::pipeline::{Guard, LogRate, UNRECORDED};
+use crate::proxy::authority::{self, Authority, AuthorityError};
+use crate::proxy::egress::Dialler;
+use crate::proxy::upstream::{Upstream, UpstreamError};
+use crate::proxy::{Budget, Proxy, Timeouts, roots};
+use crate::ruleset::{Ruleset, RulesetError};
+use crate::sources::clock::Clock;
+use crate::sources::credentials::{ClientSetup, UpstreamCredentials};
+use crate::sources::keys::{FirstUse, KeysError, LiveKeys};
+use crate::sources::lookup::Lookups;
+use crate::state::{GuardLock, KeyRecord, StateDir, StateError};
+
+/// How often the key ledger is looked at: a key that is revoked stops working within a second.
+const LEDGER_EVERY: Duration = Duration::from_millis(500);
+
+/// How long requests in flight have to end when the guard stops.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// A guard that serves.
+#[derive(Debug)]
+pub struct Running {
+    listen: SocketAddr,
+    admin: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<Result<(), JournalError>>,
+}
+
+/// Why a guard can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Ruleset(#[from] RulesetError),
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    #[error(transparent)]
+    Roots(#[from] roots::RootsError),
+    #[error(transparent)]
+    Credentials(#[from] ClientSetup),
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    #[error("TLS can't be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    #[error(
+        "`{key} = \"{address}\"` can't be listened on: {error}; another process may have it: choose another port"
+    )]
+    Listen {
+        key: &'static str,
+        address: SocketAddr,
+        error: io::Error,
+    },
+    #[error("`{path}` can't be written: {error}")]
+    RunFile { path: String, error: io::Error },
+}
+
+impl Running {
+    /// Starts a guard by its configuration. When this returns, it serves.
+    ///
+    /// # Errors
+    /// [`StartError`]: nothing of it is left running.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        let state = StateDir::open(&config.state_dir)?;
+        let lock = state.lock()?;
+        let ruleset = Ruleset::load(config)?;
+        warn_of_open_tags(&ruleset);
+        let clock = Clock::system();
+        let timeouts = Timeouts {
+            response_head: config.upstream.timeout,
+            ..Timeouts::default()
+        };
+        let metrics = Arc::new(metrics(&ruleset)?);
+        let authority = Authority::open(
+            &state.authority(),
+            ruleset.catalog.dns_suffixes(),
+            clock.now(),
+        )?;
+        let leaves = authority::leaves(authority)?;
+        let holders = config.callers.iter().map(|c| Holder {
+            name: c.name.clone(),
+            groups: c.groups.clone(),
+            credentials: c.credentials.clone(),
+        });
+        let (keys, first_uses) = LiveKeys::new(state.keys()?, holders.collect())?;
+        let upstream = Upstream::new(&config.upstream, &config.egress, timeouts)?;
+        let budget = Budget::new(config.limits.buffer_total_max);
+        let listener = listen("listen", config.listen).await?;
+        let admin_listener = listen("admin", config.admin).await?;
+        let (listen, admin) = (
+            address(&listener, config.listen),
+            address(&admin_listener, config.admin),
+        );
+        let durability = if config.journal.fsync {
+            Durability::Fsync
+        } else {
+            Durability::Written
+        };
+        let options = Options {
+            durability,
+            ..Options::default()
+        };
+        let observer: Arc<dyn Observe> = Arc::clone(&metrics) as _;
+        let (journal, _) = Journal::open_observed(&state.journal(), options, Some(observer))?;
+        metrics.watch_journal(journal.status());
+        let upstream_override = config.upstream.dangerous_override.as_ref().map(|o| {
+            let scheme = if o.scheme == Scheme::Https {
+                "https"
+            } else {
+                "http"
+            };
+            format!("{scheme}://{}:{}", o.host, o.port)
+        });
+        let started = Lifecycle::Start {
+            ruleset_hash: ruleset.hash.clone(),
+            catalog: ruleset.catalog.version().to_owned(),
+            mode: Mode::Enforce,
+            upstream_override: upstream_override.clone(),
+        };
+        let started = journal
+            .append(Record::lifecycle(clock.now(), started))
+            .await?;
+        tracing::debug!(sequence = started.sequence(), "the start is recorded");
+        let lookups = Lookups::new(
+            upstream.clone(),
+            clock.clone(),
+            Arc::clone(&metrics),
+            budget.clone(),
+            timeouts,
+            config.lookup.cache_ttl,
+        );
+        let trusted = roots::certificates(config.upstream.ca_file.as_deref())?;
+        let guard = Arc::new(Guard {
+            ruleset,
+            keys,
+            credentials: UpstreamCredentials::new(&config.credentials, &trusted, clock.clone())?,
+            accounts: config
+                .credentials
+                .iter()
+                .map(|c| (c.name.clone(), c.accounts.clone()))
+                .collect::<BTreeMap<_, _>>(),
+            lookups,
+            upstream,
+            journal: journal.clone(),
+            metrics: Arc::clone(&metrics),
+            clock,
+            egress: config.egress.clone(),
+            limits: config.limits,
+            lookup: config.lookup,
+            timeouts,
+            budget,
+            upstream_override,
+            log_rate: LogRate::default(),
+        });
+        let readiness = Readiness::new();
+        let status = journal.status();
+        readiness.ask("journal", move || {
+            status.failure().map(|error| error.to_string())
+        });
+        let dialler = Dialler::new(&config.egress, &timeouts);
+        let proxy = Proxy::new(
+            Arc::clone(&guard),
+            leaves,
+            dialler,
+            timeouts,
+            config.limits.connections_max,
+        )?;
+        write_run_file(&state, listen, admin)?;
+        let (stop, stopped) = watch::channel(false);
+        let parts = Parts {
+            guard,
+            proxy,
+            listener,
+            admin_listener,
+            readiness,
+            metrics,
+            first_uses,
+            state,
+            _lock: lock,
+        };
+        let task = tokio::spawn(parts.run(stopped));
+        tracing::info!(%listen, %admin, "guarding");
+        Ok(Self {
+            listen,
+            admin,
+            stop,
+            task,
+        })
+    }
+
+    /// Where the proxy listens.
+    #[must_use]
+    pub const fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Where metrics and health are served.
+    #[must_use]
+    pub const fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Stops in order: accepts no more, lets what is in flight end within 30 seconds, closes the journal.
+    ///
+    /// # Errors
+    /// What the disk said, if queued records could not be written.
+    pub async fn stop(self) -> Result<(), JournalError> {
+        // The receiver is gone only if the guard has ended by itself.
+        let _ = self.stop.send(true);
+        self.task.await.unwrap_or(Err(JournalError::Closed))
+    }
+}
+
+/// What runs.
+struct Parts {
+    guard: Arc<Guard>,
+    proxy: Proxy<Guard>,
+    listener: TcpListener,
+    admin_listener: TcpListener,
+    readiness: Readiness,
+    metrics: Arc<Metrics>,
+    first_uses: mpsc::UnboundedReceiver<FirstUse>,
+    state: StateDir,
+    _lock: GuardLock,
+}
+
+impl Parts {
+    async fn run(self, stopped: watch::Receiver<bool>) -> Result<(), JournalError> {
+        let Self {
+            guard,
+            proxy,
+            listener,
+            admin_listener,
+            readiness,
+            metrics,
+            first_uses,
+            state,
+            _lock,
+        } = self;
+        let stopping = readiness.condition("serving", "the guard is starting");
+        stopping.met();
+        let admin = Admin {
+            metrics: Arc::clone(&metrics),
+            readiness,
+        };
+        let (admin_stop, admin_stopped) = watch::channel(false);
+        let admin = tokio::spawn(admin.serve(admin_listener, wait(admin_stopped)));
+        let ledger = tokio::spawn(follow_ledger(
+            Arc::clone(&guard),
+            state.path().join("keys/recorded.json"),
+        ));
+        let uses = tokio::spawn(record_first_uses(Arc::clone(&guard), first_uses));
+        let drained = {
+            let shutdown = async {
+                wait(stopped).await;
+                stopping.unmet("the guard is stopping");
+            };
+            proxy.serve(listener, shutdown, GRACE).await
+        };
+        if drained.cut > 0 {
+            tracing::warn!(cut = drained.cut, "connections were cut after {GRACE:?}");
+        }
+        ledger.abort();
+        uses.abort();
+        let now = guard.clock.now();
+        let last = guard
+            .journal
+            .append(Record::lifecycle(now, Lifecycle::Stop))
+            .await;
+        let closed = guard.journal.close().await;
+        let _ = admin_stop.send(true);
+        // The admin server ends by itself; a panic of it has been logged.
+        let _ = admin.await;
+        let _ = std::fs::remove_file(run_file(&state));
+        last.map(|_| ())?;
+        closed
+    }
+}
+
+async fn wait(mut stopped: watch::Receiver<bool>) {
+    // An error means that the sender is gone, and with it whoever could stop this in order.
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| StartError::Listen {
+            key,
+            address,
+            error,
+        })
+}
+
+fn address(listener: &TcpListener, configured: SocketAddr) -> SocketAddr {
+    listener.local_addr().unwrap_or(configured)
+}
+
+fn run_file(state: &StateDir) -> PathBuf {
+    state.path().join("run.json")
+}
+
+/// Tells tools where the guard listens: `state_dir/run.json`, there for as long as it serves.
+fn write_run_file(
+    state: &StateDir,
+    listen: SocketAddr,
+    admin: SocketAddr,
+) -> Result<(), StartError> {
+    let path = run_file(state);
+    let text = serde_json::json!({
+        "listen": listen.to_string(),
+        "admin": admin.to_string(),
+        "pid": std::process::id(),
+    });
+    let fresh = path.with_extension("json.new");
+    let written =
+        std::fs::write(&fresh, format!("{text}\n")).and_then(|()| std::fs::rename(&fresh, &path));
+    written.map_err(|error| StartError::RunFile {
+        path: path.display().to_string(),
+        error,
+    })
+}
+
+fn metrics(ruleset: &Ruleset) -> Result<Metrics, MetricsError> {
+    let vocabulary = ruleset.vocabulary.clone();
+    let sources = ruleset.knowledge.services().flat_map(|rules| {
+        rules
+            .lookups
+            .values()
+            .map(|lookup| format!("{}:{}", rules.service, lookup.operation))
+    });
+    let mut reasons = Refusal::REASONS.to_vec();
+    reasons.extend(UNRECORDED);
+    let metrics = Metrics::new(Vocabulary {
+        knows_action: Box::new(move |service, operation| {
+            vocabulary
+                .operation(&format!("{service}:{operation}"))
+                .is_some()
+        }),
+        refusal_reasons: reasons,
+        unidentified_reasons: Refusal::REASONS.to_vec(),
+        lookup_sources: sources
+            .chain(["sts:GetCallerIdentity".to_owned()])
+            .collect(),
+        catalog: ruleset.catalog.version().to_owned(),
+    })?;
+    metrics.policies_in_force(ruleset.policies.rules().iter().map(|rule| {
+        let effect = match rule.effect {
+            cedar_policy::Effect::Permit => Effect::Permit,
+            cedar_policy::Effect::Forbid => Effect::Forbid,
+        };
+        (rule.id.as_str(), effect)
+    }));
+    metrics.ruleset_in_force(&ruleset.hash);
+    metrics.runs_in(Mode::Enforce);
+    Ok(metrics)
+}
+
+fn warn_of_open_tags(ruleset: &Ruleset) {
+    for (key, policy) in ruleset.policies.unguarded_tag_keys() {
+        tracing::warn!(
+            policy,
+            key,
+            "the policy reads a tag that anyone who may tag can change: forbid it by `context.tagKeys`"
+        );
+    }
+}
+
+/// Takes over what is revoked, and records what was issued and revoked meanwhile.
+async fn follow_ledger(guard: Arc<Guard>, recorded: PathBuf) {
+    let mut watch = guard.keys.store().watch();
+    let mut known = Recorded::load(&recorded);
+    let mut ticks = tokio::time::interval(LEDGER_EVERY);
+    loop {
+        ticks.tick().await;
+        match watch.poll() {
+            Ok(None) => {}
+            Ok(Some(keys)) => {
+                if let Err(error) = guard.keys.renew(&keys) {
+                    tracing::error!("the key ledger can't be taken over: {error}");
+                    continue;
+                }
+                record_keys(&guard, &mut known, &keys);
+                if let Err(error) = known.save(&recorded) {
+                    tracing::warn!("{} can't be written: {error}", recorded.display());
+                }
+            }
+            Err(error) => tracing::error!("the key ledger can't be read: {error}"),
+        }
+    }
+}
+
+/// Which keys the journal has records of, and whether of their end too: kept beside the ledger, so that a key that was
+/// issued or revoked while no guard ran is recorded at the next start.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+struct Recorded(BTreeMap<String, bool>);
+
+impl Recorded {
+    /// What a file says; nothing where it can't be read, since a record twice is better than none.
+    fn load(path: &Path) -> Self {
+        let read = std::fs::read(path).ok();
+        read.and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default()
+    }
+
+    fn save(&self, path: &Path) -> io::Result<()> {
+        let fresh = path.with_extension("json.new");
+        std::fs::write(&fresh, serde_json::to_vec(self)?)?;
+        std::fs::rename(&fresh, path)
+    }
+}
+
+fn record_keys(guard: &Guard, recorded: &mut Recorded, keys: &[KeyRecord]) {
+    for key in keys {
+        let before = recorded.0.get(&key.access_key_id).copied();
+        let (caller, access_key_id) = (key.caller.clone(), key.access_key_id.clone());
+        let mut events = Vec::new();
+        if before.is_none() {
+            events.push(Lifecycle::KeyIssued {
+                caller: caller.clone(),
+                access_key_id: access_key_id.clone(),
+            });
+        }
+        if key.revoked.is_some() && before != Some(true) {
+            events.push(Lifecycle::KeyRevoked {
+                caller,
+                access_key_id,
+            });
+        }
+        for event in events {
+            if let Err(error) = guard
+                .journal
+                .append_later(Record::lifecycle(guard.clock.now(), event))
+            {
+                tracing::error!("what became of a key could not be recorded: {error}");
+                return;
+            }
+        }
+        recorded
+            .0
+            .insert(key.access_key_id.clone(), key.revoked.is_some());
+    }
+}
+
+async fn record_first_uses(guard: Arc<Guard>, mut uses: mpsc::UnboundedReceiver<FirstUse>) {
+    while let Some(FirstUse {
+        access_key_id,
+        caller,
+    }) = uses.recv().await
+    {
+        let now = guard.clock.now();
+        let (store, id) = (guard.keys.store().clone(), access_key_id.clone());
+        let written = tokio::task::spawn_blocking(move || store.record_first_use(&id, now)).await;
+        // A key that another guard issued under the same master key isn't in this ledger, and is told all the same.
+        if let Ok(Ok(crate::state::FirstUse::Earlier)) = written {
+            continue;
+        }
+        let event = Lifecycle::KeyFirstUsed {
+            caller,
+            access_key_id,
+        };
+        if let Err(error) = guard.journal.append_later(Record::lifecycle(now, event)) {
+            tracing::error!("the first use of a key could not be recorded: {error}");
+        }
+    }
+}

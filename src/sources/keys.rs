@@ -1,0 +1,114 @@
+//! The virtual keys in force: the keyring, made anew whenever the ledger says that a key was revoked.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use crate::guard::call::Caller;
+use crate::guard::keyring::{DuplicateHolder, Holder, Identity, Keyring, Presented, UnknownKey};
+use crate::state::{KeyRecord, KeyStore, StateError, revoked};
+
+/// The keys that callers sign with.
+#[derive(Debug)]
+pub struct LiveKeys {
+    store: KeyStore,
+    holders: Vec<Holder>,
+    keyring: RwLock<Arc<Keyring>>,
+    redaction_key: [u8; 32],
+    used: Mutex<HashSet<String>>,
+    first: tokio::sync::mpsc::UnboundedSender<FirstUse>,
+}
+
+/// A key that signed for the first time since the guard started.
+#[derive(Debug, Clone)]
+pub struct FirstUse {
+    pub access_key_id: String,
+    pub caller: String,
+}
+
+/// Why there is no keyring.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Twice(#[from] DuplicateHolder),
+}
+
+impl LiveKeys {
+    /// The keys of a store, for the configured callers. First uses are told to the receiver.
+    ///
+    /// # Errors
+    /// [`KeysError`] if the ledger can't be read to its end.
+    pub fn new(
+        store: KeyStore,
+        holders: Vec<Holder>,
+    ) -> Result<(Self, tokio::sync::mpsc::UnboundedReceiver<FirstUse>), KeysError> {
+        let keyring = RwLock::new(Arc::new(keyring(&store, &holders, &store.list()?)?));
+        let (first, firsts) = tokio::sync::mpsc::unbounded_channel();
+        let redaction_key = store.master().derive("palisade redaction v1");
+        Ok((
+            Self {
+                store,
+                holders,
+                keyring,
+                redaction_key,
+                used: Mutex::default(),
+                first,
+            },
+            firsts,
+        ))
+    }
+
+    /// Whose key it is.
+    ///
+    /// # Errors
+    /// [`UnknownKey`] for one that isn't in force.
+    pub fn resolve(&self, presented: Presented<'_>) -> Result<Identity, UnknownKey> {
+        let keyring = Arc::clone(&self.keyring.read().unwrap_or_else(PoisonError::into_inner));
+        keyring.resolve(presented)
+    }
+
+    /// Notes that a key has signed a call.
+    pub fn used(&self, caller: &Caller) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if !used.contains(&caller.access_key_id) {
+            used.insert(caller.access_key_id.clone());
+            let first = FirstUse {
+                access_key_id: caller.access_key_id.clone(),
+                caller: caller.name.clone(),
+            };
+            // Nobody listens while the guard stops.
+            let _ = self.first.send(first);
+        }
+    }
+
+    /// Takes over what the ledger says now.
+    ///
+    /// # Errors
+    /// [`KeysError`]; the keys stay as they were.
+    pub fn renew(&self, keys: &[KeyRecord]) -> Result<(), KeysError> {
+        let renewed = Arc::new(keyring(&self.store, &self.holders, keys)?);
+        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+        Ok(())
+    }
+
+    /// What sensitive members of inputs are hashed with in records.
+    #[must_use]
+    pub const fn redaction_key(&self) -> &[u8; 32] {
+        &self.redaction_key
+    }
+
+    /// What the keys are kept in.
+    #[must_use]
+    pub const fn store(&self) -> &KeyStore {
+        &self.store
+    }
+}
+
+fn keyring(
+    store: &KeyStore,
+    holders: &[Holder],
+    keys: &[KeyRecord],
+) -> Result<Keyring, DuplicateHolder> {
+    Keyring::new(store.master().clone(), holders.to_vec(), revoked(keys))
+}
