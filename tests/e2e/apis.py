@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from cloud import Cloud
+from cloud import REGION, Cloud
 
 
 
@@ -15,13 +15,14 @@ class Api:
     # The starter policy that bounds its batches and the largest batch that passes; `None`: it names one thing.
     batch_policy: str | None = None
     batch_max: int = 1
+    suffix: str = "amazonaws.com"
 
     def __str__(self):
         return f"{self.service}:{self.operation}"
 
     @property
     def host(self):
-        return f"{self.service}.us-east-1.amazonaws.com"
+        return f"{self.service}.{REGION}.{self.suffix}"
 
     def make(self, cloud: Cloud, count=1, **traits):
         """Things in the cloud with these traits (`tags`, `listed`, …), as this API names them."""
@@ -126,6 +127,7 @@ class Evs(Api):
     def params(self, things):
         environment, connector, _ = things[0]
         return {
+            "clientToken": "5f0c-token",
             "environmentId": environment,
             "connectorId": connector,
             "entitlementType": "WINDOWS_SERVER",
@@ -135,6 +137,8 @@ class Evs(Api):
     def cli(self, things):
         params = self.params(things)
         return [
+            "--client-token",
+            params["clientToken"],
             "--environment-id",
             params["environmentId"],
             "--connector-id",
@@ -150,7 +154,7 @@ class Evs(Api):
 
 
 WORKSPACES = Workspaces("workspaces", "TerminateWorkspaces", "terminate_workspaces", "max-batch-workspaces", 10)
-INSTANCES = WorkspacesInstances("workspaces-instances", "DeleteWorkspaceInstance", "delete_workspace_instance")
+INSTANCES = WorkspacesInstances("workspaces-instances", "DeleteWorkspaceInstance", "delete_workspace_instance", suffix="api.aws")
 CATALOG = ServiceCatalog("servicecatalog", "TerminateProvisionedProduct", "terminate_provisioned_product")
 MGN = Mgn("mgn", "TerminateTargetInstances", "terminate_target_instances", "max-batch-mgn", 20)
 EVS = Evs("evs", "DeleteEntitlement", "delete_entitlement", "max-batch-evs", 10)

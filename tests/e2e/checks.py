@@ -5,6 +5,8 @@ import re
 import pytest
 from botocore.exceptions import ClientError
 
+# How the AWS CLI (v1) ends when AWS answered an error.
+CLIENT_ERROR = 255
 UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
 
@@ -71,6 +73,6 @@ def allowed(guard, upstream, api):
     assert seen.access_key == CREDENTIALS.access_key
     for key in guard.issued:
         assert key.access_key_id not in repr(seen.headers) + seen.body.decode()
-    found = re.search(rf" palisade/({UUID7})$", seen.user_agent)
+    found = re.search(rf"(?:^| )palisade/({UUID7})$", seen.user_agent)
     assert found, seen.user_agent
     return seen, found[1]

@@ -117,7 +117,7 @@ def _(cloud, body):
 
 @operation("workspaces", "DescribeWorkspaces")
 def _(cloud, body):
-    wanted = body.get("WorkspaceIds", list(cloud.workspaces))
+    wanted = body.get("WorkspaceIds") or list(cloud.workspaces)[:25]
     if len(wanted) > 25:
         raise AwsError("ValidationException", "at most 25 WorkspaceIds")
     found = [

@@ -81,6 +81,7 @@ class Guard:
         self.keys = {}
         self.issued = []
         self.arguments = []
+        self.restore_signals = True
         tables = {"lookup": {"timeout": "2s"}, "upstream": {"timeout": "6s"}}
         if upstream:
             tables["upstream"]["dangerous_override"] = upstream
@@ -134,6 +135,7 @@ class Guard:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                restore_signals=self.restore_signals,
             )
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline:

@@ -9,7 +9,7 @@ import pytest
 
 import raw
 from apis import APIS, WORKSPACES, wire
-from checks import error_of
+from checks import CLIENT_ERROR, error_of
 from guard import Key
 
 UNKNOWN = Key("nobody", "PALISADENOSUCHKEY001", "x" * 40)
@@ -67,7 +67,7 @@ def test_a_callers_key_does_not_sign_for_another(guard, upstream):
 
 def test_the_cli_shows_awss_error(guard, upstream, aws):
     done = aws("workspaces", "describe-workspaces", key=UNKNOWN)
-    assert done.returncode == 254
+    assert done.returncode == CLIENT_ERROR
     assert "(UnrecognizedClientException)" in done.stderr
 
 

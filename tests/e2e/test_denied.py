@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from apis import APIS, BATCHES, INSTANCES, WORKSPACES
-from checks import denied, reasons
+from checks import CLIENT_ERROR, denied, reasons
 from guard import REPOSITORY
 
 REASONS = reasons("\n".join(Path(f).read_text() for f in sorted((REPOSITORY / "policies").glob("*.cedar"))))
@@ -42,7 +42,7 @@ def test_no_retry_mode_tries_again(guard, upstream, cloud, api, mode):
 def test_the_cli_prints_the_reason_and_fails(guard, upstream, cloud, aws, api):
     things = api.make(cloud, tags={"protected": "true"})
     done = aws(*api.command(things))
-    assert done.returncode == 254
+    assert done.returncode == CLIENT_ERROR
     assert "An error occurred (AccessDeniedException) when calling the" in done.stderr
     assert REASONS["protected-tag"] in done.stderr
     assert "reached max retries" not in done.stderr
@@ -115,7 +115,7 @@ def test_a_monthly_instance_is_kept(guard, upstream, cloud):
 
 def test_the_cli_is_told_of_monthly_billing(guard, upstream, cloud, aws):
     done = aws(*INSTANCES.command(INSTANCES.make(cloud, billing="MONTHLY")))
-    assert done.returncode == 254
+    assert done.returncode == CLIENT_ERROR
     assert REASONS["monthly-billing"] in done.stderr
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import raw
 from apis import APIS, INSTANCES, WORKSPACES, wire
-from checks import allowed, decision_id_in, error_of
+from checks import CLIENT_ERROR, allowed, decision_id_in, error_of
 from upstream import Delay, Drop, Fail, Garbage, Hang
 
 
@@ -44,7 +44,7 @@ def test_the_cli_says_that_the_outcome_is_unknown(guard, upstream, cloud, aws):
     things = WORKSPACES.make(cloud)
     with upstream.fault("TerminateWorkspaces", Drop()):
         done = aws(*WORKSPACES.command(things))
-    assert done.returncode == 254
+    assert done.returncode == CLIENT_ERROR
     assert "GuardOutcomeUnknown" in done.stderr
     assert len(upstream.destructive()) == 1
 

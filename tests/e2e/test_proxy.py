@@ -55,7 +55,13 @@ def test_a_host_that_is_not_aws_is_refused(guard, upstream, authority):
     ],
 )
 def test_an_aws_host_without_an_api_is_refused(guard, upstream, authority):
-    refused(guard, authority)
+    """Inside TLS, as an SDK can read it, and before anybody is dialled."""
+    host = authority.split(":")[0]
+    answer = raw.call(guard, host, "GET", "/", {}, b"", service="execute-api")
+    assert answer.status == 403
+    assert answer.code == "AccessDeniedException"
+    assert host in answer.message
+    assert upstream.calls() == []
 
 
 @pytest.mark.parametrize("authority", [f"{AWS_HOST}:80", f"{AWS_HOST}:8443"])

@@ -63,7 +63,7 @@ def test_a_misspelt_variable_is_named(new_guard):
         ('@id("x") @reason("r") forbid (principal in Group::"deplyoers", action, resource);', ["deplyoers"]),
         ('@id("x") @reason("r") forbid (principal, action == Action::"destroy", resource);', ["destroy"]),
         ('@id("x") @reason("r") forbid (principal, action, resource) when { resource.colour == "red" };', ["colour"]),
-        ('@id("x") @reason("r") forbid (principal, action, resource) when { resource.getTag("a") == "b" };', ["getTag"]),
+        ('@id("x") @reason("r") forbid (principal, action, resource) when { resource.getTag("a") == "b" };', ["hasTag"]),
         ('@id("x") @reason("r") forbid (principal, action in Action::"destroy", resource) when '
          "{ context.batchSize > \"ten\" };", []),
         ('@id("base") permit (principal, action, resource);', ["base"]),
