@@ -172,3 +172,6 @@ fn write(out: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     fs::write(&beside, bytes).with_context(|| format!("can't write `{}`", beside.display()))?;
     fs::rename(&beside, out).with_context(|| format!("can't write `{}`", out.display()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,3 +105,240 @@ fn the_same_content_gives_the_same_bytes() {
     let again = file::write(index, &services).unwrap();
     assert_eq!(again, EMBEDDED);
 }
+
+#[test]
+fn every_host_of_the_embedded_services_resolves_to_where_it_came_from() {
+    let catalog = catalog();
+    let cases = include_str!("../../../tests/cases/hosts/modelled.tsv");
+    let mut checked = 0;
+    for line in cases.lines().filter(|l| !l.starts_with('#')) {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [host, service, partition, region, variant] = fields[..] else {
+            panic!("{line}");
+        };
+        let Resolved::Api(found) = catalog.resolve(&Host::parse(host).unwrap()) else {
+            panic!("{host} is not resolved");
+        };
+        let is = |flag: &str| variant.split('+').any(|v| v == flag);
+        let expected = Endpoint {
+            host: Host::parse(host).unwrap(),
+            services: vec![service.to_owned()],
+            partition: partition.to_owned(),
+            region: region.to_owned(),
+            fips: is("fips"),
+            dualstack: is("dualstack"),
+        };
+        assert_eq!(found, expected);
+        checked += 1;
+    }
+    assert!(checked > 1000, "{checked}");
+}
+
+#[test]
+fn hosts_with_more_than_a_service_and_a_region_resolve() {
+    for (host, service, region) in [
+        ("sts.amazonaws.com", "sts", "us-east-1"),
+        ("sts.ap-new-7.amazonaws.com", "sts", "ap-new-7"),
+        ("bucket.s3.eu-west-1.amazonaws.com", "s3", "eu-west-1"),
+        ("us-west-2.s3.eu-west-1.amazonaws.com", "s3", "eu-west-1"),
+        ("a.b.c.s3.amazonaws.com", "s3", "us-east-1"),
+        ("us-west-2.s3.amazonaws.com", "s3", "us-east-1"),
+        ("bucket.s3-external-1.amazonaws.com", "s3", "us-east-1"),
+        (
+            "b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com",
+            "s3",
+            "us-east-1",
+        ),
+        (
+            "123456789012.s3-control.us-east-1.amazonaws.com",
+            "s3control",
+            "us-east-1",
+        ),
+        (
+            "123456789012.ddb.us-east-1.amazonaws.com",
+            "dynamodb",
+            "us-east-1",
+        ),
+        (
+            "sync-states.us-east-1.amazonaws.com",
+            "stepfunctions",
+            "us-east-1",
+        ),
+        (
+            "g-0123456789.neptune-graph.us-east-1.on.aws",
+            "neptune-graph",
+            "us-east-1",
+        ),
+        ("us-east-1.signin.aws.amazon.com", "signin", "us-east-1"),
+        ("iam.amazonaws.com", "iam", "us-east-1"),
+    ] {
+        let found = endpoint(host);
+        assert!(
+            found.services.iter().any(|s| s == service) && found.region == region,
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_shared_host_names_all_its_services() {
+    let found = endpoint("rds.eu-west-1.amazonaws.com");
+    assert_eq!(found.services, ["docdb", "neptune", "rds"]);
+}
+
+#[test]
+fn names_of_awss_without_a_model_stay_awss() {
+    for host in [
+        "amazonaws.com",
+        "api.aws",
+        "notaws.on.aws",
+        "on.aws",
+        "abc.lambda-url.us-east-1.on.aws",
+        "abc.execute-api.us-east-1.amazonaws.com",
+        "ec2-1-2-3-4.compute-1.amazonaws.com",
+        "x.ec2.us-east-1.amazonaws.com",
+        "vpce-0a-b.ec2.us-east-1.vpce.amazonaws.com",
+        "bucket.vpce-0a-b.s3.us-east-1.vpce.amazonaws.com",
+        "ec2.cn-north-1.amazonaws.com",
+        "ec2.us-east-1.amazonaws.com.cn",
+        "ec2.nowhere.amazonaws.com",
+        "nosuchservice.us-east-1.amazonaws.com",
+        "0123.gr7.us-east-1.eks.amazonaws.com",
+        "us-east-1.amazonaws.com",
+        "anything.c2s.ic.gov",
+        "signin.aws.amazon.com.eu-west-1.api.aws",
+    ] {
+        let found = catalog().resolve(&Host::parse(host).unwrap());
+        assert_eq!(found, Resolved::Unmodelled, "{host}");
+    }
+}
+
+#[test]
+fn what_only_looks_like_awss_is_somebody_elses() {
+    for host in [
+        "amazonaws.com.evil.example",
+        "sts.amazonaws.com.evil.example",
+        "evilamazonaws.com",
+        "sts.us-east-1.evilamazonaws.com",
+        "sts-amazonaws.com",
+        "amazonaws.co",
+        "amazonaws.org",
+        "aws",
+        "api.aws.example",
+        "evilon.aws",
+        "aws.amazon.com",
+        "console.aws.amazon.com.example",
+        "sts.us-east-1.amazonaws.com.cn.example",
+        "ic.gov",
+        "localhost",
+        "127.0.0.1",
+        "169.254.169.254",
+        "::1",
+    ] {
+        let found = catalog().resolve(&Host::parse(host).unwrap());
+        assert_eq!(found, Resolved::Foreign, "{host}");
+    }
+}
+
+#[test]
+fn suffixes_are_those_of_the_partitions_and_awss_others() {
+    let catalog = catalog();
+    let suffixes: Vec<&str> = catalog.dns_suffixes().collect();
+    for suffix in [
+        "amazonaws.com",
+        "api.aws",
+        "amazonaws.com.cn",
+        "amazonaws.eu",
+        "sc2s.sgov.gov",
+        "on.aws",
+        "signin.aws.amazon.com",
+    ] {
+        assert_eq!(suffixes.iter().filter(|s| **s == suffix).count(), 1);
+    }
+    assert_eq!(suffixes.len(), 16);
+}
+
+/// Holds the embedded classes against a reviewed list, operation by operation.
+fn check_classes(service: &str, reviewed: &str) {
+    let reviewed: std::collections::BTreeMap<String, Vec<String>> =
+        toml::from_str(reviewed).unwrap();
+    let mut expected: Vec<(String, String)> = reviewed
+        .into_iter()
+        .flat_map(|(kind, names)| names.into_iter().map(move |n| (n, kind.clone())))
+        .collect();
+    expected.sort();
+    let service = catalog().service(service).unwrap().unwrap();
+    let found: Vec<(String, String)> = service
+        .operations
+        .values()
+        .map(|o| {
+            let kind = o
+                .group
+                .map_or_else(|| o.class.to_string(), |g| g.to_string());
+            (o.name.clone(), kind)
+        })
+        .collect();
+    assert_eq!(found, expected, "{}", service.id);
+}
+
+#[test]
+fn classes_are_the_reviewed_ones() {
+    for (service, reviewed) in [
+        (
+            "workspaces",
+            include_str!("../../../tests/cases/classes/workspaces.toml"),
+        ),
+        (
+            "workspaces-instances",
+            include_str!("../../../tests/cases/classes/workspaces-instances.toml"),
+        ),
+        (
+            "servicecatalog",
+            include_str!("../../../tests/cases/classes/servicecatalog.toml"),
+        ),
+        ("mgn", include_str!("../../../tests/cases/classes/mgn.toml")),
+        ("evs", include_str!("../../../tests/cases/classes/evs.toml")),
+        ("sts", include_str!("../../../tests/cases/classes/sts.toml")),
+    ] {
+        check_classes(service, reviewed);
+    }
+}
+
+#[test]
+fn resources_are_found_where_they_were_reviewed() {
+    let cases = include_str!("../../../tests/cases/resources/embedded.tsv");
+    let expected: Vec<&str> = cases.lines().filter(|l| !l.starts_with('#')).collect();
+    let catalog = catalog();
+    let mut found = Vec::new();
+    for id in catalog.service_ids() {
+        for operation in catalog.service(id).unwrap().unwrap().operations.values() {
+            if !operation.class.is_guarded() {
+                assert_eq!(operation.resource, None, "{id}:{}", operation.name);
+                continue;
+            }
+            let path = operation.resource.as_ref().map_or_else(
+                || "none".to_owned(),
+                |rule| {
+                    let mut ids = vec![rule.ids.clone()];
+                    ids.extend(rule.or.clone());
+                    let mut path = rule.parents.clone();
+                    path.push(ids.join(" or "));
+                    path.join(" / ")
+                },
+            );
+            found.push(format!("{id}:{}\t{path}", operation.name));
+        }
+    }
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn outputs_are_kept_for_reads_and_for_nothing_else() {
+    let catalog = catalog();
+    for id in catalog.service_ids() {
+        for operation in catalog.service(id).unwrap().unwrap().operations.values() {
+            let read = operation.class == crate::aws::class::Class::Read;
+            assert_eq!(operation.output.is_some(), read, "{}", operation.name);
+        }
+    }
+}

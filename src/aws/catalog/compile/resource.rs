@@ -85,7 +85,7 @@ pub(super) fn find(
     let all = words(rest);
     let cut = all.iter().position(|w| PREPOSITIONS.contains(&w.as_str()));
     let (subject, object) = match cut {
-        Some(at) if at > 0 => all.split_at(at),
+        Some(at) if at > 0 && at + 1 < all.len() => all.split_at(at),
         Some(_) | None => (all.as_slice(), [].as_slice()),
     };
     let noun = |words: &[String]| format!("{}:{}", service.id, camel(words));
@@ -114,8 +114,8 @@ pub(super) fn find(
     };
     let mut candidates = candidates(service, input, rules);
     if verb == "Create" {
-        // Its own name is of something that isn't there yet.
-        candidates.retain(|c| c.ending < Ending::Name || c.label.is_some());
+        // Its own name is of something that isn't there yet; what may be left out isn't what it is about.
+        candidates.retain(|c| (c.required && c.ending < Ending::Name) || c.label.is_some());
     }
     let found = by_noun(&candidates, subject)
         .map(|c| ("noun", c))
@@ -281,7 +281,7 @@ fn by_part<'a>(
         best(
             candidates
                 .iter()
-                .filter(|c| c.is_id_like() && same(&c.words, part)),
+                .filter(|c| c.is_id_like() && !part.is_empty() && same(&c.words, part)),
         )
     };
     let parts = |whole: &[String]| {
@@ -307,9 +307,7 @@ fn single(candidates: &[Candidate]) -> Option<&Candidate> {
 /// Of several required ones a list, else the last: the others are its parents.
 fn last_of_tuple(candidates: &[Candidate]) -> Option<&Candidate> {
     let required = || candidates.iter().filter(|c| c.required && c.is_id_like());
-    required()
-        .find(|c| c.list)
-        .or_else(|| required().next_back())
+    required().find(|c| c.list).or_else(|| required().next_back())
 }
 
 /// The other required ids: those that come before the chosen one, stand in the path, or are what its preposition speaks
@@ -331,7 +329,8 @@ fn parents(
         .filter(|(i, c)| {
             let before = at.is_some_and(|at| *i < at);
             let spoken_of = object.get(1..).is_some_and(|o| same(&c.words, o));
-            c.label.is_some() || (c.is_id_like() && (tuple || before || spoken_of))
+            let sibling = c.within.is_some();
+            c.label.is_some() || (c.is_id_like() && (tuple || before || spoken_of || sibling))
         })
         .map(|(_, c)| c)
         .collect();
