@@ -306,7 +306,7 @@ impl<'k> Enquiry<'k> {
         let rule = subject.rule.unwrap_or(&none);
         let lookups: Vec<(&'k str, &'k LookupRule)> = self.lookups_of(subject);
         let mut wanted: BTreeSet<&'k str> = BTreeSet::new();
-        if let Some(policy) = &self.needs.tags {
+        if let Some(policy) = self.needs.tags.as_ref().filter(|_| !rule.untagged) {
             let telling = lookups.iter().find(|(_, l)| l.tags.is_some());
             let (name, _) = telling
                 .ok_or_else(|| no_way(policy, "the tags", subject, rule.tags_unreadable.clone()))?;

@@ -104,6 +104,7 @@ impl Guard {
         let slice = slice.map_err(|message| Refusal::Internal { message })?;
         let mut question = self.question(&authenticated, call, targets.as_ref());
         trail.see(&question, trail.seen.input.clone());
+        let by = targets.as_ref().and_then(|targets| targets.named.clone());
         if let (Some(targets), On::Resources(_)) = (targets, &question.on) {
             let needs = slice.needs(
                 self.ruleset
@@ -126,7 +127,7 @@ impl Guard {
                 trail.learn(&question);
             }
         }
-        let outgoing = Outgoing::of(self, trail, authenticated, &mut question)?;
+        let outgoing = Outgoing::of(by.as_ref(), trail, authenticated, &mut question)?;
         Ok(Enriched {
             slice,
             question,

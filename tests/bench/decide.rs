@@ -127,7 +127,7 @@ fn policies(catalog: &Catalog, count: usize) -> Policies {
     let others: Vec<String> = vocabulary.actions().filter(|a| *a != own).collect();
     let mut text = TEN.to_owned();
     for (n, action) in others.iter().cycle().take(count - 10).enumerate() {
-        write!(
+        writeln!(
             text,
             "@id(\"other-{n}\") @reason(\"too many\") forbid (principal, action == Action::\"{action}\", resource) \
              when {{ context.batchSize > {n} }};\n"
