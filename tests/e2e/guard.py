@@ -259,15 +259,15 @@ class Guard:
 
     def decision(self, decision_id):
         """The record of a decision, once it is written."""
-        return _poll(lambda: self.records(decision_id, "decision"), 10, f"decision {decision_id}")[0]
+        return eventually(lambda: self.records(decision_id, "decision"), f"decision {decision_id}")[0]
 
     def outcome(self, decision_id, timeout=10):
         """The record of what became of it, once it is written."""
-        return _poll(lambda: self.records(decision_id, "outcome"), timeout, f"outcome of {decision_id}")[0]
+        return eventually(lambda: self.records(decision_id, "outcome"), f"outcome of {decision_id}", timeout)[0]
 
     def wait_for_records(self, wanted, timeout=10):
         """The journal, once `wanted(records)` is truthy: some records are not awaited by the client's answer."""
-        return _poll(lambda: wanted(self.journal()), timeout, "the journal")
+        return eventually(lambda: wanted(self.journal()), "the journal", timeout)
 
     def get(self, path):
         """Status and text of an admin endpoint."""
@@ -291,7 +291,8 @@ class Guard:
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def _poll(probe, timeout, what):
+def eventually(probe, what, timeout=10):
+    """What `probe` answers, once it is truthy."""
     deadline = time.monotonic() + timeout
     while True:
         found = probe()
