@@ -80,6 +80,7 @@ class Guard:
         self.process = None
         self.keys = {}
         self.issued = []
+        self.shown = []  # what clients were shown
         self.arguments = []
         self.restore_signals = True
         tables = {"lookup": {"timeout": "2s"}, "upstream": {"timeout": "6s"}}
@@ -232,7 +233,11 @@ class Guard:
             client.attempts += 1
 
         client.meta.events.register("before-send", count)
+        client.meta.events.register("after-call", lambda http_response, **_: self._show(http_response))
         return client
+
+    def _show(self, response):
+        self.shown.append(f"{response.headers}{response.content!r}")
 
     # --- what it leaves behind
 
