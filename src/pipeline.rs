@@ -14,6 +14,11 @@
 //! INVARIANT: `forward` takes only an [`Admitted`], which only `admit` makes, from an [`Allowed`], which only
 //! [`decide`] makes. Every other way out of here is a [`Refusal`].
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this folder does I/O and may read the clock"
+)]
+
 mod admit;
 mod arrive;
 mod authenticate;

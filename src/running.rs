@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::admin::metrics::{Effect, Metrics, MetricsError, Vocabulary};
+use crate::admin::metrics::{Effect, Metrics, MetricsError, Proxied, Vocabulary};
 use crate::admin::readiness::Readiness;
 use crate::admin::server::Admin;
 use crate::config::{Config, Scheme};
@@ -103,6 +103,7 @@ impl Running {
             clock.now(),
         )?;
         let leaves = authority::leaves(authority)?;
+        let minting = Arc::clone(&leaves);
         let holders = config.callers.iter().map(|c| Holder {
             name: c.name.clone(),
             groups: c.groups.clone(),
@@ -191,6 +192,14 @@ impl Running {
             timeouts,
             config.limits.connections_max,
         )?;
+        let proxy = Arc::new(proxy);
+        metrics.watch_proxy(Box::new({
+            let proxy = Arc::downgrade(&proxy);
+            move || Proxied {
+                connections: proxy.upgrade().map_or(0, |proxy| proxy.connections()),
+                certificates_minted: minting.minted(),
+            }
+        }));
         write_run_file(&state, listen, admin)?;
         let (stop, stopped) = watch::channel(false);
         let parts = Parts {
@@ -240,7 +249,7 @@ impl Running {
 /// What runs.
 struct Parts {
     guard: Arc<Guard>,
-    proxy: Proxy<Guard>,
+    proxy: Arc<Proxy<Guard>>,
     listener: TcpListener,
     admin_listener: TcpListener,
     readiness: Readiness,

@@ -78,6 +78,7 @@ pub struct Metrics {
     vocabulary: Vocabulary,
     policies: RwLock<BTreeMap<String, Effect>>,
     journal: OnceLock<Arc<Status>>,
+    proxy: OnceLock<Ask>,
     decisions: IntCounterVec,
     resources: IntCounterVec,
     refusals: IntCounterVec,
@@ -99,14 +100,23 @@ pub struct Metrics {
     certificates_minted: IntCounter,
 }
 
-/// Counts a connection for as long as it's kept.
-#[derive(Debug)]
-#[must_use = "the connection counts for as long as this is kept"]
-pub struct OpenConnection(IntGauge);
+/// What the proxy counts by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Proxied {
+    /// Connections of clients that are open.
+    pub connections: usize,
+    /// Certificates made since the start.
+    pub certificates_minted: u64,
+}
 
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.0.dec();
+/// Asks the proxy.
+pub type AskProxy = Box<dyn Fn() -> Proxied + Send + Sync>;
+
+struct Ask(AskProxy);
+
+impl fmt::Debug for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ask")
     }
 }
 
@@ -226,6 +236,7 @@ impl Metrics {
             )?,
             policies: RwLock::new(BTreeMap::new()),
             journal: OnceLock::new(),
+            proxy: OnceLock::new(),
             vocabulary,
             registry,
         };
@@ -310,15 +321,15 @@ impl Metrics {
         add(&self.policy_reloads, &[outcome.as_str()], 1);
     }
 
-    /// A client's connection; it counts until what is returned is dropped.
-    pub fn connection(&self) -> OpenConnection {
-        self.connections.inc();
-        OpenConnection(self.connections.clone())
+    /// Reads connections and certificates from the proxy from now on.
+    pub fn watch_proxy(&self, ask: AskProxy) {
+        // Set once, at start.
+        let _ = self.proxy.set(Ask(ask));
     }
 
-    /// A certificate was made.
-    pub fn certificate_minted(&self) {
-        self.certificates_minted.inc();
+    /// A tunnel that was refused before anybody was authenticated: there is no record of it.
+    pub fn tunnel_refused(&self) {
+        add(&self.tunnels, &[Verdict::Refused.as_str()], 1);
     }
 
     /// Counts what a record says. The journal calls it for each record that it writes.
@@ -352,6 +363,14 @@ impl Metrics {
             let sequence = i64::try_from(journal.sequence()).unwrap_or(i64::MAX);
             self.journal_sequence.set(sequence);
             self.journal_failing.set(i64::from(journal.is_failing()));
+        }
+        if let Some(Ask(ask)) = self.proxy.get() {
+            let proxied = ask();
+            self.connections
+                .set(i64::try_from(proxied.connections).unwrap_or(i64::MAX));
+            let counted = self.certificates_minted.get();
+            self.certificates_minted
+                .inc_by(proxied.certificates_minted.saturating_sub(counted));
         }
         Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
     }

@@ -110,8 +110,12 @@ pub struct LookupCall {
 pub enum LookupAnswer {
     /// Every page.
     Pages(Vec<Object>),
-    /// AWS refused with this code.
-    Error { code: String, message: String },
+    /// AWS refused with this HTTP status and code.
+    Error {
+        status: u16,
+        code: String,
+        message: String,
+    },
 }
 
 /// Why facts can't be had.
@@ -133,7 +137,10 @@ pub enum EnquiryError {
         "the guard's own credentials may not call `{operation}`, which it needs to look at the resource: {message}"
     )]
     Denied { operation: String, message: String },
-    /// Passing: AWS refused or answered something else than was asked.
+    /// Lasting: AWS doesn't take the question.
+    #[error("AWS doesn't take the lookup `{operation}`: {message}")]
+    Rejected { operation: String, message: String },
+    /// Passing: AWS was busy, or answered something else than was asked.
     #[error("the lookup `{operation}` failed: {message}")]
     Failed { operation: String, message: String },
 }
@@ -306,7 +313,7 @@ impl<'k> Enquiry<'k> {
         let rule = subject.rule.unwrap_or(&none);
         let lookups: Vec<(&'k str, &'k LookupRule)> = self.lookups_of(subject);
         let mut wanted: BTreeSet<&'k str> = BTreeSet::new();
-        if let Some(policy) = &self.needs.tags {
+        if let Some(policy) = self.needs.tags.as_ref().filter(|_| !rule.untagged) {
             let telling = lookups.iter().find(|(_, l)| l.tags.is_some());
             let (name, _) = telling
                 .ok_or_else(|| no_way(policy, "the tags", subject, rule.tags_unreadable.clone()))?;
@@ -529,8 +536,12 @@ impl<'k> Enquiry<'k> {
         };
         let pages = match answer {
             LookupAnswer::Pages(pages) => pages,
-            LookupAnswer::Error { code, message } => {
-                return Err(self.refused(call, lookup, &code, message));
+            LookupAnswer::Error {
+                status,
+                code,
+                message,
+            } => {
+                return Err(self.refused(call, lookup, status, &code, message));
             }
         };
         match &lookup.items {
@@ -659,6 +670,7 @@ impl<'k> Enquiry<'k> {
         &self,
         call: &LookupCall,
         lookup: &LookupRule,
+        status: u16,
         code: &str,
         message: String,
     ) -> EnquiryError {
@@ -677,9 +689,11 @@ impl<'k> Enquiry<'k> {
         if denied.contains(&code) {
             return EnquiryError::Denied { operation, message };
         }
-        EnquiryError::Failed {
-            operation,
-            message: format!("{code}: {message}"),
+        let message = format!("{code}: {message}");
+        if is_passing(status, code) {
+            EnquiryError::Failed { operation, message }
+        } else {
+            EnquiryError::Rejected { operation, message }
         }
     }
 
@@ -752,6 +766,19 @@ impl<'k> Enquiry<'k> {
             || untold
             || subject.facts.id.is_none() && subject.kind != ACCOUNT && subject.kind != SELECTOR
     }
+}
+
+/// Whether an error of AWS's heals by itself: it is busy, or at fault itself.
+#[must_use]
+pub fn is_passing(status: u16, code: &str) -> bool {
+    const BUSY: [&str; 5] = [
+        "Throttl",
+        "TooManyRequests",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "ServiceUnavailable",
+    ];
+    status >= 500 || status == 429 || BUSY.iter().any(|busy| code.contains(busy))
 }
 
 fn no_way(policy: &str, fact: &str, subject: &Subject<'_>, why: Option<String>) -> EnquiryError {

@@ -25,6 +25,8 @@ pub struct Knowledge {
 pub struct ServiceRules {
     /// As botocore names it.
     pub service: String,
+    /// The member by which calls of this service say in which other account they act, where they have it.
+    pub account: Option<Path>,
     #[serde(default)]
     pub operations: BTreeMap<String, OperationRule>,
     /// By CloudFormation name, or `service:Noun`; `*` stands for every type that has no table of its own.
@@ -46,8 +48,6 @@ pub struct OperationRule {
     /// Members that select resources without naming them.
     #[serde(default)]
     pub selectors: Vec<Path>,
-    /// The member that says in which other account the call acts.
-    pub account: Option<Path>,
     /// Where the tag keys stand that the call sets or removes; absent: in members named like tags.
     pub tag_keys: Option<Vec<Path>>,
     /// What AWS takes an absent member for, as policies see it. Never sent.
@@ -93,6 +93,9 @@ pub struct TypeRule {
     /// Attributes that AWS has no such thing as for this type, so that their absence is a fact.
     #[serde(default)]
     pub never: Vec<Attribute>,
+    /// AWS has no tags for this type, so that their absence is a fact.
+    #[serde(default)]
+    pub untagged: bool,
     /// Why the tags can't be read, said to the one who is refused for it.
     pub tags_unreadable: Option<String>,
 }
@@ -235,6 +238,17 @@ impl Knowledge {
                     service: added.service.clone(),
                     ..ServiceRules::default()
                 });
+            if let Some(account) = added.account {
+                if rules.account.is_some() {
+                    let (table, name) = ("service", "account".to_owned());
+                    return Err(KnowledgeError::Overrides {
+                        file: file.clone(),
+                        table,
+                        name,
+                    });
+                }
+                rules.account = Some(account);
+            }
             add(file, "operations", &mut rules.operations, added.operations)?;
             add(file, "types", &mut rules.types, added.types)?;
             add(file, "lookups", &mut rules.lookups, added.lookups)?;

@@ -43,7 +43,7 @@ pub enum Refusal {
     UnknowableFact { message: String },
     /// AWS doesn't know a resource.
     UnknownResource { message: String },
-    /// The guard may not look at a resource.
+    /// AWS doesn't let the guard look at a resource, and won't the next time.
     LookupDenied { message: String },
     /// A lookup failed, and may not the next time.
     LookupFailed { message: String },
@@ -283,7 +283,9 @@ impl From<EnquiryError> for Refusal {
         match error {
             EnquiryError::NoWay { .. } => Refusal::UnknowableFact { message },
             EnquiryError::UnknownId { .. } => Refusal::UnknownResource { message },
-            EnquiryError::Denied { .. } => Refusal::LookupDenied { message },
+            EnquiryError::Denied { .. } | EnquiryError::Rejected { .. } => {
+                Refusal::LookupDenied { message }
+            }
             EnquiryError::Failed { .. } => Refusal::LookupFailed { message },
         }
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::aws::catalog::model::{Operation, Service, Shape, ShapeId, Structure};
 use crate::aws::class::Class;
 use crate::aws::value::{Object, Value};
-use crate::guard::knowledge::{Knowledge, OperationRule, ResourcePlace};
+use crate::guard::knowledge::{Knowledge, OperationRule, Parent, ResourcePlace};
 use crate::guard::path::Path;
 
 /// The type of the resource that stands for the account itself.
@@ -28,10 +28,19 @@ pub struct Targets {
     pub selector: bool,
     /// The account that the call acts in, where it says another than that of its credentials.
     pub account: Option<String>,
+    /// Where the name stands that the call gives, and where the id belongs that takes its place.
+    pub named: Option<NamePlace>,
     /// Tag keys that the call sets or removes.
     pub tag_keys: BTreeSet<String>,
     /// Tags that the call sets.
     pub request_tags: BTreeMap<String, String>,
+}
+
+/// The two members of which a call gives one to name its resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamePlace {
+    pub name: Path,
+    pub id: Path,
 }
 
 /// One thing that a call names.
@@ -86,6 +95,8 @@ pub enum TargetError {
     Neither { id: String, name: String },
     #[error("`{path}`, in which the resource stands, is missing")]
     NoParent { path: String },
+    #[error("`{path}` names several parents for each resource; that isn't understood")]
+    ParentList { path: String },
     #[error("the tag key `{key}` is set twice")]
     TagTwice { key: String },
     #[error("`{action}` changes tags, but the catalog doesn't say where their keys stand")]
@@ -107,15 +118,20 @@ pub fn targets(
         .operation(&service.id, &operation.name)
         .unwrap_or(&nothing);
     let selector = rule.selectors.iter().any(|path| selects(path, input));
-    let account = rule
-        .account
-        .as_ref()
+    let account = knowledge
+        .service(&service.id)
+        .and_then(|rules| rules.account.as_ref());
+    let account = account
         .and_then(|path| path.value(input))
         .and_then(Value::as_str);
-    let (mut targets, batch_size) = if operation.class.is_guarded() {
+    let Named {
+        mut targets,
+        batch_size,
+        by,
+    } = if operation.class.is_guarded() {
         named(service, operation, rule, input)?
     } else {
-        (Vec::new(), 1)
+        Named::nothing()
     };
     if selector {
         let text = rule
@@ -136,6 +152,7 @@ pub fn targets(
         batch_size,
         selector,
         account: account.map(str::to_owned),
+        named: by,
         tag_keys,
         request_tags,
     })
@@ -150,46 +167,48 @@ fn selects(path: &Path, input: &Object) -> bool {
     })
 }
 
-/// The targets that are named, and the size of the list that names them.
+/// What a call names.
+struct Named {
+    targets: Vec<Target>,
+    /// The size of the list that names them.
+    batch_size: usize,
+    by: Option<NamePlace>,
+}
+
+impl Named {
+    const fn nothing() -> Self {
+        Self {
+            targets: Vec::new(),
+            batch_size: 1,
+            by: None,
+        }
+    }
+}
+
 fn named(
     service: &Service,
     operation: &Operation,
     rule: &OperationRule,
     input: &Object,
-) -> Result<(Vec<Target>, usize), TargetError> {
+) -> Result<Named, TargetError> {
     let place = match (&rule.resources, &operation.resource) {
         (Some(place), _) => place.clone(),
         (None, Some(found)) => from_catalog(service, found)?,
-        (None, None) => return Ok((Vec::new(), 1)),
-    };
-    let parents = place
-        .parents
-        .iter()
-        .map(|p| parent(&p.id, &p.kind, input))
-        .collect::<Result<Vec<_>, _>>()?;
-    let target = |spelling| Target {
-        spelling,
-        kind: place.kind.clone(),
-        parents: parents.clone(),
+        (None, None) => return Ok(Named::nothing()),
     };
     if let Some(name) = &place.name {
-        let spelling = match (text(&place.ids, input)?, text(name, input)?) {
-            (Some(id), None) => Spelling::Id(id),
-            (None, Some(name)) => Spelling::Name(name),
-            (Some(_), Some(_)) => {
-                return Err(TargetError::Both {
-                    id: place.ids.to_string(),
-                    name: name.to_string(),
-                });
-            }
-            (None, None) => {
-                return Err(TargetError::Neither {
-                    id: place.ids.to_string(),
-                    name: name.to_string(),
-                });
-            }
+        let parents = parents(&place, input)?;
+        let (spelling, by) = one_of(&place.ids, name, input)?;
+        let target = Target {
+            spelling,
+            kind: place.kind.clone(),
+            parents,
         };
-        return Ok((vec![target(spelling)], 1));
+        return Ok(Named {
+            targets: vec![target],
+            batch_size: 1,
+            by,
+        });
     }
     let ids = texts(&place.ids, input)?;
     let batch_size = if place.ids.is_list() {
@@ -208,11 +227,91 @@ fn named(
         });
     }
     let mut seen = BTreeSet::new();
-    let distinct = ids.into_iter().filter(|id| seen.insert(id.clone()));
-    Ok((
-        distinct.map(|id| target(Spelling::Id(id))).collect(),
-        batch_size.max(1),
-    ))
+    let mut targets = Vec::new();
+    for (at, id) in ids.into_iter().enumerate() {
+        let parents = parents_of(&place, input, at, batch_size)?;
+        let whole = (
+            parents.iter().map(|p| p.id.clone()).collect::<Vec<_>>(),
+            id.clone(),
+        );
+        if seen.insert(whole) {
+            targets.push(Target {
+                spelling: Spelling::Id(id),
+                kind: place.kind.clone(),
+                parents,
+            });
+        }
+    }
+    Ok(Named {
+        targets,
+        batch_size: batch_size.max(1),
+        by: None,
+    })
+}
+
+/// Exactly one of an id and a name.
+fn one_of(
+    id: &Path,
+    name: &Path,
+    input: &Object,
+) -> Result<(Spelling, Option<NamePlace>), TargetError> {
+    match (text(id, input)?, text(name, input)?) {
+        (Some(id), None) => Ok((Spelling::Id(id), None)),
+        (None, Some(text)) => {
+            let by = NamePlace {
+                name: name.clone(),
+                id: id.clone(),
+            };
+            Ok((Spelling::Name(text), Some(by)))
+        }
+        (Some(_), Some(_)) => Err(TargetError::Both {
+            id: id.to_string(),
+            name: name.to_string(),
+        }),
+        (None, None) => Err(TargetError::Neither {
+            id: id.to_string(),
+            name: name.to_string(),
+        }),
+    }
+}
+
+/// The parents, the same for each resource of the call.
+fn parents(place: &ResourcePlace, input: &Object) -> Result<Vec<ParentId>, TargetError> {
+    parents_of(place, input, 0, 1)
+}
+
+/// The parents of the item at a place of the list. A parent that stands inside the list is that item's own.
+fn parents_of(
+    place: &ResourcePlace,
+    input: &Object,
+    at: usize,
+    batch_size: usize,
+) -> Result<Vec<ParentId>, TargetError> {
+    let one = |parent: &Parent| {
+        let ids = texts(&parent.id, input)?;
+        let missing = || TargetError::NoParent {
+            path: parent.id.to_string(),
+        };
+        let id = if parent.id.is_list() {
+            if parent.id.first() != place.ids.first() || ids.len() > batch_size {
+                return Err(TargetError::ParentList {
+                    path: parent.id.to_string(),
+                });
+            }
+            // One that is missing in some item can't be told to whose item the others belong.
+            if ids.len() < batch_size {
+                return Err(missing());
+            }
+            ids.into_iter().nth(at)
+        } else {
+            ids.into_iter().next()
+        };
+        Ok(ParentId {
+            id: id.ok_or_else(missing)?,
+            kind: parent.kind.clone(),
+        })
+    };
+    place.parents.iter().map(one).collect()
 }
 
 /// How many items the outermost list on the path has.
@@ -236,23 +335,13 @@ fn from_catalog(
     let parents = found.parents.iter().map(|text| {
         let id = path(text)?;
         let kind = format!("{}:{}", service.id, text.trim_end_matches("[]"));
-        Ok(crate::guard::knowledge::Parent { id, kind })
+        Ok(Parent { id, kind })
     });
     Ok(ResourcePlace {
         ids: path(&found.ids)?,
-        name: None,
+        name: found.or.first().map(|name| path(name)).transpose()?,
         parents: parents.collect::<Result<_, _>>()?,
         kind: found.kind.clone(),
-    })
-}
-
-fn parent(path: &Path, kind: &str, input: &Object) -> Result<ParentId, TargetError> {
-    let id = text(path, input)?.ok_or_else(|| TargetError::NoParent {
-        path: path.to_string(),
-    })?;
-    Ok(ParentId {
-        id,
-        kind: kind.to_owned(),
     })
 }
 
@@ -296,7 +385,7 @@ fn tags(
             member.read(input, &mut keys, &mut values)?;
         }
     }
-    if operation.class == Class::Tag && keys.is_empty() {
+    if operation.class == Class::Tag && keys.is_empty() && rule.tag_keys.is_none() {
         let action = format!("{}:{}", service.id, operation.name);
         return Err(TargetError::NoTagKeys { action });
     }

@@ -1,5 +1,5 @@
 //! What a CONNECT may lead to: an API is intercepted, whatever the configuration says; other hosts follow
-//! `[egress]`; and every tunnel is recorded.
+//! `[egress]`; and every tunnel that is opened is recorded.
 
 use std::net::SocketAddr;
 
@@ -36,9 +36,7 @@ impl Doors for Guard {
     }
 
     async fn tunnel_opening(&self, tunnel: &Tunnel) -> Result<(), String> {
-        let recorded =
-            self.journal
-                .append_later(self.tunnel(&tunnel.host, tunnel.port, tunnel.peer, None));
+        let recorded = self.journal.append_later(self.tunnel(tunnel));
         recorded
             .map_err(|error| format!("the tunnel can't be recorded, so it isn't opened: {error}"))
     }
@@ -55,16 +53,19 @@ impl Doors for Guard {
     }
 
     fn refused(&self, peer: SocketAddr, refused: &Refused) {
-        if let Refused::Host { host, port, .. } = refused
-            && let Err(error) =
-                self.journal
-                    .append_later(self.tunnel(host, *port, peer, Some("egress")))
-        {
-            tracing::error!(%host, "a refused tunnel could not be recorded: {error}");
+        // Nobody is authenticated here: a metric and a bounded log line, no record that a stranger could fill the disk with.
+        match refused {
+            Refused::Host { .. } => self.metrics.tunnel_refused(),
+            Refused::NotAProxyRequest(_)
+            | Refused::Unencrypted(_)
+            | Refused::Malformed(_)
+            | Refused::Port { .. }
+            | Refused::Certificate(_)
+            | Refused::NotPermitted { .. }
+            | Refused::Dial(_)
+            | Refused::Handshake { .. } => {}
         }
-        if !matches!(refused, Refused::Host { .. }) {
-            self.metrics.refused_unrecorded(reason(refused));
-        }
+        self.metrics.refused_unrecorded(reason(refused));
         if self.log_rate.permits() {
             tracing::info!(%peer, "refused at the door: {refused}");
         }
@@ -72,30 +73,21 @@ impl Doors for Guard {
 }
 
 impl Guard {
-    fn tunnel(
-        &self,
-        host: &Host,
-        port: u16,
-        source: SocketAddr,
-        refused: Option<&'static str>,
-    ) -> Record {
+    fn tunnel(&self, tunnel: &Tunnel) -> Record {
         Record::tunnel(record::Tunnel {
             time: self.clock.now(),
-            host: host.to_string(),
-            port,
-            source,
-            verdict: if refused.is_some() {
-                Verdict::Refused
-            } else {
-                Verdict::Allowed
-            },
-            reason: refused,
+            host: tunnel.host.to_string(),
+            port: tunnel.port,
+            source: tunnel.peer,
+            verdict: Verdict::Allowed,
+            reason: None,
         })
     }
 }
 
 /// Reasons of refusals at the door, which have no record.
-pub const UNRECORDED: [&str; 8] = [
+pub const UNRECORDED: [&str; 9] = [
+    "egress",
     "not_a_proxy_request",
     "unencrypted",
     "malformed_connect",

@@ -104,7 +104,8 @@ impl Guard {
         let slice = slice.map_err(|message| Refusal::Internal { message })?;
         let mut question = self.question(&authenticated, call, targets.as_ref());
         trail.see(&question, trail.seen.input.clone());
-        if let (Some(targets), On::Resources(resources)) = (targets, &mut question.on) {
+        let by = targets.as_ref().and_then(|targets| targets.named.clone());
+        if let (Some(targets), On::Resources(_)) = (targets, &question.on) {
             let needs = slice.needs(
                 self.ruleset
                     .protected
@@ -115,8 +116,7 @@ impl Guard {
                 .iter()
                 .any(|t| matches!(t.spelling, Spelling::Name(_)));
             if !needs.is_empty() || named {
-                let resources = std::mem::take(resources);
-                question.on = On::Resources(resources);
+                // What no fact can save is refused before AWS is asked anything.
                 if let Some(denial) = decide::decide_early(&slice, &question) {
                     return Err(denial.into());
                 }
@@ -127,7 +127,7 @@ impl Guard {
                 trail.learn(&question);
             }
         }
-        let outgoing = Outgoing::of(self, trail, authenticated, &mut question)?;
+        let outgoing = Outgoing::of(by.as_ref(), trail, authenticated, &mut question)?;
         Ok(Enriched {
             slice,
             question,
@@ -145,7 +145,7 @@ impl Guard {
         let rule = knowledge.operation(&call.action.service, &call.action.operation);
         let view = with_defaults(&call.input, rule.iter().flat_map(|r| &r.defaults));
         let on = match targets {
-            Some(named) if call.class.is_guarded() || !named.targets.is_empty() => {
+            Some(named) if call.class.is_guarded() => {
                 let facts = vec![Facts::default(); named.targets.len()];
                 On::Resources(self.resources(&call, named.targets.clone(), facts))
             }

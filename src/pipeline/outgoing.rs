@@ -18,7 +18,7 @@ use crate::aws::sigv4::{self, Unsigned, sha256_hex};
 use crate::aws::value::Value;
 use crate::guard::call::DecisionId;
 use crate::guard::decide::{Allowed, Decision, On, Question};
-use crate::guard::target::Spelling;
+use crate::guard::target::{NamePlace, Spelling};
 use crate::proxy::Body;
 
 /// A request that lacks only its signature.
@@ -66,7 +66,7 @@ const CLIENT_HEADERS: [HeaderName; 5] = [
 
 impl Outgoing {
     pub(super) fn of(
-        guard: &Guard,
+        by: Option<&NamePlace>,
         trail: &Trail,
         authenticated: Authenticated,
         question: &mut Question,
@@ -75,7 +75,7 @@ impl Outgoing {
             known, credentials, ..
         } = authenticated;
         if question.call.guarded {
-            Self::rebuilt(guard, trail, known, credentials, question)
+            Self::rebuilt(by, trail, known, credentials, question)
         } else {
             Self::passed(trail, known, credentials)
         }
@@ -83,13 +83,13 @@ impl Outgoing {
 
     /// From the parsed form: what was judged is what is sent.
     fn rebuilt(
-        guard: &Guard,
+        by: Option<&NamePlace>,
         trail: &Trail,
         known: Known,
         credentials: Credentials,
         question: &mut Question,
     ) -> Result<Self, Refusal> {
-        resolve_name(guard, question);
+        resolve_name(by, question);
         let internal = |message: String| Refusal::Internal { message };
         let service = known.identified.service();
         let wire = protocol::encode(
@@ -257,16 +257,8 @@ impl Guard {
 
 /// Where the caller gave a name and a lookup told the id, the id is sent in the name's place: a name may come to mean
 /// another resource before the call arrives.
-fn resolve_name(guard: &Guard, question: &mut Question) {
-    let action = &question.call.action;
-    let rule = guard
-        .ruleset
-        .knowledge
-        .operation(&action.service, &action.operation);
-    let Some(place) = rule.and_then(|rule| rule.resources.as_ref()) else {
-        return;
-    };
-    let (Some(name), On::Resources(resources)) = (&place.name, &question.on) else {
+fn resolve_name(by: Option<&NamePlace>, question: &mut Question) {
+    let (Some(by), On::Resources(resources)) = (by, &question.on) else {
         return;
     };
     let named = resources
@@ -274,8 +266,8 @@ fn resolve_name(guard: &Guard, question: &mut Question) {
         .find(|r| matches!(r.target.spelling, Spelling::Name(_)));
     if let Some(resource) = named {
         let id = Value::String(resource.id().to_owned());
-        question.call.input.remove(name.first());
-        place.ids.set(&mut question.call.input, id);
+        question.call.input.remove(by.name.first());
+        by.id.set(&mut question.call.input, id);
     }
 }
 

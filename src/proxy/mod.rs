@@ -5,6 +5,11 @@
 //! one host only (CONNECT = SNI = `Host`), the address that was checked is the address that is dialled, no
 //! request is sent twice, and everything that a peer controls is bounded in bytes and in time.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this folder does I/O and may read the clock"
+)]
+
 mod answer;
 pub mod authority;
 pub mod body;

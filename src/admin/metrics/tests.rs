@@ -193,12 +193,15 @@ fn one_ruleset_and_one_mode_are_in_force() {
 }
 
 #[test]
-fn a_connection_counts_while_it_is_open() {
+fn connections_and_certificates_are_the_proxys() {
     let metrics = metrics();
-    let open = metrics.connection();
-    assert_eq!(sample(&metrics, "palisade_connections"), 1.0);
-    drop(open);
-    assert_eq!(sample(&metrics, "palisade_connections"), 0.0);
+    metrics.watch_proxy(Box::new(|| Proxied {
+        connections: 3,
+        certificates_minted: 2,
+    }));
+    assert_eq!(sample(&metrics, "palisade_connections"), 3.0);
+    assert_eq!(sample(&metrics, "palisade_certificates_minted_total"), 2.0);
+    assert_eq!(sample(&metrics, "palisade_certificates_minted_total"), 2.0);
 }
 
 #[tokio::test]

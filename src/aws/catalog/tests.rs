@@ -1,8 +1,10 @@
 use super::*;
 use crate::aws::endpoint::Endpoint;
 
-fn catalog() -> Catalog {
-    Catalog::embedded().unwrap()
+fn catalog() -> &'static Catalog {
+    static CATALOG: std::sync::LazyLock<Catalog> =
+        std::sync::LazyLock::new(|| Catalog::embedded().unwrap());
+    &CATALOG
 }
 
 fn endpoint(host: &str) -> Endpoint {

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
+static EMBEDDED: std::sync::LazyLock<Catalog> =
+    std::sync::LazyLock::new(|| Catalog::embedded().unwrap());
+
 /// A package with one small service, as botocore lays it out.
 fn package(operations: &Value) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -77,7 +80,7 @@ fn check_show(what: &str, expected: &[&str]) {
         what: what.to_owned(),
         json: false,
     };
-    let shown = show(&args, &Catalog::embedded().unwrap()).unwrap();
+    let shown = show(&args, &EMBEDDED).unwrap();
     for part in expected {
         assert!(shown.contains(part), "`{part}` in:\n{shown}");
     }
@@ -88,7 +91,7 @@ fn check_unknown(what: &str, expected: &str) {
         what: what.to_owned(),
         json: false,
     };
-    let error = show(&args, &Catalog::embedded().unwrap()).unwrap_err();
+    let error = show(&args, &EMBEDDED).unwrap_err();
     assert!(error.to_string().contains(expected), "{error}");
 }
 
