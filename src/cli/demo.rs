@@ -229,6 +229,7 @@ mod tests {
         let stage = Stage::set().await.unwrap();
         let played = play(&stage, scenes()).await.unwrap();
         assert_eq!(faults(&played), Vec::<String>::new());
+        check_readme(&played);
         let decided = |allowed: bool| -> BTreeSet<String> {
             let calls = played.iter().flat_map(|scene| &scene.calls);
             let calls = calls.filter(|call| call.is_allowed() == allowed);
@@ -258,5 +259,28 @@ mod tests {
         assert!(verify(&stage.journal()).unwrap().is_sound());
         stage.strike().await.unwrap();
         assert!(!folder.exists());
+    }
+
+    /// What the README shows is what is printed where nobody says how wide it may be.
+    fn check_readme(played: &[PlayedScene]) {
+        let style = Style {
+            width: 100,
+            paint: layout::Paint::Plain,
+        };
+        let printed: Vec<String> = played
+            .iter()
+            .map(|scene| {
+                style.table(
+                    scene.title,
+                    &scene.calls.iter().map(row).collect::<Vec<_>>(),
+                )
+            })
+            .collect();
+        let printed = printed.join("\n");
+        let shown = crate::cli::readme::blocks("text");
+        assert_eq!(shown.len(), 1);
+        for line in shown[0].lines() {
+            assert!(printed.lines().any(|p| p == line), "not printed: {line}");
+        }
     }
 }

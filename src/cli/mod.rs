@@ -17,6 +17,8 @@ mod journal;
 mod keys;
 mod log;
 mod policy;
+#[cfg(test)]
+mod readme;
 mod serve;
 mod table;
 
