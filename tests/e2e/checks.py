@@ -36,7 +36,7 @@ def denied(guard, upstream, client, call, *, policy=None, reason=None, code="Acc
     """
     before = client.attempts
     error = error_of(call)
-    assert error.response["Error"]["Code"] == code
+    assert error.response["Error"]["Code"] == code, error
     modelled = getattr(client.exceptions, code, None) if _has_exception(client, code) else None
     if modelled:
         assert isinstance(error, modelled)

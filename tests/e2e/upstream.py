@@ -240,6 +240,12 @@ class _Models:
         if name not in model.operation_names:
             raise AwsError("UnknownOperationException", f"no operation {name}")
         shape = model.operation_model(name).input_shape
+        if protocol == "query":
+            # A form is flat: that its parameters are the operation's is what can be told at once.
+            unknown = {key.split(".")[0] for key in given} - set(shape.members if shape else ())
+            if unknown:
+                raise AwsError("InvalidParameterValue", f"{name} has no {unknown}")
+            return name, given
         report = ParamValidator().validate(given, shape) if shape else None
         if report and report.has_errors():
             raise AwsError("ValidationException", f"{name}: {report.generate_report()}")
@@ -266,13 +272,18 @@ class _Models:
                 if location.get("location") == "querystring":
                     values = query.pop(location.get("name", member), None)
                     if values is not None:
-                        given[member] = values if member_shape.type_name == "list" else values[0]
+                        given[member] = values if member_shape.type_name == "list" else _scalar(member_shape, values[0])
             if query:
                 raise AwsError("ValidationException", f"unknown query parameters {query}")
             if body:
                 given.update(json.loads(body))
             return name, given
         raise AwsError("UnknownOperationException", f"{method} {target}", 404)
+
+
+def _scalar(shape, text):
+    """A query parameter by its type."""
+    return int(text) if shape.type_name in ("integer", "long") else text
 
 
 def _route(template):
