@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from checks import denied
-from guard import BINARY, clean_environment
+from guard import BINARY, Guard, clean_environment
 from upstream import SERVICES
 
 CLOSED = {"unprotect", "indirect", "credentials", "grant"}
@@ -69,7 +69,7 @@ def value(shape, depth=0, *, whole=True, nth=0):
         if shape.enum:
             return shape.enum[-1]
         length = max(shape.metadata.get("min") or 1, min(12, shape.metadata.get("max") or 12))
-        return (f"{nth}/b ö✓%+&<\"\\" * (length // 11 + 1))[:length]
+        return (f'{nth}/b ö✓%+&<"\\' * (length // 11 + 1))[:length]
     if kind in ("integer", "long"):
         return max(shape.metadata.get("min") or 0, min(7, shape.metadata.get("max") or 7))
     if kind in ("float", "double"):
@@ -99,7 +99,6 @@ def parts(url):
 
 @pytest.fixture(scope="module")
 def open_guard(_upstream, tmp_path_factory):
-    from guard import Guard
 
     with Guard(
         tmp_path_factory.mktemp("everything"),

@@ -74,7 +74,9 @@ class Truncate:
     """Begins an answer and closes before its end."""
 
     def __call__(self, handler, seen):
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: 500\r\n\r\n{")
+        handler.wfile.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: 500\r\n\r\n{"
+        )
         handler.hang_up()
 
 
@@ -176,9 +178,7 @@ class Upstream:
     def wait_for(self, name, timeout=10):
         """The first call of an operation, once it has arrived."""
         with self._changed:
-            found = self._changed.wait_for(
-                lambda: next((s for s in self._seen if s.operation == name), None), timeout
-            )
+            found = self._changed.wait_for(lambda: next((s for s in self._seen if s.operation == name), None), timeout)
         assert found, f"{name} did not arrive within {timeout} s"
         return found
 
