@@ -68,7 +68,6 @@ def test_admins_may_delete_production(guard, upstream, cloud):
 
 def test_awss_own_refusal_comes_back_unchanged(guard, upstream, cloud):
     """AWS refuses what the guard allows: its error, its request id."""
-
     [ident] = APIS[1].make(cloud)
     with upstream.fault("DeleteWorkspaceInstance", Fail("ConflictException", "still attached")):
         client = guard.client("workspaces-instances")
@@ -82,7 +81,6 @@ def test_awss_own_refusal_comes_back_unchanged(guard, upstream, cloud):
 
 def test_what_was_judged_is_what_is_sent(guard, upstream, cloud):
     """The client's bytes and framing don't go on: the call is rebuilt, and white space and order are the guard's."""
-
     [ident] = WORKSPACES.make(cloud)
     body = '{ "TerminateWorkspaceRequests" :\n [ { "WorkspaceId" : "%s" } ]\t}' % ident.replace("w", "\\u0077")
     method, path, headers, body = wire(WORKSPACES, body)

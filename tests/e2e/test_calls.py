@@ -70,7 +70,6 @@ def test_the_fuzzy_search_lends_no_product_anothers_tags(guard, upstream, cloud)
 
 
 def test_a_product_that_the_search_does_not_find_is_not_taken_for_untagged(guard, upstream, cloud):
-
     things = CATALOG.make(cloud, tags={"protected": "true"})
     with upstream.fault("SearchProvisionedProducts", Answer({"ProvisionedProducts": [], "TotalResultsCount": 0})):
         client = guard.client("servicecatalog", retries={"total_max_attempts": 1})

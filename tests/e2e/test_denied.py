@@ -90,7 +90,6 @@ def test_one_refused_thing_refuses_its_batch(guard, upstream, cloud, api):
 
 
 def test_the_message_names_the_thing_that_was_refused(guard, upstream, cloud):
-
     things = [*WORKSPACES.make(cloud, 2), *WORKSPACES.make(cloud, tags={"protected": "true"})]
     client = guard.client("workspaces")
     error = error_of(lambda: WORKSPACES.destroy(client, things))

@@ -99,7 +99,6 @@ def parts(url):
 
 @pytest.fixture(scope="module")
 def open_guard(_upstream, tmp_path_factory):
-
     with Guard(
         tmp_path_factory.mktemp("everything"),
         upstream=_upstream.url,

@@ -111,7 +111,6 @@ def test_what_cannot_be_journaled_is_not_sent(new_guard, upstream, cloud):
 
 def limit_file_size(pid):
     """From here on the process can't make any file longer: as good as a full disk, without filling one."""
-
     if not hasattr(resource, "prlimit"):
         pytest.skip("needs prlimit")
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))

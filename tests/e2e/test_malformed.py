@@ -196,7 +196,6 @@ def test_framing_that_can_be_read_in_two_ways(guard, upstream, framing):
 
 def test_a_body_that_is_too_large_is_refused(guard, upstream):
     """1 MiB for what is guarded. The client gets to read the answer though it is still sending, and tries no more."""
-
     client = guard.client("workspaces", retries={"mode": "standard", "total_max_attempts": 5})
     error = error_of(lambda: WORKSPACES.destroy(client, ["ws-" + "1" * (3 << 20)]))
     assert 400 <= error.response["ResponseMetadata"]["HTTPStatusCode"] < 500

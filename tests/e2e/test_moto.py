@@ -11,7 +11,6 @@ from guard import Guard
 
 @pytest.fixture(scope="module")
 def moto():
-
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -61,7 +60,6 @@ def desks(moto):
 
 @pytest.fixture(scope="module")
 def guard(moto, tmp_path_factory):
-
     with Guard(tmp_path_factory.mktemp("moto"), upstream=moto) as running:
         yield running
 

@@ -72,7 +72,6 @@ def test_the_cli_reads(guard, upstream, cloud, aws, service):
 
 
 def test_an_error_of_aws_passes(guard, upstream, cloud):
-
     client = guard.client("workspaces")
     error = error_of(lambda: client.describe_tags(ResourceId="ws-nowhere1"))
     assert isinstance(error, client.exceptions.ResourceNotFoundException)
@@ -81,7 +80,6 @@ def test_an_error_of_aws_passes(guard, upstream, cloud):
 
 def test_the_clients_retries_of_unguarded_calls_work(guard, upstream):
     """A 500 is AWS's to give and the SDK's to retry."""
-
     client = guard.client("workspaces")
     with upstream.fault("DescribeWorkspaces", Fail("InternalFailure", "again", 500), times=1):
         client.describe_workspaces()

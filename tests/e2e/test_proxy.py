@@ -131,7 +131,6 @@ def test_private_addresses_are_not_dialled_even_where_any_host_may_be(open_guard
 @pytest.fixture(scope="module")
 def open_guard(_upstream, tmp_path_factory):
     """A guard that tunnels to whatever isn't AWS."""
-
     with Guard(
         tmp_path_factory.mktemp("open"),
         upstream=_upstream.url,
@@ -200,7 +199,6 @@ def test_the_host_header_must_be_the_connect_host(guard, upstream, header):
 
 
 def test_leaves_are_short_lived_and_of_the_guards_ca(guard, upstream):
-
     with raw.tls(guard, AWS_HOST) as sock:
         leaf = x509.load_der_x509_certificate(sock.getpeercert(binary_form=True))
     life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
@@ -257,7 +255,6 @@ def test_a_chunked_body_is_read_and_sent_whole(guard, upstream, cloud):
 
 
 def test_many_clients_at_once_are_each_answered(guard, upstream, cloud):
-
     idents = WORKSPACES.make(cloud, 24)
     client = guard.client("workspaces", max_pool_connections=12)
     with ThreadPoolExecutor(12) as pool:

@@ -124,18 +124,17 @@ def test_a_port_in_use_is_named(new_guard, guard, upstream):
 
 
 def test_without_policies_of_ones_own_the_starter_set_is_in_force(guard, upstream, cloud):
-
     client = guard.client("workspaces")
     things = WORKSPACES.make(cloud, tags={"protected": "yes"})
     denied(guard, upstream, client, lambda: WORKSPACES.destroy(client, things), policy="protected-tag")
 
 
 def test_policies_of_ones_own_take_its_place(new_guard, upstream, cloud):
-
-    only = (
-        BASE
-        + '@id("fridays") @reason("Not on a desk of finance.") forbid (principal, action in Action::"destroy", resource) when { resource.hasTag("owner") && resource.getTag("owner") == "finance" };\n'
-    )
+    only = """
+        @id("fridays") @reason("Not on a desk of finance.")
+        forbid (principal, action in Action::"destroy", resource)
+        when { resource.hasTag("owner") && resource.getTag("owner") == "finance" };
+    """
     with new_guard(policies={"all.cedar": BASE + only}) as guard:
         client = guard.client("workspaces")
         denied(
@@ -153,11 +152,11 @@ def test_policies_of_ones_own_take_its_place(new_guard, upstream, cloud):
 
 def test_a_policy_that_cannot_be_evaluated_refuses(new_guard, upstream, cloud):
     """Cedar skips a policy that errs, a forbid too: the guard doesn't allow on such a day."""
-
-    errs = (
-        BASE
-        + '@id("overflow") @reason("Too much.") forbid (principal, action in Action::"destroy", resource) when { context.batchSize * 9223372036854775807 * 9223372036854775807 == 4 };\n'
-    )
+    errs = """
+        @id("overflow") @reason("Too much.")
+        forbid (principal, action in Action::"destroy", resource)
+        when { context.batchSize * 9223372036854775807 * 9223372036854775807 == 4 };
+    """
     with new_guard(policies={"all.cedar": BASE + errs}) as guard:
         client = guard.client("workspaces")
         things = WORKSPACES.make(cloud, 2)
