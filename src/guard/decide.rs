@@ -21,7 +21,7 @@ use crate::aws::value::{Object, Value};
 use crate::guard::call::{Call, Verdict};
 use crate::guard::facts::{Attribute, Facts};
 use crate::guard::policies::Slice;
-use crate::guard::protected::Protected;
+use crate::guard::protected::{Protected, arn_parts};
 use crate::guard::reads::Names;
 use crate::guard::target::{SELECTOR, Spelling, Target};
 use crate::guard::time;
@@ -93,6 +93,11 @@ impl Resource {
         }
     }
 
+    /// Whether the caller gave a name and no lookup has told whose it is.
+    fn is_unresolved(&self) -> bool {
+        self.facts.id.is_none() && matches!(self.target.spelling, Spelling::Name(_))
+    }
+
     /// The entity id: parents first, joined by `/`.
     #[must_use]
     pub fn entity_id(&self) -> String {
@@ -121,22 +126,14 @@ impl Resource {
         names.extend(self.facts.attributes.get(&Attribute::Arn).cloned());
         names.extend(self.parent_ids());
         names.extend(self.target.parents.iter().map(|p| p.id.clone()));
-        let tails: Vec<String> = names
+        let parts: Vec<String> = names
             .iter()
-            .filter_map(|name| arn_tail(name))
+            .flat_map(|name| arn_parts(name))
             .map(str::to_owned)
             .collect();
-        names.extend(tails);
+        names.extend(parts);
         names
     }
-}
-
-/// The last part of an ARN: `ws-1` of `arn:aws:workspaces:eu-west-1:123456789012:workspace/ws-1`.
-fn arn_tail(name: &str) -> Option<&str> {
-    name.starts_with("arn:")
-        .then(|| name.rsplit(['/', ':']).next())
-        .flatten()
-        .filter(|tail| !tail.is_empty())
 }
 
 fn arn_account(name: &str) -> Option<&str> {
@@ -228,13 +225,22 @@ pub fn decide<R>(slice: &Slice, question: Question, request: R) -> Result<Allowe
     }
 }
 
-/// Judges by the forbids that need no facts, before any lookup is made. `None`: nothing speaks against it so far.
+/// Judges by the forbids that need no facts, before any lookup is made. `None`: nothing speaks against it so far, or
+/// what it is about isn't known yet, since the caller gave a name.
 #[must_use]
 pub fn decide_early(slice: &Slice, question: &Question) -> Option<Denial> {
+    if let On::Resources(resources) = &question.on
+        && resources.iter().any(Resource::is_unresolved)
+    {
+        return None;
+    }
     match judge(slice.early.as_ref()?, slice, question) {
         Ok(_) | Err(Denial::NotPermitted { .. }) => None,
         Err(
-            denial @ (Denial::Forbidden { .. } | Denial::Error { .. } | Denial::Unjudgeable { .. }),
+            denial @ (Denial::Forbidden { .. }
+            | Denial::Error { .. }
+            | Denial::Misspelt { .. }
+            | Denial::Unjudgeable { .. }),
         ) => Some(denial),
     }
 }

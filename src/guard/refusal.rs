@@ -43,7 +43,7 @@ pub enum Refusal {
     UnknowableFact { message: String },
     /// AWS doesn't know a resource.
     UnknownResource { message: String },
-    /// The guard may not look at a resource.
+    /// The guard may not look at a resource, or AWS won't be asked about it.
     LookupDenied { message: String },
     /// A lookup failed, and may not the next time.
     LookupFailed { message: String },
@@ -272,6 +272,7 @@ impl From<Denial> for Refusal {
             Denial::Forbidden { decision, reason } => Refusal::Forbidden { decision, reason },
             Denial::NotPermitted { decision } => Refusal::NotPermitted { decision },
             Denial::Error { policy, message } => Refusal::PolicyError { policy, message },
+            Denial::Misspelt { message } => Refusal::Malformed { message },
             Denial::Unjudgeable { message } => Refusal::Internal { message },
         }
     }
@@ -281,9 +282,13 @@ impl From<EnquiryError> for Refusal {
     fn from(error: EnquiryError) -> Self {
         let message = error.to_string();
         match error {
-            EnquiryError::NoWay { .. } => Refusal::UnknowableFact { message },
+            EnquiryError::NoWay { .. } | EnquiryError::Unresolvable { .. } => {
+                Refusal::UnknowableFact { message }
+            }
             EnquiryError::UnknownId { .. } => Refusal::UnknownResource { message },
-            EnquiryError::Denied { .. } => Refusal::LookupDenied { message },
+            EnquiryError::Denied { .. } | EnquiryError::Rejected { .. } => {
+                Refusal::LookupDenied { message }
+            }
             EnquiryError::Failed { .. } => Refusal::LookupFailed { message },
         }
     }
