@@ -21,11 +21,11 @@ const LEVELS: &[(&str, LevelFilter)] = &[
     ("trace", LevelFilter::TRACE),
 ];
 
-/// Starts the log at the level of `PALISADE_LOG`, `info` where it isn't set.
-pub(crate) fn start() -> Result<(), Failure> {
+/// Starts the log at the level of `PALISADE_LOG`, `usual` where it isn't set.
+pub(crate) fn start(usual: LevelFilter) -> Result<(), Failure> {
     let set = std::env::var_os("PALISADE_LOG").filter(|text| !text.is_empty());
     let level = match set {
-        None => LevelFilter::INFO,
+        None => usual,
         Some(text) => level(&text.to_string_lossy())?,
     };
     let filter = Targets::new()

@@ -11,6 +11,7 @@
 
 mod ca;
 mod catalog;
+mod demo;
 mod failure;
 mod journal;
 mod keys;
@@ -29,6 +30,7 @@ use crate::config::{self, Config};
 use crate::ruleset::Ruleset;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+use tracing::level_filters::LevelFilter;
 
 use self::failure::Failure;
 
@@ -59,6 +61,8 @@ struct Arguments {
 enum Command {
     /// Guard: run the proxy in the foreground
     Serve(serve::Arguments),
+    /// Show what it does: real calls through a guard to a stand-in for AWS, nothing kept
+    Demo(demo::Arguments),
     /// Print the certificate authority that clients must trust, as PEM
     Ca,
     /// Issue, list and revoke callers' keys
@@ -72,6 +76,23 @@ enum Command {
     Journal(journal::JournalArgs),
     #[command(external_subcommand)]
     Other(Vec<OsString>),
+}
+
+impl Command {
+    /// How much is logged where PALISADE_LOG doesn't say.
+    fn log_level(&self) -> LevelFilter {
+        match self {
+            // Its table tells everything.
+            Command::Demo(_) => LevelFilter::OFF,
+            Command::Serve(_)
+            | Command::Ca
+            | Command::Keys(_)
+            | Command::Policy(_)
+            | Command::Catalog(_)
+            | Command::Journal(_)
+            | Command::Other(_) => LevelFilter::INFO,
+        }
+    }
 }
 
 /// What a subcommand prints on standard output.
@@ -94,7 +115,7 @@ impl From<String> for Printed {
 /// Runs the command line. The log goes to standard error, what was asked for to standard output.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let answer = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => log::start().and_then(|()| run(arguments)),
+        Ok(arguments) => log::start(arguments.command.log_level()).and_then(|()| run(arguments)),
         Err(error) if is_asked_for(&error) => Ok(error.to_string().into()),
         Err(error) => Err(Failure::of_arguments(&error)),
     };
@@ -109,6 +130,7 @@ fn run(arguments: Arguments) -> Answer {
     let config = arguments.config;
     match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments, load(config)?),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Ca => Ok(ca::run(&load(config)?)?.into()),
         Command::Policy(arguments) => policy::run(arguments, load(config)?),
         Command::Catalog(command) => catalog(&command, config),

@@ -113,8 +113,12 @@ pub struct LookupCall {
 pub enum LookupAnswer {
     /// Every page.
     Pages(Vec<Object>),
-    /// AWS refused with this code.
-    Error { code: String, message: String },
+    /// AWS refused with this HTTP status and code.
+    Error {
+        status: u16,
+        code: String,
+        message: String,
+    },
 }
 
 /// Why facts can't be had.
@@ -136,13 +140,13 @@ pub enum EnquiryError {
         "the guard's own credentials may not call `{operation}`, which it needs to look at the resource: {message}"
     )]
     Denied { operation: String, message: String },
-    /// Lasting: AWS won't take the question, however often it is asked.
-    #[error("AWS doesn't take the lookup `{operation}`, which the guard needs to look at the resource: {message}")]
+    /// Lasting: AWS doesn't take the question.
+    #[error("AWS doesn't take the lookup `{operation}`: {message}")]
     Rejected { operation: String, message: String },
     /// Lasting: the caller gave a name, and nothing tells whose it is.
     #[error("`{name}` is a name of `{kind}`, which can't be resolved; give its id")]
     Unresolvable { name: String, kind: String },
-    /// Passing: AWS refused or answered something else than was asked.
+    /// Passing: AWS was busy, or answered something else than was asked.
     #[error("the lookup `{operation}` failed: {message}")]
     Failed { operation: String, message: String },
 }
@@ -286,7 +290,12 @@ impl<'k> Enquiry<'k> {
 
     /// What a selector matches can't be looked up: nobody knows it before AWS does.
     fn selects(&self, subject: &Subject<'k>) -> Result<(), EnquiryError> {
-        let why = || Some(format!("the call selects by `{}`", subject.spelling.as_str()));
+        let why = || {
+            Some(format!(
+                "the call selects by `{}`",
+                subject.spelling.as_str()
+            ))
+        };
         if let Some(policy) = &self.needs.tags {
             return Err(no_way(policy, "the tags", subject, why()));
         }
@@ -575,8 +584,12 @@ impl<'k> Enquiry<'k> {
         };
         let pages = match answer {
             LookupAnswer::Pages(pages) => pages,
-            LookupAnswer::Error { code, message } => {
-                return Err(self.refused(call, lookup, &code, message));
+            LookupAnswer::Error {
+                status,
+                code,
+                message,
+            } => {
+                return Err(self.refused(call, lookup, status, &code, message));
             }
         };
         match &lookup.items {
@@ -709,6 +722,7 @@ impl<'k> Enquiry<'k> {
         &self,
         call: &LookupCall,
         lookup: &LookupRule,
+        status: u16,
         code: &str,
         message: String,
     ) -> EnquiryError {
@@ -718,11 +732,20 @@ impl<'k> Enquiry<'k> {
                 ids: self.spelled(&call.subjects),
             };
         }
-        let told = format!("{code}: {message}");
-        match Fault::of(code) {
-            Fault::Denied => EnquiryError::Denied { operation, message: told },
-            Fault::Rejected => EnquiryError::Rejected { operation, message: told },
-            Fault::Passing => EnquiryError::Failed { operation, message: told },
+        let denied = [
+            "AccessDenied",
+            "AccessDeniedException",
+            "UnauthorizedOperation",
+            "NotAuthorized",
+        ];
+        if denied.contains(&code) {
+            return EnquiryError::Denied { operation, message };
+        }
+        let message = format!("{code}: {message}");
+        if is_passing(status, code) {
+            EnquiryError::Failed { operation, message }
+        } else {
+            EnquiryError::Rejected { operation, message }
         }
     }
 
@@ -815,49 +838,17 @@ impl Subject<'_> {
     }
 }
 
-/// What an error of AWS's means for a lookup.
-enum Fault {
-    /// The guard's credentials may not ask, or are none.
-    Denied,
-    /// The question itself is refused.
-    Rejected,
-    /// Another time it may be answered.
-    Passing,
-}
-
-impl Fault {
-    /// By the code. What isn't known may pass: the caller is refused either way, and asks again.
-    fn of(code: &str) -> Self {
-        let is = |codes: &[&str]| codes.contains(&code);
-        if is(&[
-            "AccessDenied",
-            "AccessDeniedException",
-            "UnauthorizedOperation",
-            "NotAuthorized",
-            "UnrecognizedClientException",
-            "InvalidClientTokenId",
-            "InvalidSignatureException",
-            "SignatureDoesNotMatch",
-            "ExpiredToken",
-            "ExpiredTokenException",
-            "MissingAuthenticationToken",
-            "MissingAuthenticationTokenException",
-            "IncompleteSignature",
-            "OptInRequired",
-            "SubscriptionRequiredException",
-            "UninitializedAccountException",
-        ]) {
-            return Fault::Denied;
-        }
-        if code.starts_with("Validation")
-            || code.starts_with("Invalid")
-            || code.starts_with("Malformed")
-            || is(&["SerializationException", "UnknownOperationException"])
-        {
-            return Fault::Rejected;
-        }
-        Fault::Passing
-    }
+/// Whether an error of AWS's heals by itself: it is busy, or at fault itself.
+#[must_use]
+pub fn is_passing(status: u16, code: &str) -> bool {
+    const BUSY: [&str; 5] = [
+        "Throttl",
+        "TooManyRequests",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "ServiceUnavailable",
+    ];
+    status >= 500 || status == 429 || BUSY.iter().any(|busy| code.contains(busy))
 }
 
 fn no_way(policy: &str, fact: &str, subject: &Subject<'_>, why: Option<String>) -> EnquiryError {

@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 
 use crate::aws::nearest::nearest;
 use crate::guard::call::Action;
-use crate::guard::facts::{Attribute, Needs};
+use crate::guard::facts::{Attribute, Facts, Needs};
 use crate::guard::reads::{Names, Reads};
 use crate::guard::schema::{Vocabulary, Wanted};
 
@@ -77,8 +77,21 @@ impl Slice {
     #[must_use]
     pub fn needs(&self, names: bool) -> Needs {
         let mut needs = self.needs.clone();
-        needs.names = names && self.reads.resource.contains("protected");
+        needs.names = needs.names.filter(|_| names);
         needs
+    }
+
+    /// The first thing that these policies read of a resource and that nobody looked up: the policy and the fact.
+    pub(super) fn unlearnt(&self, facts: &Facts) -> Option<(&str, String)> {
+        if let Some(policy) = self.needs.tags.as_ref().filter(|_| facts.tags.is_none()) {
+            return Some((policy, "the tags".to_owned()));
+        }
+        let unknown = |attribute: &Attribute| {
+            !facts.attributes.contains_key(attribute) && !facts.absent.contains(attribute)
+        };
+        let mut needed = self.needs.attributes.iter();
+        let (attribute, policy) = needed.find(|(attribute, _)| unknown(attribute))?;
+        Some((policy, format!("`{attribute}`")))
     }
 
     /// The reason that a policy gives.
@@ -267,6 +280,9 @@ impl Slice {
             reads.join(&rule.reads);
             if !rule.reads.tags.is_empty() {
                 needs.tags.get_or_insert_with(|| rule.id.clone());
+            }
+            if rule.reads.resource.contains("protected") {
+                needs.names.get_or_insert_with(|| rule.id.clone());
             }
             for attribute in Attribute::ALL
                 .into_iter()

@@ -231,8 +231,16 @@ mod tests {
 
     #[test]
     fn an_empty_id_or_an_unknown_key_is_an_error() {
-        for bad in ["[mgn]\nids = [\"\"]", "[mgn]\nid = [\"x\"]", "[mgn]\nids = \"x\"", "[mgn"] {
-            assert!(Protected::parse("protected.toml", bad, &["mgn"]).is_err(), "{bad}");
+        for bad in [
+            "[mgn]\nids = [\"\"]",
+            "[mgn]\nid = [\"x\"]",
+            "[mgn]\nids = \"x\"",
+            "[mgn",
+        ] {
+            assert!(
+                Protected::parse("protected.toml", bad, &["mgn"]).is_err(),
+                "{bad}"
+            );
         }
     }
 

@@ -43,7 +43,7 @@ pub enum Refusal {
     UnknowableFact { message: String },
     /// AWS doesn't know a resource.
     UnknownResource { message: String },
-    /// The guard may not look at a resource, or AWS won't be asked about it.
+    /// AWS doesn't let the guard look at a resource, and won't the next time.
     LookupDenied { message: String },
     /// A lookup failed, and may not the next time.
     LookupFailed { message: String },
@@ -272,7 +272,7 @@ impl From<Denial> for Refusal {
             Denial::Forbidden { decision, reason } => Refusal::Forbidden { decision, reason },
             Denial::NotPermitted { decision } => Refusal::NotPermitted { decision },
             Denial::Error { policy, message } => Refusal::PolicyError { policy, message },
-            Denial::Misspelt { message } => Refusal::Malformed { message },
+            Denial::Unreadable { message } => Refusal::Malformed { message },
             Denial::Unjudgeable { message } => Refusal::Internal { message },
         }
     }

@@ -228,13 +228,22 @@ fn record(
     format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
 }
 
+/// How deep types go.
+pub(super) const DEPTH_MAX: usize = 16;
+
 /// The Cedar type of a shape; `None` for what has none: documents, and shapes inside themselves.
 fn cedar_type(service: &Service, id: ShapeId, within: &mut Vec<ShapeId>) -> Option<String> {
-    if within.contains(&id) || within.len() > 16 {
+    if !is_typed(service, id, within) {
         return None;
     }
     within.push(id);
-    let kind = match service.shape(id)? {
+    let kind = shape_type(service, id, within);
+    within.pop();
+    kind
+}
+
+fn shape_type(service: &Service, id: ShapeId, within: &mut Vec<ShapeId>) -> Option<String> {
+    match service.shape(id)? {
         Shape::Structure(structure) => Some(record(service, structure, &Names::All, within)),
         Shape::List { member, .. } => {
             cedar_type(service, *member, within).map(|member| format!("Set<{member}>"))
@@ -250,9 +259,37 @@ fn cedar_type(service: &Service, id: ShapeId, within: &mut Vec<ShapeId>) -> Opti
         Shape::Float => Some("decimal".to_owned()),
         Shape::Timestamp { .. } => Some("datetime".to_owned()),
         Shape::Document => None,
+    }
+}
+
+/// Whether a shape that stands in others has a Cedar type. Requests are built by this too, so that they have what the
+/// schema says and no more.
+pub(super) fn is_typed(service: &Service, id: ShapeId, within: &mut Vec<ShapeId>) -> bool {
+    if within.contains(&id) || within.len() > DEPTH_MAX {
+        return false;
+    }
+    let inner = match service.shape(id) {
+        None | Some(Shape::Document) => return false,
+        Some(Shape::List { member, .. }) => *member,
+        Some(Shape::Map { value, .. }) => match service.shape(*value) {
+            Some(Shape::String { .. }) => return true,
+            _ => *value,
+        },
+        Some(
+            Shape::Structure(_)
+            | Shape::String { .. }
+            | Shape::Blob
+            | Shape::Boolean
+            | Shape::Integer
+            | Shape::Long
+            | Shape::Float
+            | Shape::Timestamp { .. },
+        ) => return true,
     };
+    within.push(id);
+    let typed = is_typed(service, inner, within);
     within.pop();
-    kind
+    typed
 }
 
 fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {

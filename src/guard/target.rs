@@ -125,10 +125,7 @@ pub fn targets(
     let account = knowledge
         .service(&service.id)
         .and_then(|rules| rules.account.as_ref());
-    let account = account
-        .map(|path| text(path, input))
-        .transpose()?
-        .flatten();
+    let account = account.map(|path| text(path, input)).transpose()?.flatten();
     let Named {
         mut targets,
         batch_size,

@@ -22,7 +22,7 @@ use crate::aws::host::Host;
 use crate::aws::protocol::{self, UpstreamError};
 use crate::aws::sigv4::{self, Unsigned, sha256_hex};
 use crate::aws::value::{Object, Value};
-use crate::guard::facts::{Enquiry, LookupAnswer, LookupCall};
+use crate::guard::facts::{Enquiry, LookupAnswer, LookupCall, is_passing};
 use crate::guard::refusal::Refusal;
 use crate::proxy::upstream::{Freshness, SendError, Target, Upstream};
 use crate::proxy::{Body, Budget, Timeouts, body};
@@ -65,6 +65,13 @@ struct Desk<'a> {
     service: &'a Service,
     endpoint: &'a Endpoint,
     credentials: &'a Credentials,
+}
+
+/// AWS's error instead of an answer.
+#[derive(Debug)]
+struct Rejected {
+    status: u16,
+    error: UpstreamError,
 }
 
 impl Lookups {
@@ -161,7 +168,13 @@ impl Lookups {
         let operation = read(&sts, "GetCallerIdentity")?;
         let page = match self.page(desk, operation, &Object::new()).await? {
             Ok(page) => page,
-            Err(error) => {
+            Err(Rejected { status, error }) if is_passing(status, &error.code) => {
+                return Err(failed(
+                    "GetCallerIdentity",
+                    &format!("{}: {}", error.code, error.message),
+                ));
+            }
+            Err(Rejected { error, .. }) => {
                 let message = format!(
                     "AWS doesn't take the upstream credentials ({}): {}; renew them, or mend `[credentials.*]`",
                     error.code, error.message
@@ -211,8 +224,13 @@ impl Lookups {
         while pages.len() < PAGES_MAX {
             let page = match self.page(desk, operation, &input).await? {
                 Ok(page) => page,
-                Err(UpstreamError { code, message }) => {
-                    return Ok(LookupAnswer::Error { code, message });
+                Err(Rejected { status, error }) => {
+                    let UpstreamError { code, message } = error;
+                    return Ok(LookupAnswer::Error {
+                        status,
+                        code,
+                        message,
+                    });
                 }
             };
             let token = call.next.as_ref().and_then(|(from, to)| {
@@ -237,7 +255,7 @@ impl Lookups {
         desk: Desk<'_>,
         operation: &Operation,
         input: &Object,
-    ) -> Result<Result<Object, UpstreamError>, Refusal> {
+    ) -> Result<Result<Object, Rejected>, Refusal> {
         let Desk {
             service,
             endpoint,
@@ -320,19 +338,16 @@ impl Lookups {
         operation: &Operation,
         spoken: crate::aws::catalog::Protocol,
         response: Response<Incoming>,
-    ) -> Result<Result<Object, UpstreamError>, Refusal> {
+    ) -> Result<Result<Object, Rejected>, Refusal> {
         let name = operation.name.as_str();
         let (parts, body) = response.into_parts();
         let body = body::read_whole(body, ANSWER_BYTES_MAX, &self.budget, &self.timeouts)
             .await
             .map_err(|e| failed(name, &e.to_string()))?;
         if !parts.status.is_success() {
-            return Ok(Err(protocol::decode_error(
-                spoken,
-                parts.status,
-                &parts.headers,
-                body.bytes(),
-            )));
+            let status = parts.status.as_u16();
+            let error = protocol::decode_error(spoken, parts.status, &parts.headers, body.bytes());
+            return Ok(Err(Rejected { status, error }));
         }
         let output =
             protocol::decode_output(service, operation, spoken, &parts.headers, body.bytes());

@@ -56,12 +56,6 @@ def cloud(upstream):
 
 
 @pytest.fixture(scope="session")
-def transcript():
-    """Everything that clients were shown, for the test that looks for secrets in it."""
-    return []
-
-
-@pytest.fixture(scope="session")
 def guard(_upstream, tmp_path_factory):
     """The guard that most tests share."""
     with Guard(tmp_path_factory.mktemp("guard"), upstream=_upstream.url, ca_file=_upstream.ca) as running:
@@ -96,7 +90,7 @@ def new_guard(_upstream, tmp_path):
 
 
 @pytest.fixture
-def aws(guard, tmp_path, transcript):
+def aws(guard, tmp_path):
     """Runs the AWS CLI through the guard."""
 
     def run(*arguments, caller="ci", guard=guard, key=None, timeout=60):
@@ -107,7 +101,7 @@ def aws(guard, tmp_path, transcript):
             text=True,
             timeout=timeout,
         )
-        transcript.append(done.stdout + done.stderr)
+        guard.shown.append(done.stdout + done.stderr)
         return done
 
     return run

@@ -80,6 +80,7 @@ class Guard:
         self.process = None
         self.keys = {}
         self.issued = []
+        self.shown = []  # what clients were shown
         self.arguments = []
         self.restore_signals = True
         tables = {"lookup": {"timeout": "2s"}, "upstream": {"timeout": "6s"}}
@@ -232,7 +233,11 @@ class Guard:
             client.attempts += 1
 
         client.meta.events.register("before-send", count)
+        client.meta.events.register("after-call", lambda http_response, **_: self._show(http_response))
         return client
+
+    def _show(self, response):
+        self.shown.append(f"{response.headers}{response.content!r}")
 
     # --- what it leaves behind
 
@@ -259,15 +264,15 @@ class Guard:
 
     def decision(self, decision_id):
         """The record of a decision, once it is written."""
-        return _poll(lambda: self.records(decision_id, "decision"), 10, f"decision {decision_id}")[0]
+        return eventually(lambda: self.records(decision_id, "decision"), f"decision {decision_id}")[0]
 
     def outcome(self, decision_id, timeout=10):
         """The record of what became of it, once it is written."""
-        return _poll(lambda: self.records(decision_id, "outcome"), timeout, f"outcome of {decision_id}")[0]
+        return eventually(lambda: self.records(decision_id, "outcome"), f"outcome of {decision_id}", timeout)[0]
 
     def wait_for_records(self, wanted, timeout=10):
         """The journal, once `wanted(records)` is truthy: some records are not awaited by the client's answer."""
-        return _poll(lambda: wanted(self.journal()), timeout, "the journal")
+        return eventually(lambda: wanted(self.journal()), "the journal", timeout)
 
     def get(self, path):
         """Status and text of an admin endpoint."""
@@ -291,7 +296,8 @@ class Guard:
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def _poll(probe, timeout, what):
+def eventually(probe, what, timeout=10):
+    """What `probe` answers, once it is truthy."""
     deadline = time.monotonic() + timeout
     while True:
         found = probe()

@@ -108,4 +108,6 @@ def call(guard, host, method, path, headers, body, *, service, caller="ci", key=
     headers = signed(key, method, host, path, headers, body, service=service, **signing)
     with tls(guard, host) as sock:
         send(sock, method, path, {**headers, **dict(extra)}, body, host=host)
-        return read_answer(sock, method)
+        answer = read_answer(sock, method)
+    guard.shown.append(f"{answer.headers}{answer.body!r}")
+    return answer

@@ -8,7 +8,7 @@ import pytest
 import raw
 from apis import APIS, INSTANCES, WORKSPACES, wire
 from checks import CLIENT_ERROR, allowed, decision_id_in, error_of
-from upstream import Delay, Drop, Fail, Garbage, Hang
+from upstream import Delay, Drop, Fail, Garbage, Hang, Truncate
 
 
 def unknown(guard, upstream, client, call):
@@ -54,6 +54,21 @@ def test_aws_answers_what_is_not_http(guard, upstream, cloud):
     client = guard.client("workspaces")
     with upstream.fault("TerminateWorkspaces", Garbage()):
         unknown(guard, upstream, client, lambda: WORKSPACES.destroy(client, things))
+
+
+@pytest.mark.parametrize("mode", ["legacy", "standard", "adaptive"])
+def test_an_answer_that_breaks_off_makes_boto3_send_nothing_again(guard, upstream, cloud, mode):
+    """AWS's status arrived, so the outcome is known; boto3 takes the rest for an answer or an error, never a retry."""
+    things = WORKSPACES.make(cloud)
+    client = guard.client("workspaces", retries={"mode": mode, "total_max_attempts": 3})
+    with upstream.fault("TerminateWorkspaces", Truncate()):
+        try:
+            WORKSPACES.destroy(client, things)
+        except client.exceptions.ClientError as error:
+            assert error.response["Error"]["Code"] == "GuardOutcomeUnknown"
+    assert client.attempts == 1
+    [seen] = upstream.destructive()
+    assert guard.outcome(decision_id_in(seen.user_agent))["outcome"] in ("sent", "unknown")
 
 
 def test_aws_does_not_answer_in_time(guard, upstream, cloud):

@@ -7,6 +7,7 @@ import pytest
 
 import raw
 from apis import WORKSPACES, wire
+from guard import eventually
 
 AWS_HOST = WORKSPACES.host
 
@@ -93,7 +94,8 @@ def test_an_allowed_host_is_tunnelled_where_private_addresses_are_allowed(new_gu
             ]
         )
         assert record["dst_endpoint"]["hostname"] == "localhost"
-        assert guard.metrics()["palisade_tunnels_total", ("verdict", "allowed")] == 1
+        # A record is counted once it is written.
+        eventually(lambda: guard.metrics()["palisade_tunnels_total", ("verdict", "allowed")] == 1, "the metric")
 
 
 def test_an_allowed_host_with_a_private_address_is_refused(new_guard, upstream, echo):

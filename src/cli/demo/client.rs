@@ -1,0 +1,222 @@
+//! A client as any AWS SDK is one: CONNECT to the proxy, TLS that trusts the guard's authority alone, a request
+//! signed with a virtual key.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use aws_credential_types::Credentials;
+use bytes::Bytes;
+use http::header::{HOST, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty, Full, Limited};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::aws::catalog::{Catalog, Operation, Service};
+use crate::aws::endpoint::Resolved;
+use crate::aws::host::Host;
+use crate::aws::protocol::{self, UpstreamError, WireRequest};
+use crate::aws::sigv4::{self, Unsigned, sha256_hex};
+use crate::aws::value::Object;
+use crate::sources::clock::Clock;
+
+/// How long one call may take.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The longest answer that is read.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// Where names of AWS's APIs stand.
+const SUFFIXES: [&str; 2] = ["amazonaws.com", "api.aws"];
+
+/// Calls AWS through one proxy.
+#[derive(Debug)]
+pub(super) struct Client {
+    proxy: SocketAddr,
+    region: &'static str,
+    tls: Tls,
+    catalog: Catalog,
+    clock: Clock,
+}
+
+/// A TLS client; it has nothing to show in debug output.
+struct Tls(TlsConnector);
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// `x-amzn-RequestId`: AWS's own, or the id of the decision where the guard answered.
+    pub(super) request_id: Option<String>,
+    pub(super) result: Result<Object, UpstreamError>,
+}
+
+impl Client {
+    pub(super) fn new(
+        proxy: SocketAddr,
+        authority: &CertificateDer<'static>,
+        catalog: Catalog,
+        region: &'static str,
+    ) -> anyhow::Result<Self> {
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.clone())?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self {
+            proxy,
+            region,
+            tls: Tls(TlsConnector::from(Arc::new(tls))),
+            catalog,
+            clock: Clock::system(),
+        })
+    }
+
+    /// Makes one call: `service:Operation` with its input, once.
+    ///
+    /// # Errors
+    /// Where there is no answer, or none that can be read. An error that was answered is an [`Answer`].
+    pub(super) async fn call(
+        &self,
+        keys: &Credentials,
+        action: &str,
+        input: &Object,
+    ) -> anyhow::Result<Answer> {
+        let (service, operation) = self.find(action)?;
+        let protocol = protocol::preferred(&service).context("no protocol of it is spoken")?;
+        let wire = protocol::encode(&service, &operation, protocol, input)?;
+        let host = self.host(&service)?;
+        let request = self.signed(keys, &service, &host, wire)?;
+        let answered = tokio::time::timeout(DEADLINE, self.exchange(&host, request)).await;
+        let (status, headers, body) = answered.context("no answer came in time")??;
+        let request_id = headers
+            .get("x-amzn-requestid")
+            .and_then(|id| id.to_str().ok())
+            .map(str::to_owned);
+        let result = if status.is_success() {
+            let output = protocol::decode_output(&service, &operation, protocol, &headers, &body);
+            Ok(output.context("the answer can't be read")?)
+        } else {
+            Err(protocol::decode_error(protocol, status, &headers, &body))
+        };
+        Ok(Answer { request_id, result })
+    }
+
+    fn find(&self, action: &str) -> anyhow::Result<(Arc<Service>, Operation)> {
+        let unknown = || anyhow!("the catalog has no `{action}`");
+        let (service, operation) = action.split_once(':').with_context(unknown)?;
+        let service = self.catalog.service(service)?.with_context(unknown)?;
+        let operation = service.operations.get(operation).cloned();
+        Ok((service, operation.with_context(unknown)?))
+    }
+
+    /// The service's host in the region, as the catalog has it.
+    fn host(&self, service: &Service) -> anyhow::Result<String> {
+        for suffix in SUFFIXES {
+            let host = format!("{}.{}.{suffix}", service.id, self.region);
+            let is_it = match self.catalog.resolve(&Host::parse(&host)?) {
+                Resolved::Api(endpoint) => endpoint.services.contains(&service.id),
+                Resolved::Unmodelled | Resolved::Foreign => false,
+            };
+            if is_it {
+                return Ok(host);
+            }
+        }
+        bail!("the catalog has no host for `{}`", service.id)
+    }
+
+    fn signed(
+        &self,
+        keys: &Credentials,
+        service: &Service,
+        host: &str,
+        wire: WireRequest,
+    ) -> anyhow::Result<Request<Full<Bytes>>> {
+        let target = wire.path_and_query.as_str();
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target, None),
+        };
+        let unsigned = Unsigned {
+            method: &wire.method,
+            host,
+            path,
+            query,
+            headers: &wire.headers,
+            payload: &sha256_hex(&wire.body),
+        };
+        let added = sigv4::sign(
+            unsigned,
+            keys,
+            self.region,
+            &service.signing_name,
+            self.clock.now(),
+            service.signature,
+        )?;
+        let mut request = Request::new(Full::new(Bytes::from(wire.body)));
+        *request.method_mut() = wire.method;
+        *request.uri_mut() = wire.path_and_query.parse()?;
+        *request.headers_mut() = wire.headers;
+        request.headers_mut().extend(added);
+        request
+            .headers_mut()
+            .insert(HOST, HeaderValue::from_str(host)?);
+        request
+            .headers_mut()
+            .insert(USER_AGENT, HeaderValue::from_static("palisade-demo"));
+        Ok(request)
+    }
+
+    async fn exchange(
+        &self,
+        host: &str,
+        request: Request<Full<Bytes>>,
+    ) -> anyhow::Result<(StatusCode, HeaderMap, Bytes)> {
+        let tunnel = self.connect(host).await?;
+        let name = ServerName::try_from(host.to_owned())?;
+        let tls = self.tls.0.connect(name, TokioIo::new(tunnel)).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(tls)).await?;
+        let connection = tokio::spawn(connection);
+        let answer = sender.send_request(request).await?;
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|e| anyhow!("the answer broke off: {e}"))?;
+        connection.abort();
+        Ok((head.status, head.headers, body.to_bytes()))
+    }
+
+    async fn connect(&self, host: &str) -> anyhow::Result<hyper::upgrade::Upgraded> {
+        let tcp = TcpStream::connect(self.proxy).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(tcp)).await?;
+        tokio::spawn(connection.with_upgrades());
+        let authority = format!("{host}:443");
+        let request = Request::builder()
+            .method(Method::CONNECT)
+            .uri(&authority)
+            .header(HOST, &authority)
+            .body(Empty::<Bytes>::new())?;
+        let answer = sender.send_request(request).await?;
+        if !answer.status().is_success() {
+            bail!(
+                "the proxy answered {} to CONNECT {authority}",
+                answer.status()
+            );
+        }
+        Ok(hyper::upgrade::on(answer).await?)
+    }
+}
