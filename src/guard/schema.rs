@@ -33,6 +33,8 @@ pub struct Wanted {
     pub actions: BTreeSet<String>,
     /// Members of `context.input` that some policy reads.
     pub input: Names,
+    /// Reads and writes that a policy guards, so that their input is there to be read.
+    pub guarded: BTreeSet<String>,
 }
 
 impl Vocabulary {
@@ -91,21 +93,27 @@ impl Vocabulary {
     }
 
     /// The reduced schema for a policy set, in Cedar's schema syntax: the actions that it names, those whose input has a
-    /// member that it reads, and one for the rest of each class and service.
+    /// member that it reads, and one for the rest of each class and service. A call that isn't guarded isn't parsed: its
+    /// input is empty here too, so that a policy which could never read it doesn't pass.
     #[must_use]
     pub fn schema(&self, wanted: &Wanted) -> String {
         let mut text = self.prelude();
+        let nothing = Names::default();
         for service in self.services.values() {
             let mut represented = BTreeSet::new();
             for operation in service.operations.values() {
                 let action = format!("{}:{}", service.id, operation.name);
+                let guarded = operation.class.is_guarded()
+                    || self.is_guarded(&action)
+                    || wanted.guarded.contains(&action);
+                let input = if guarded { &wanted.input } else { &nothing };
                 let reads = service
                     .input(operation)
-                    .is_some_and(|input| reads_of(input, &wanted.input));
+                    .is_some_and(|structure| reads_of(structure, input));
                 if wanted.actions.contains(&action) || reads {
-                    self.declare(&mut text, service, operation, &action, &wanted.input);
+                    self.declare(&mut text, service, operation, &action, input);
                 } else if represented.insert((operation.class, operation.group)) {
-                    self.declare(&mut text, service, operation, &action, &Names::default());
+                    self.declare(&mut text, service, operation, &action, &nothing);
                 }
             }
         }
@@ -299,3 +307,6 @@ fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
 fn quote(name: &str) -> String {
     format!("\"{}\"", name.escape_debug())
 }
+
+#[cfg(test)]
+mod tests;
