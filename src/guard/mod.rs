@@ -12,6 +12,8 @@ pub mod policies;
 pub mod protected;
 pub mod reads;
 pub mod refusal;
+#[cfg(test)]
+mod sample;
 pub mod schema;
 pub mod target;
 pub mod time;
