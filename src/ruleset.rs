@@ -31,7 +31,7 @@ pub struct Ruleset {
 /// Why there is no rule set.
 #[derive(Debug, thiserror::Error)]
 pub enum RulesetError {
-    #[error("`{path}` can't be read: {error}")]
+    #[error("`{path}`, which the configuration or the command line names, can't be read: {error}")]
     Read { path: PathBuf, error: io::Error },
     #[error(
         "`{0}` holds no policy file (`*.cedar`): without a policy nothing is allowed; leave `policies` out of the configuration to use the embedded starter set"

@@ -1,9 +1,11 @@
 //! A running guard: from a configuration to listeners, and back down in order.
 
+mod keys;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,10 +31,7 @@ use crate::sources::clock::Clock;
 use crate::sources::credentials::{ClientSetup, UpstreamCredentials};
 use crate::sources::keys::{FirstUse, KeysError, LiveKeys};
 use crate::sources::lookup::Lookups;
-use crate::state::{GuardLock, KeyRecord, StateDir, StateError};
-
-/// How often the key ledger is looked at: a key that is revoked stops working within a second.
-const LEDGER_EVERY: Duration = Duration::from_millis(500);
+use crate::state::{GuardLock, StateDir, StateError};
 
 /// How long requests in flight have to end when the guard stops.
 const GRACE: Duration = Duration::from_secs(30);
@@ -280,11 +279,18 @@ impl Parts {
         };
         let (admin_stop, admin_stopped) = watch::channel(false);
         let admin = tokio::spawn(admin.serve(admin_listener, wait(admin_stopped)));
-        let ledger = tokio::spawn(follow_ledger(
+        let (chores_stop, chores_stopped) = watch::channel(false);
+        let recorded = state.path().join("keys/recorded.json");
+        let ledger = tokio::spawn(keys::follow_ledger(
             Arc::clone(&guard),
-            state.path().join("keys/recorded.json"),
+            recorded,
+            chores_stopped.clone(),
         ));
-        let uses = tokio::spawn(record_first_uses(Arc::clone(&guard), first_uses));
+        let uses = tokio::spawn(keys::record_first_uses(
+            Arc::clone(&guard),
+            first_uses,
+            chores_stopped,
+        ));
         let drained = {
             let shutdown = async {
                 wait(stopped).await;
@@ -295,8 +301,10 @@ impl Parts {
         if drained.cut > 0 {
             tracing::warn!(cut = drained.cut, "connections were cut after {GRACE:?}");
         }
-        ledger.abort();
-        uses.abort();
+        let _ = chores_stop.send(true);
+        // Panics of theirs have been logged; the stop goes on.
+        let _ = ledger.await;
+        let _ = uses.await;
         let now = guard.clock.now();
         let last = guard
             .journal
@@ -398,105 +406,5 @@ fn warn_of_open_tags(ruleset: &Ruleset) {
             key,
             "the policy reads a tag that anyone who may tag can change: forbid it by `context.tagKeys`"
         );
-    }
-}
-
-/// Takes over what is revoked, and records what was issued and revoked meanwhile.
-async fn follow_ledger(guard: Arc<Guard>, recorded: PathBuf) {
-    let mut watch = guard.keys.store().watch();
-    let mut known = Recorded::load(&recorded);
-    let mut ticks = tokio::time::interval(LEDGER_EVERY);
-    loop {
-        ticks.tick().await;
-        match watch.poll() {
-            Ok(None) => {}
-            Ok(Some(keys)) => {
-                if let Err(error) = guard.keys.renew(&keys) {
-                    tracing::error!("the key ledger can't be taken over: {error}");
-                    continue;
-                }
-                record_keys(&guard, &mut known, &keys);
-                if let Err(error) = known.save(&recorded) {
-                    tracing::warn!("{} can't be written: {error}", recorded.display());
-                }
-            }
-            Err(error) => tracing::error!("the key ledger can't be read: {error}"),
-        }
-    }
-}
-
-/// Which keys the journal has records of, and whether of their end too: kept beside the ledger, so that a key that was
-/// issued or revoked while no guard ran is recorded at the next start.
-#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
-struct Recorded(BTreeMap<String, bool>);
-
-impl Recorded {
-    /// What a file says; nothing where it can't be read, since a record twice is better than none.
-    fn load(path: &Path) -> Self {
-        let read = std::fs::read(path).ok();
-        read.and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default()
-    }
-
-    fn save(&self, path: &Path) -> io::Result<()> {
-        let fresh = path.with_extension("json.new");
-        std::fs::write(&fresh, serde_json::to_vec(self)?)?;
-        std::fs::rename(&fresh, path)
-    }
-}
-
-fn record_keys(guard: &Guard, recorded: &mut Recorded, keys: &[KeyRecord]) {
-    for key in keys {
-        let before = recorded.0.get(&key.access_key_id).copied();
-        let (caller, access_key_id) = (key.caller.clone(), key.access_key_id.clone());
-        let mut events = Vec::new();
-        if before.is_none() {
-            events.push(Lifecycle::KeyIssued {
-                caller: caller.clone(),
-                access_key_id: access_key_id.clone(),
-            });
-        }
-        if key.revoked.is_some() && before != Some(true) {
-            events.push(Lifecycle::KeyRevoked {
-                caller,
-                access_key_id,
-            });
-        }
-        for event in events {
-            if let Err(error) = guard
-                .journal
-                .append_later(Record::lifecycle(guard.clock.now(), event))
-            {
-                tracing::error!("what became of a key could not be recorded: {error}");
-                return;
-            }
-        }
-        recorded
-            .0
-            .insert(key.access_key_id.clone(), key.revoked.is_some());
-    }
-}
-
-async fn record_first_uses(guard: Arc<Guard>, mut uses: mpsc::UnboundedReceiver<FirstUse>) {
-    while let Some(FirstUse {
-        access_key_id,
-        caller,
-    }) = uses.recv().await
-    {
-        let now = guard.clock.now();
-        let (store, id) = (guard.keys.store().clone(), access_key_id.clone());
-        let written = tokio::task::spawn_blocking(move || store.record_first_use(&id, now)).await;
-        // A key that another guard issued under the same master key isn't in this ledger, and is told all the same.
-        if let Ok(Ok(crate::state::FirstUse::Earlier)) = written {
-            continue;
-        }
-        let event = Lifecycle::KeyFirstUsed {
-            caller,
-            access_key_id,
-        };
-        if let Err(error) = guard.journal.append_later(Record::lifecycle(now, event)) {
-            tracing::error!("the first use of a key could not be recorded: {error}");
-        }
     }
 }

@@ -58,11 +58,15 @@ async fn demonstrate(arguments: &Arguments) -> super::Answer {
         () = interrupts.next() => None,
     };
     let all_is_well = matches!(shown, Some(Ok(())));
-    let stays = all_is_well && !arguments.once && std::io::stdout().is_terminal();
-    if stays {
-        print(&style.paragraphs(&invitation(&stage)))?;
+    if all_is_well && !arguments.once && std::io::stdout().is_terminal() {
+        // As it is: a line that is copied must stay one.
+        print(&invitation(&stage))?;
         interrupts.next().await;
         print("\n")?;
+    } else if all_is_well {
+        print(&style.paragraphs(
+            "They go now; `palisade demo` on a terminal, without --once, stays up for your own AWS CLI.",
+        ))?;
     }
     let struck = stage.strike().await;
     match shown {
@@ -136,7 +140,7 @@ fn row(call: &Played) -> Row {
         .collect::<Vec<_>>()
         .join(", ");
     if ids.len() > IDS_SHOWN {
-        resources.push_str(&format!(" and {} more", ids.len() - IDS_SHOWN));
+        resources.push_str(&format!(" +{}", ids.len() - IDS_SHOWN));
     }
     let dash = |text: String| {
         if text.is_empty() {
@@ -225,6 +229,7 @@ mod tests {
         let stage = Stage::set().await.unwrap();
         let played = play(&stage, scenes()).await.unwrap();
         assert_eq!(faults(&played), Vec::<String>::new());
+        check_readme(&played);
         let decided = |allowed: bool| -> BTreeSet<String> {
             let calls = played.iter().flat_map(|scene| &scene.calls);
             let calls = calls.filter(|call| call.is_allowed() == allowed);
@@ -254,5 +259,28 @@ mod tests {
         assert!(verify(&stage.journal()).unwrap().is_sound());
         stage.strike().await.unwrap();
         assert!(!folder.exists());
+    }
+
+    /// What the README shows is what is printed where nobody says how wide it may be.
+    fn check_readme(played: &[PlayedScene]) {
+        let style = Style {
+            width: 100,
+            paint: layout::Paint::Plain,
+        };
+        let printed: Vec<String> = played
+            .iter()
+            .map(|scene| {
+                style.table(
+                    scene.title,
+                    &scene.calls.iter().map(row).collect::<Vec<_>>(),
+                )
+            })
+            .collect();
+        let printed = printed.join("\n");
+        let shown = crate::cli::readme::blocks("text");
+        assert_eq!(shown.len(), 1);
+        for line in shown[0].lines() {
+            assert!(printed.lines().any(|p| p == line), "not printed: {line}");
+        }
     }
 }

@@ -94,7 +94,7 @@ fn no_such_caller(name: &str, config: &Config) -> Failure {
         return Failure::usage(error).with_help(format!("`{name}`: {problem}"));
     }
     let file = config.file.as_ref().map_or_else(
-        || "a configuration file".to_owned(),
+        || "`~/.config/palisade/palisade.toml`, or the file after --config".to_owned(),
         |file| format!("`{}`", file.display()),
     );
     let credentials = config.credentials.first();

@@ -17,6 +17,8 @@ mod journal;
 mod keys;
 mod log;
 mod policy;
+#[cfg(test)]
+mod readme;
 mod serve;
 mod table;
 
@@ -130,6 +132,9 @@ fn run(arguments: Arguments) -> Answer {
     let config = arguments.config;
     match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments, load(config)?),
+        Command::Demo(_) if config.is_some() => Err(Failure::usage(anyhow::anyhow!(
+            "the demonstration has a configuration of its own: leave --config out"
+        ))),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Ca => Ok(ca::run(&load(config)?)?.into()),
         Command::Policy(arguments) => policy::run(arguments, load(config)?),

@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{
     CallerConfig, Config, CredentialSource, CredentialsConfig, Override, Scheme, StaticKeys,
 };
+use crate::ruleset::RulesetError;
 use crate::running::{Running, StartError};
 use crate::sandbox::{ACCOUNT_ID, Account, Sandbox};
 
@@ -37,7 +38,7 @@ async fn serve(arguments: &Arguments, mut config: Config) -> Result<Printed, Fai
     };
     if config.callers.is_empty() {
         tracing::warn!(
-            "no `[[caller]]` is configured: nobody has keys, every call will be refused"
+            "no `[[caller]]` is configured, so every call will be refused: `palisade keys new NAME` says what to write, and where"
         );
     }
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::refused)?;
@@ -97,6 +98,14 @@ pub(crate) async fn sandboxed(config: &mut Config) -> Result<Sandbox, Failure> {
 pub(crate) fn failed(error: StartError) -> Failure {
     match error {
         StartError::State(error) => error.into(),
+        // A line for each, as `palisade policy check` has them.
+        StartError::Ruleset(RulesetError::Policies(error)) => {
+            eprintln!("{error}");
+            let count = error.faults.len();
+            let refused = anyhow::anyhow!("the policy set is refused: {count} faults");
+            Failure::usage(refused)
+                .with_help("mend them until `palisade policy check` is content".to_owned())
+        }
         error @ (StartError::Ruleset(_) | StartError::Keys(_) | StartError::Listen { .. }) => {
             Failure::usage(error)
         }

@@ -48,6 +48,12 @@ pub enum ProtectedError {
     EmptyId { file: String, service: String },
 }
 
+/// The line, from 1, on which something begins.
+fn line(text: &str, span: Option<std::ops::Range<usize>>) -> usize {
+    let before = span.and_then(|span| text.get(..span.start));
+    before.unwrap_or_default().matches('\n').count() + 1
+}
+
 fn suggestion(nearest: &Option<String>) -> String {
     nearest
         .as_ref()
@@ -70,7 +76,7 @@ impl Protected {
         let tables: BTreeMap<String, Table> =
             toml::from_str(text).map_err(|e| ProtectedError::Syntax {
                 file: file.to_owned(),
-                message: e.to_string().trim_end().to_owned(),
+                message: format!("line {}: {}", line(text, e.span()), e.message()),
             })?;
         let mut protected = Self::default();
         for (service, table) in tables {
@@ -259,6 +265,16 @@ mod tests {
     #[test]
     fn a_hostile_glob_ends() {
         check(&"*a".repeat(200), &"a".repeat(199), false);
+    }
+
+    #[test]
+    fn a_misspelt_key_is_an_error_that_says_where() {
+        let text = "[workspaces]\nid = [\"x\"]";
+        let refused = Protected::parse("protected.toml", text, &["workspaces"]).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "protected.toml: line 2: unknown field `id`, expected `ids`"
+        );
     }
 
     #[test]

@@ -212,7 +212,7 @@ impl Refusal {
             )
             .into(),
             Refusal::UnmodelledService { service } => {
-                format!("the catalog has no operations of `{service}`; build one that has and set `catalog`").into()
+                format!("the catalog has no operations of `{service}`; `palisade catalog build` makes one that has, for `catalog` of the configuration").into()
             }
             Refusal::Forbidden { decision, reason } => {
                 let policies = decision.policies.join("`, `");

@@ -16,14 +16,14 @@ use crate::aws::protocol::{self, Identified};
 use crate::aws::sigv4::Declared;
 use crate::guard::call::Action;
 use crate::proxy::Intercepted;
-use crate::proxy::body::{BodyError, Buffered, read_whole};
+use crate::proxy::body::{BodyError, Buffered, discard, read_whole};
 
 /// A request to an API host.
 pub(super) struct Arrived {
     endpoint: Endpoint,
     services: Vec<Arc<Service>>,
     parts: Parts,
-    body: Incoming,
+    body: Unread,
     declared: Declared,
 }
 
@@ -43,7 +43,25 @@ pub(super) enum Payload {
     /// Read whole.
     Whole(Buffered),
     /// Still on its way; its hash, or that it has none, is declared and signed.
-    Stream(Incoming),
+    Stream(Unread),
+}
+
+/// A body that nobody has read yet. Dropped unread, it is read to no purpose within bounds: the client gets to read the
+/// refusal.
+pub(super) struct Unread(Option<Incoming>);
+
+impl Unread {
+    pub(super) fn read(mut self) -> Option<Incoming> {
+        self.0.take()
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        if let Some(body) = self.0.take() {
+            tokio::spawn(discard(body));
+        }
+    }
 }
 
 impl Payload {
@@ -89,12 +107,14 @@ impl Guard {
         trail: &mut Trail,
         request: Intercepted,
     ) -> Result<Arrived, Refusal> {
-        let endpoint = match self.ruleset.catalog.resolve(&request.host) {
+        let host = request.host;
+        let (parts, body) = request.request.into_parts();
+        let body = Unread(Some(body));
+        let endpoint = match self.ruleset.catalog.resolve(&host) {
             Resolved::Api(endpoint) => endpoint,
             Resolved::Unmodelled | Resolved::Foreign => {
-                return Err(Refusal::UnmodelledHost {
-                    host: request.host.to_string(),
-                });
+                let host = host.to_string();
+                return Err(Refusal::UnmodelledHost { host });
             }
         };
         let mut services = Vec::new();
@@ -104,13 +124,12 @@ impl Guard {
                 message: e.to_string(),
             })?);
         }
-        trail.shape = Shape::asked(&services, &request_head(&request.request));
+        trail.shape = Shape::asked(&services, &head(&parts));
         if services.iter().all(|service| service.operations.is_empty()) {
             return Err(Refusal::UnmodelledService {
                 service: endpoint.services.join(", "),
             });
         }
-        let (parts, body) = request.request.into_parts();
         let declared = Declared::of(&parts.headers)?;
         if let Declared::StreamingSigned { .. } | Declared::StreamingEvents = declared {
             let message =
@@ -141,8 +160,8 @@ impl Guard {
             declared,
         } = arrived;
         let in_body = protocol::needs_body(&head(&parts));
-        let (mut incoming, mut whole) = (Some(body), None);
-        if in_body && let Some(body) = incoming.take() {
+        let (mut unread, mut whole) = (Some(body), None);
+        if in_body && let Some(body) = unread.take() {
             whole = Some(self.read(body, self.limits.body_buffer_max).await?);
         }
         let bytes = whole.as_ref().map(|b| b.bytes().as_ref());
@@ -168,7 +187,7 @@ impl Guard {
         } else {
             self.limits.body_buffer_max
         };
-        let payload = match (whole, incoming) {
+        let payload = match (whole, unread) {
             (Some(body), _) if u64::try_from(body.bytes().len()).is_ok_and(|len| len > max) => {
                 return Err(too_large(max));
             }
@@ -177,11 +196,7 @@ impl Guard {
                 Payload::Whole(self.read(body, max).await?)
             }
             (None, Some(body)) => Payload::Stream(body),
-            (None, None) => {
-                return Err(Refusal::Internal {
-                    message: "the body is lost".to_owned(),
-                });
-            }
+            (None, None) => return Err(lost()),
         };
         Ok(Known {
             endpoint,
@@ -194,7 +209,8 @@ impl Guard {
         })
     }
 
-    async fn read(&self, body: Incoming, max: u64) -> Result<Buffered, Refusal> {
+    async fn read(&self, body: Unread, max: u64) -> Result<Buffered, Refusal> {
+        let body = body.read().ok_or_else(lost)?;
         read_whole(body, max, &self.budget, &self.timeouts)
             .await
             .map_err(|error| match error {
@@ -207,6 +223,11 @@ impl Guard {
                 },
             })
     }
+}
+
+pub(super) fn lost() -> Refusal {
+    let message = "the body is lost".to_owned();
+    Refusal::Internal { message }
 }
 
 fn too_large(max: u64) -> Refusal {

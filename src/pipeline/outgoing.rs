@@ -240,10 +240,13 @@ impl Guard {
                 ..
             } => Body::buffered(body),
             Carried::Known {
-                payload: Payload::Stream(incoming),
+                payload: Payload::Stream(unread),
                 declared,
                 ..
-            } => super::forward::streamed(incoming, &declared, &self.timeouts),
+            } => match unread.read() {
+                Some(body) => super::forward::streamed(body, &declared, &self.timeouts),
+                None => return Err(super::arrive::lost()),
+            },
         };
         let request = std::mem::replace(request, Request::new(Body::empty()));
         Ok(Signed {

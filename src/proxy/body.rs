@@ -221,14 +221,39 @@ where
         .map_err(|_| BodyError::Timeout)?
 }
 
+/// How much of a refused body is read to no purpose, and for how long, so that its sender gets to read the answer: most
+/// clients look for one only once they have sent everything.
+const DISCARD_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const DISCARD: Duration = Duration::from_secs(10);
+
+/// Reads a body and forgets it, within bounds.
+pub async fn discard<B>(body: B)
+where
+    B: HttpBody<Data = Bytes>,
+{
+    let reading = async {
+        let mut body = std::pin::pin!(body);
+        let mut bytes: u64 = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes = bytes.saturating_add(frame.data_ref().map_or(0, |data| data.len() as u64));
+            if bytes > DISCARD_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    // Out of time, the connection is closed on whoever is still sending.
+    let _ = tokio::time::timeout(DISCARD, reading).await;
+}
+
 async fn read<B>(body: B, max: u64, budget: &Budget, stall: Duration) -> Result<Buffered, BodyError>
 where
     B: HttpBody<Data = Bytes, Error: fmt::Display>,
 {
+    let mut body = std::pin::pin!(body);
     if body.size_hint().lower() > max {
+        discard(body).await;
         return Err(BodyError::TooLarge { max });
     }
-    let mut body = std::pin::pin!(body);
     let mut held = None;
     let mut whole = BytesMut::new();
     while let Some(frame) = tokio::time::timeout(stall, body.frame())
@@ -243,6 +268,7 @@ where
             })?;
         let length = (whole.len() as u64).saturating_add(data.len() as u64);
         if length > max {
+            discard(body).await;
             return Err(BodyError::TooLarge { max });
         }
         budget.cover(&mut held, length)?;

@@ -1,21 +1,24 @@
-//! How the demonstration is laid out: a table that fits the terminal, colours where they are wanted.
-//!
-//! Wide terminals have the reason in a column of its own, narrow ones below its row.
+//! How the demonstration is laid out: a table that fits the terminal, each reason below its row, colours where they
+//! are wanted.
 
 use std::io::IsTerminal as _;
 
 use crate::cli::table::printable;
 
-/// Columns of the call, the verdict and the policy; the resources take what is left, the reason its own.
-const CALL: usize = 28;
+/// Columns of the verdict and the policy, and what stands between columns.
 const VERDICT: usize = 7;
 const POLICY: usize = 20;
 const GAP: usize = 2;
 
-/// From this width on, reasons have a column.
-const WIDE: usize = 112;
-/// The resources' column where the reasons have one too.
-const RESOURCES_WIDE: usize = 20;
+/// The call's column: whole actions from [`WIDE`] on, else broken after their service.
+const CALL_WIDE: usize = 44;
+const CALL_NARROW: usize = 28;
+const WIDE: usize = 96;
+/// The resources' column takes what is left, up to this.
+const RESOURCES_MAX: usize = 40;
+/// How far a reason stands in.
+const INDENT: usize = 4;
+
 /// Narrower terminals wrap by themselves; wider ones are left empty at the right.
 const WIDTH_MIN: usize = 72;
 const WIDTH_MAX: usize = 140;
@@ -43,6 +46,7 @@ pub(super) struct Row {
     pub(super) resources: String,
     pub(super) is_allowed: bool,
     pub(super) policies: String,
+    /// Empty where there is nothing to say.
     pub(super) reason: String,
 }
 
@@ -80,41 +84,34 @@ impl Style {
     /// A title and its table.
     pub(super) fn table(self, title: &str, rows: &[Row]) -> String {
         let mut out = format!("{}\n", self.ink(Ink::Bold, &printable(title)));
-        let resources = self.resources();
-        let mut head = vec![
-            ("CALL", CALL),
-            ("RESOURCES", resources),
-            ("VERDICT", VERDICT),
-            ("POLICY", POLICY),
-        ];
-        if self.width >= WIDE {
-            head.push(("REASON", self.reason()));
-        }
-        let head: Vec<Cell> = head
-            .into_iter()
-            .map(|(text, width)| Cell::new(text, width, Ink::Dim))
-            .collect();
-        self.lines(&mut out, &head);
-        for row in rows {
-            let verdict = if row.is_allowed {
-                Cell::new("allowed", VERDICT, Ink::Green)
+        let (call, resources) = self.columns();
+        let row = |texts: [&str; 4], verdict: Ink, rest: Ink| {
+            let [action, ids, said, policies] = texts;
+            [
+                Cell::new(action, call, rest),
+                Cell::new(ids, resources, rest),
+                Cell::new(said, VERDICT, verdict),
+                Cell::new(policies, POLICY, rest),
+            ]
+        };
+        let head = ["CALL", "RESOURCES", "VERDICT", "POLICY"];
+        self.lines(&mut out, &row(head, Ink::Dim, Ink::Dim));
+        for one in rows {
+            let (said, ink) = if one.is_allowed {
+                ("allowed", Ink::Green)
             } else {
-                Cell::new("refused", VERDICT, Ink::Red)
+                ("refused", Ink::Red)
             };
-            let mut cells = vec![
-                Cell::new(&row.call, CALL, Ink::None),
-                Cell::new(&row.resources, resources, Ink::None),
-                verdict,
-                Cell::new(&row.policies, POLICY, Ink::None),
-            ];
-            if self.width >= WIDE {
-                cells.push(Cell::new(&row.reason, self.reason(), Ink::Dim));
-                self.lines(&mut out, &cells);
-            } else {
-                self.lines(&mut out, &cells);
-                for line in wrap(&printable(&row.reason), self.width.saturating_sub(4)) {
-                    out.push_str(&format!("    {}\n", self.ink(Ink::Dim, &line)));
-                }
+            let texts = [&one.call, &one.resources, said, &one.policies];
+            self.lines(&mut out, &row(texts, ink, Ink::None));
+            for line in wrap(
+                &printable(&one.reason),
+                self.width.saturating_sub(INDENT),
+                &WORDS,
+            ) {
+                out.extend(std::iter::repeat_n(' ', INDENT));
+                out.push_str(&self.ink(Ink::Dim, &line));
+                out.push('\n');
             }
         }
         out
@@ -123,7 +120,7 @@ impl Style {
     /// Paragraphs, each a line of `text`, broken between words.
     pub(super) fn paragraphs(self, text: &str) -> String {
         let lines = text.lines().flat_map(|line| {
-            let wrapped = wrap(line, self.width);
+            let wrapped = wrap(line, self.width, &WORDS);
             if wrapped.is_empty() {
                 vec![String::new()]
             } else {
@@ -133,19 +130,15 @@ impl Style {
         lines.map(|line| line + "\n").collect()
     }
 
-    fn resources(self) -> usize {
-        if self.width >= WIDE {
-            RESOURCES_WIDE
+    /// How wide the call's and the resources' columns are.
+    fn columns(self) -> (usize, usize) {
+        let call = if self.width >= WIDE {
+            CALL_WIDE
         } else {
-            self.width
-                .saturating_sub(CALL + VERDICT + POLICY + 3 * GAP)
-                .min(RESOURCES_WIDE * 2)
-        }
-    }
-
-    fn reason(self) -> usize {
-        self.width
-            .saturating_sub(CALL + RESOURCES_WIDE + VERDICT + POLICY + 4 * GAP)
+            CALL_NARROW
+        };
+        let left = self.width.saturating_sub(call + VERDICT + POLICY + 3 * GAP);
+        (call, left.min(RESOURCES_MAX))
     }
 
     /// A row: as many lines as its tallest cell has.
@@ -190,21 +183,24 @@ struct Cell {
 impl Cell {
     fn new(text: &str, width: usize, ink: Ink) -> Self {
         Self {
-            lines: wrap(&printable(text), width),
+            lines: wrap(&printable(text), width, &NAMES),
             width,
             ink,
         }
     }
 }
 
-/// Breaks a text into lines of at most `width` characters: after spaces and after what joins the parts of a name,
-/// and anywhere where a part alone is too long.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+/// Where a text may be broken: after spaces; in a cell after what joins the parts of a name too.
+const WORDS: [char; 1] = [' '];
+const NAMES: [char; 3] = [' ', ':', '/'];
+
+/// Breaks a text into lines of at most `width` characters, after `joints`; anywhere where a part alone is too long.
+fn wrap(text: &str, width: usize, joints: &[char]) -> Vec<String> {
     let width = width.max(1);
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();
     let mut length = 0;
-    for part in text.split_inclusive([' ', ':', '/']) {
+    for part in text.split_inclusive(joints) {
         let fits = part.trim_end().chars().count();
         if length > 0 && length + fits > width {
             lines.push(std::mem::take(&mut line).trim_end().to_owned());
@@ -236,7 +232,7 @@ mod tests {
         vec![
             Row {
                 call: "servicecatalog:TerminateProvisionedProduct".to_owned(),
-                resources: "s-plain000000000001 and 20 more".to_owned(),
+                resources: "s-plain000000000001 +20".to_owned(),
                 is_allowed: false,
                 policies: "max-batch-workspaces".to_owned(),
                 reason: "It is tagged protected. Someone decided that it must not be lost: ask them, or have an admin take the tag off.".to_owned(),
@@ -246,14 +242,14 @@ mod tests {
                 resources: "-".to_owned(),
                 is_allowed: true,
                 policies: "base".to_owned(),
-                reason: "done".to_owned(),
+                reason: String::new(),
             },
         ]
     }
 
     #[test]
     fn a_table_stays_within_the_terminal() {
-        for width in [72, 80, 100, 111, 112, 120, 140] {
+        for width in [72, 80, 95, 96, 100, 120, 140] {
             let style = Style {
                 width,
                 paint: Paint::Plain,
@@ -267,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_one_has_reasons_below_their_rows() {
+    fn a_narrow_one_breaks_names_where_they_join() {
         let style = Style {
             width: 80,
             paint: Paint::Plain,
@@ -278,25 +274,24 @@ mod tests {
 a title
 CALL                          RESOURCES            VERDICT  POLICY
 servicecatalog:               s-plain000000000001  refused  max-batch-workspaces
-TerminateProvisionedProduct   and 20 more
+TerminateProvisionedProduct   +20
     It is tagged protected. Someone decided that it must not be lost: ask them,
     or have an admin take the tag off.
 sts:GetCallerIdentity         -                    allowed  base
-    done
 "
         );
     }
 
     #[test]
-    fn a_wide_one_has_them_in_a_column() {
+    fn a_wide_one_has_them_whole() {
         let style = Style {
-            width: 120,
+            width: 100,
             paint: Paint::Plain,
         };
         let text = style.table("a title", &rows());
         assert_eq!(
             text.lines().nth(2).unwrap(),
-            "servicecatalog:               s-plain000000000001   refused  max-batch-workspaces  It is tagged protected. Someone"
+            "servicecatalog:TerminateProvisionedProduct    s-plain000000000001 +20  refused  max-batch-workspaces"
         );
     }
 
@@ -326,7 +321,7 @@ sts:GetCallerIdentity         -                    allowed  base
     #[test]
     fn texts_break_where_they_may() {
         let check = |text: &str, width: usize, expected: &[&str]| {
-            assert_eq!(wrap(text, width), expected, "{text}");
+            assert_eq!(wrap(text, width, &NAMES), expected, "{text}");
         };
         check("", 5, &[]);
         check("abc", 3, &["abc"]);
@@ -334,5 +329,6 @@ sts:GetCallerIdentity         -                    allowed  base
         check("abcdefg", 3, &["abc", "def", "g"]);
         check("ab:cdef gh", 7, &["ab:cdef", "gh"]);
         check("env-1/cnctr-1/vm-1", 9, &["env-1/", "cnctr-1/", "vm-1"]);
+        assert_eq!(wrap("at /tmp/a", 7, &WORDS), ["at", "/tmp/a"]);
     }
 }

@@ -1,7 +1,7 @@
 //! Plays the steps through the proxy, and holds what became of each against what was expected: by the client's
 //! answer, by the journal, and by what reached the stand-in.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
@@ -130,13 +130,13 @@ impl Played {
     /// Why, as the client reads it, without what stands in other columns; for what was sent, what AWS said.
     pub(super) fn reason(&self) -> String {
         match &self.answer.result {
-            Ok(output) if self.step.sees.is_empty() => done(output),
+            Ok(output) if self.step.sees.is_empty() => text(output, "Arn")
+                .map(|arn| format!("signed as {arn}"))
+                .unwrap_or_default(),
             Ok(output) => {
-                let seen: Vec<String> = states(output)
-                    .iter()
-                    .map(|(id, state)| format!("{id} is {state}"))
-                    .collect();
-                seen.join(", ")
+                let seen = states(output);
+                let seen = seen.iter().map(|(id, state)| format!("{id} is {state}"));
+                seen.collect::<Vec<_>>().join(", ")
             }
             Err(error) if self.is_allowed() => {
                 format!("AWS itself: {}: {}", error.code, error.message)
@@ -146,28 +146,19 @@ impl Played {
     }
 
     fn why(&self, error: &UpstreamError) -> String {
-        let text = error.message.as_str();
-        let text = text
-            .rsplit_once(" (decision ")
-            .map_or(text, |(text, _)| text);
-        let text = text
-            .rsplit_once(" (policy `")
-            .map_or(text, |(text, _)| text);
-        let verb = format!(" {}: ", self.step.action);
-        let text = text.split_once(&verb).map_or(text, |(_, text)| text);
-        let class = self.own().and_then(|own| own.class);
-        match (self.step.expected, class) {
-            (Expected::NotPermitted, Some(class)) => {
-                format!("{text} (its class is `{}`)", class.as_str())
-            }
-            (
-                Expected::Done(_)
-                | Expected::RefusedByAws(_)
-                | Expected::Forbidden(_)
-                | Expected::NotPermitted
-                | Expected::Unauthenticated,
-                _,
-            ) => text.to_owned(),
+        let whole = error.message.as_str();
+        let without = |text, tail| str::rsplit_once(text, tail).map_or(text, |(text, _)| text);
+        let text = without(without(whole, " (decision "), " (policy `");
+        let head = format!(" {}: ", self.step.action);
+        let text = text.split_once(&head).map_or(text, |(_, text)| text);
+        let Some(own) = self.own() else {
+            return text.to_owned();
+        };
+        let all = own.resources.iter().all(|r| r.verdict == Verdict::Refused);
+        let text = if all { without_ids(text) } else { text };
+        match (own.policies.is_empty(), own.class) {
+            (true, Some(class)) => format!("{text}: its class is `{class}`"),
+            (true, None) | (false, _) => text.to_owned(),
         }
     }
 
@@ -213,12 +204,9 @@ impl Played {
                     return Some(format!("AWS did {} of its items not", failed.len()));
                 }
                 let seen = states(output);
-                let wanted: Vec<(&str, &str)> = self
-                    .step
-                    .sees
-                    .iter()
-                    .map(|(id, state)| (id.as_str(), *state))
-                    .collect();
+                let wanted = self.step.sees.iter();
+                let wanted: BTreeMap<&str, &str> =
+                    wanted.map(|(id, state)| (id.as_str(), *state)).collect();
                 (!wanted.is_empty() && seen != wanted).then(|| format!("seen: {seen:?}"))
             }
             (Err(error), Expected::RefusedByAws(_)) => {
@@ -242,39 +230,32 @@ impl Played {
     }
 }
 
-/// What an answer says for people: an id that it gives, or that it came.
-fn done(output: &Object) -> String {
-    let text = |member: &str| match output.get(member) {
-        Some(Value::String(text)) => Some(text.as_str()),
-        Some(
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Object(_),
-        )
-        | None => None,
+/// A reason without the ids before it.
+fn without_ids(text: &str) -> &str {
+    let ids = if text.starts_with('`') { text } else { "" };
+    let cut = ids.split_once(" more: ").or_else(|| ids.split_once("`: "));
+    cut.map_or(text, |(_, reason)| reason)
+}
+
+fn text<'o>(output: &'o Object, member: &str) -> Option<&'o str> {
+    let Some(Value::String(text)) = output.get(member) else {
+        return None;
     };
-    let told = text("WorkspaceInstanceId").map(|id| format!("made {id}"));
-    let told = told.or_else(|| text("Arn").map(|arn| format!("signed as {arn}")));
-    told.unwrap_or_else(|| "done".to_owned())
+    Some(text)
 }
 
 /// WorkSpaces and their states, of an answer that lists them.
-fn states(output: &Object) -> Vec<(&str, &str)> {
+fn states(output: &Object) -> BTreeMap<&str, &str> {
     let Some(Value::List(items)) = output.get("Workspaces") else {
-        return Vec::new();
+        return BTreeMap::new();
     };
-    items
-        .iter()
-        .filter_map(|item| {
-            let Value::Object(item) = item else {
-                return None;
-            };
-            match (item.get("WorkspaceId"), item.get("State")) {
-                (Some(Value::String(id)), Some(Value::String(state))) => {
-                    Some((id.as_str(), state.as_str()))
-                }
-                _ => None,
-            }
-        })
-        .collect()
+    let shown = items.iter().filter_map(|item| {
+        let Value::Object(item) = item else {
+            return None;
+        };
+        text(item, "WorkspaceId").zip(text(item, "State"))
+    });
+    shown.collect()
 }
 
 /// Decisions that the journal holds.

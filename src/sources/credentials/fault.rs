@@ -31,7 +31,9 @@ pub enum Cause {
         "none were found; log in (`{command}`), set AWS's variables, or name a profile in the table"
     )]
     NotFound { command: String },
-    #[error("the profile `{profile}` of the AWS configuration is not there or holds none")]
+    #[error(
+        "the profile `{profile}` of the AWS configuration is not there or holds none; `aws configure --profile {profile}` writes one"
+    )]
     EmptyProfile { profile: String },
     #[error("the AWS configuration is wrong: {0}")]
     Misconfigured(String),

@@ -214,7 +214,7 @@ fn no_credentials_at_all_is_lasting() {
     for config in ["", "[profile work]\nregion = eu-central-1\n"] {
         Case::new(config).check(
             "work",
-            &format!("{NO} the profile `work` of the AWS configuration is not there or holds none"),
+            &format!("{NO} the profile `work` of the AWS configuration is not there or holds none; `aws configure --profile work` writes one"),
         );
     }
 }

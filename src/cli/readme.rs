@@ -1,0 +1,117 @@
+//! Holds the README to what the program is: its configurations load, its policies are valid, its commands and metrics
+//! are there.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use clap::Parser as _;
+
+use super::{Arguments, Command, UNBUILT};
+use crate::aws::catalog::Catalog;
+use crate::config::Config;
+use crate::guard::policies::PolicyFile;
+use crate::guard::protected::Protected;
+use crate::ruleset::{Ruleset, starter};
+
+const README: &str = include_str!("../../README.md");
+
+/// The blocks of one language.
+pub(super) fn blocks(language: &str) -> Vec<&'static str> {
+    let fence = format!("```{language}\n");
+    let after = README.split(&fence).skip(1);
+    after.filter_map(|text| text.split("```").next()).collect()
+}
+
+/// What stands between backticks outside of blocks.
+fn inline() -> Vec<&'static str> {
+    let prose = README.split("```").step_by(2);
+    prose
+        .flat_map(|text| text.split('`').skip(1).step_by(2))
+        .collect()
+}
+
+fn ruleset(more: &[&str]) -> Ruleset {
+    let mut files = starter();
+    files.extend(more.iter().map(|text| PolicyFile {
+        name: "README.md".to_owned(),
+        text: (*text).to_owned(),
+    }));
+    let groups = BTreeSet::from(["admins", "deployers"]);
+    let catalog = Catalog::embedded().unwrap();
+    Ruleset::new(catalog, &[], &files, None, &groups, true).unwrap()
+}
+
+#[test]
+fn its_configurations_load() {
+    let home = [("HOME".to_owned(), "/home/me".to_owned())];
+    let file = Path::new("/etc/palisade/palisade.toml");
+    let (lists, configurations): (Vec<&str>, Vec<&str>) =
+        blocks("toml").iter().partition(|b| b.contains("ids = "));
+    assert_eq!((lists.len(), configurations.len()), (1, 2));
+    for text in configurations {
+        let config = Config::from_toml(text, file, &home).unwrap();
+        assert!(!config.callers.is_empty());
+    }
+    Protected::parse("README.md", lists[0], &["workspaces"]).unwrap();
+}
+
+#[test]
+fn its_policy_is_valid_and_its_tag_open_to_all_as_it_says() {
+    let ruleset = ruleset(&blocks("cedar"));
+    let open = ruleset.policies.unguarded_tag_keys();
+    assert_eq!(open, [("team".to_owned(), "team-desktop".to_owned())]);
+}
+
+#[test]
+fn its_table_of_starter_policies_is_whole() {
+    let (_, table) = README.split_once("| id | refuses |").unwrap();
+    let (table, _) = table.split_once("\n\n").unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+    let told: BTreeSet<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+    let ruleset = ruleset(&[]);
+    let rules = ruleset.policies.rules().iter();
+    assert_eq!(told, rules.map(|rule| rule.id.as_str()).collect());
+}
+
+#[test]
+fn its_commands_are_there() {
+    let lines = blocks("sh").into_iter().flat_map(str::lines);
+    let commands = lines.chain(inline()).filter_map(|text| {
+        let (_, command) = text
+            .split_once("palisade ")
+            .filter(|(before, _)| before.is_empty() || before.ends_with("$("))?;
+        command.split(['#', '>', '|']).next()
+    });
+    let mut count = 0;
+    for command in commands {
+        let words = ["palisade"].into_iter().chain(command.split_whitespace());
+        let parsed = Arguments::try_parse_from(words).unwrap();
+        assert!(!matches!(parsed.command, Command::Other(_)), "{command}");
+        count += 1;
+    }
+    assert!(count > 12, "{count}");
+    for name in UNBUILT {
+        assert!(inline().contains(name), "`{name}` isn't named as unbuilt");
+    }
+}
+
+#[test]
+fn its_metrics_are_those_that_there_are() {
+    let names = |text: &'static str, quote| -> BTreeSet<&'static str> {
+        let quoted = text.split(quote).filter(|t| t.starts_with("palisade_"));
+        quoted
+            .filter(|t| t.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+            .collect()
+    };
+    let told: BTreeSet<&str> = inline()
+        .into_iter()
+        .filter(|t| t.starts_with("palisade_"))
+        .collect();
+    assert_eq!(told, names(include_str!("../admin/metrics.rs"), '"'));
+}
+
+#[test]
+fn the_changelog_speaks_of_this_version() {
+    let version = format!("## {}", env!("CARGO_PKG_VERSION"));
+    assert!(include_str!("../../CHANGELOG.md").contains(&version));
+}

@@ -1,0 +1,142 @@
+//! What a running guard does about keys: it takes over what is revoked, and records what becomes of them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::journal::Record;
+use crate::journal::record::Lifecycle;
+use crate::pipeline::Guard;
+use crate::sources::keys::FirstUse;
+use crate::state::KeyRecord;
+
+/// How often the key ledger is looked at: a key that is revoked stops working within a second.
+const LEDGER_EVERY: Duration = Duration::from_millis(500);
+
+/// Takes over what is revoked, and records what was issued and revoked meanwhile; a last time when the guard stops.
+pub(super) async fn follow_ledger(
+    guard: Arc<Guard>,
+    recorded: PathBuf,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut watch = guard.keys.store().watch();
+    let mut known = Recorded::load(&recorded);
+    let mut ticks = tokio::time::interval(LEDGER_EVERY);
+    loop {
+        let last = tokio::select! {
+            _ = ticks.tick() => false,
+            // An error means that whoever could stop this is gone: then it is time too.
+            _ = stopped.wait_for(|stop| *stop) => true,
+        };
+        match watch.poll() {
+            Ok(None) => {}
+            Ok(Some(keys)) => {
+                if let Err(error) = guard.keys.renew(&keys) {
+                    tracing::error!("the key ledger can't be taken over: {error}");
+                } else {
+                    record_keys(&guard, &mut known, &keys);
+                    if let Err(error) = known.save(&recorded) {
+                        tracing::warn!("{} can't be written: {error}", recorded.display());
+                    }
+                }
+            }
+            Err(error) => tracing::error!("the key ledger can't be read: {error}"),
+        }
+        if last {
+            return;
+        }
+    }
+}
+
+/// Which keys the journal has records of, and whether of their end too: kept beside the ledger, so that a key that was
+/// issued or revoked while no guard ran is recorded at the next start.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+struct Recorded(BTreeMap<String, bool>);
+
+impl Recorded {
+    /// What a file says; nothing where it can't be read, since a record twice is better than none.
+    fn load(path: &Path) -> Self {
+        let read = std::fs::read(path).ok();
+        read.and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default()
+    }
+
+    fn save(&self, path: &Path) -> io::Result<()> {
+        let fresh = path.with_extension("json.new");
+        std::fs::write(&fresh, serde_json::to_vec(self)?)?;
+        std::fs::rename(&fresh, path)
+    }
+}
+
+fn record_keys(guard: &Guard, recorded: &mut Recorded, keys: &[KeyRecord]) {
+    for key in keys {
+        let before = recorded.0.get(&key.access_key_id).copied();
+        let (caller, access_key_id) = (key.caller.clone(), key.access_key_id.clone());
+        let mut events = Vec::new();
+        if before.is_none() {
+            events.push(Lifecycle::KeyIssued {
+                caller: caller.clone(),
+                access_key_id: access_key_id.clone(),
+            });
+        }
+        if key.revoked.is_some() && before != Some(true) {
+            events.push(Lifecycle::KeyRevoked {
+                caller,
+                access_key_id,
+            });
+        }
+        for event in events {
+            if let Err(error) = guard
+                .journal
+                .append_later(Record::lifecycle(guard.clock.now(), event))
+            {
+                tracing::error!("what became of a key could not be recorded: {error}");
+                return;
+            }
+        }
+        recorded
+            .0
+            .insert(key.access_key_id.clone(), key.revoked.is_some());
+    }
+}
+
+/// Records the first use of each key, until the guard stops and none is left.
+pub(super) async fn record_first_uses(
+    guard: Arc<Guard>,
+    mut uses: mpsc::UnboundedReceiver<FirstUse>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = uses.recv() => next,
+            _ = stopped.wait_for(|stop| *stop) => None,
+        };
+        let Some(FirstUse {
+            access_key_id,
+            caller,
+        }) = next
+        else {
+            return;
+        };
+        let now = guard.clock.now();
+        let (store, id) = (guard.keys.store().clone(), access_key_id.clone());
+        let written = tokio::task::spawn_blocking(move || store.record_first_use(&id, now)).await;
+        // A key that another guard issued under the same master key isn't in this ledger, and is told all the same.
+        if let Ok(Ok(crate::state::FirstUse::Earlier)) = written {
+            continue;
+        }
+        let event = Lifecycle::KeyFirstUsed {
+            caller,
+            access_key_id,
+        };
+        if let Err(error) = guard.journal.append_later(Record::lifecycle(now, event)) {
+            tracing::error!("the first use of a key could not be recorded: {error}");
+        }
+    }
+}
