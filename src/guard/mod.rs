@@ -10,6 +10,7 @@ pub mod knowledge;
 pub mod path;
 pub mod policies;
 pub mod protected;
+pub mod question;
 pub mod reads;
 pub mod refusal;
 #[cfg(test)]
