@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::guard::knowledge::{Knowledge, KnowledgeError};
 use crate::guard::policies::{Policies, PoliciesError, PolicyFile};
 use crate::guard::protected::{Protected, ProtectedError};
+use crate::guard::question::Rules;
 use crate::guard::schema::Vocabulary;
 
 /// What decisions are made by: every decision sees one set.
@@ -88,6 +89,16 @@ impl Ruleset {
             &groups,
             config.policies.is_none(),
         )
+    }
+
+    /// What decisions are made by, besides the catalog.
+    #[must_use]
+    pub const fn rules(&self) -> Rules<'_> {
+        Rules {
+            knowledge: &self.knowledge,
+            policies: &self.policies,
+            protected: &self.protected,
+        }
     }
 
     /// The catalog that the configuration names, or the embedded one.

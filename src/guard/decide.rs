@@ -6,6 +6,8 @@
 //! INVARIANT: a Cedar request is built only together with the entities that it refers to: a missing entity makes
 //! `hasTag` false without an error.
 
+mod context;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
@@ -16,15 +18,15 @@ use cedar_policy::{
     EntityUid, PolicySet, Request, Response, RestrictedExpression,
 };
 
-use crate::aws::catalog::model::{Service, Shape, ShapeId};
-use crate::aws::value::{Object, Value};
+use crate::aws::catalog::model::Service;
+use crate::aws::value::Object;
 use crate::guard::call::{Call, Verdict};
 use crate::guard::facts::{Attribute, Facts};
 use crate::guard::policies::Slice;
-use crate::guard::protected::Protected;
-use crate::guard::reads::Names;
-use crate::guard::target::{SELECTOR, Spelling, Target};
-use crate::guard::time;
+use crate::guard::protected::{Protected, arn_parts};
+use crate::guard::target::{Spelling, Target};
+
+use context::context;
 
 /// What is to be judged: a call, on what, and all that is known.
 #[derive(Debug, Clone)]
@@ -93,6 +95,11 @@ impl Resource {
         }
     }
 
+    /// Whether the caller gave a name and no lookup has told whose it is.
+    fn is_unresolved(&self) -> bool {
+        self.facts.id.is_none() && matches!(self.target.spelling, Spelling::Name(_))
+    }
+
     /// The entity id: parents first, joined by `/`.
     #[must_use]
     pub fn entity_id(&self) -> String {
@@ -121,22 +128,14 @@ impl Resource {
         names.extend(self.facts.attributes.get(&Attribute::Arn).cloned());
         names.extend(self.parent_ids());
         names.extend(self.target.parents.iter().map(|p| p.id.clone()));
-        let tails: Vec<String> = names
+        let parts: Vec<String> = names
             .iter()
-            .filter_map(|name| arn_tail(name))
+            .flat_map(|name| arn_parts(name))
             .map(str::to_owned)
             .collect();
-        names.extend(tails);
+        names.extend(parts);
         names
     }
-}
-
-/// The last part of an ARN: `ws-1` of `arn:aws:workspaces:eu-west-1:123456789012:workspace/ws-1`.
-fn arn_tail(name: &str) -> Option<&str> {
-    name.starts_with("arn:")
-        .then(|| name.rsplit(['/', ':']).next())
-        .flatten()
-        .filter(|tail| !tail.is_empty())
 }
 
 fn arn_account(name: &str) -> Option<&str> {
@@ -202,6 +201,8 @@ pub enum Denial {
     NotPermitted { decision: Decision },
     /// A policy erred.
     Error { policy: String, message: String },
+    /// A parameter that a policy reads is spelt so that the policy can't read it as AWS does.
+    Unreadable { message: String },
     /// What is to be judged can't be put to Cedar.
     Unjudgeable { message: String },
 }
@@ -218,7 +219,8 @@ pub struct Denied {
 /// # Errors
 /// [`Denied`] for everything but a clean Allow for each resource.
 pub fn decide<R>(slice: &Slice, question: Question, request: R) -> Result<Allowed<R>, Box<Denied>> {
-    match judge(&slice.policies, slice, &question) {
+    let judged = learnt(slice, &question).and_then(|()| judge(&slice.policies, slice, &question));
+    match judged {
         Ok(decision) => Ok(Allowed {
             question,
             decision,
@@ -228,20 +230,49 @@ pub fn decide<R>(slice: &Slice, question: Question, request: R) -> Result<Allowe
     }
 }
 
-/// Judges by the forbids that need no facts, before any lookup is made. `None`: nothing speaks against it so far.
+/// Judges by the forbids that need no facts, before any lookup is made. `None`: nothing speaks against it so far, or
+/// what it is about isn't known yet, since the caller gave a name.
 #[must_use]
 pub fn decide_early(slice: &Slice, question: &Question) -> Option<Denial> {
+    if let On::Resources(resources) = &question.on
+        && resources.iter().any(Resource::is_unresolved)
+    {
+        return None;
+    }
     match judge(slice.early.as_ref()?, slice, question) {
         Ok(_) | Err(Denial::NotPermitted { .. }) => None,
         Err(
-            denial @ (Denial::Forbidden { .. } | Denial::Error { .. } | Denial::Unjudgeable { .. }),
+            denial @ (Denial::Forbidden { .. }
+            | Denial::Error { .. }
+            | Denial::Unreadable { .. }
+            | Denial::Unjudgeable { .. }),
         ) => Some(denial),
     }
 }
 
+/// Holds a question to what its policies read: what nobody looked up must not read as absent.
+fn learnt(slice: &Slice, question: &Question) -> Result<(), Denial> {
+    let On::Resources(resources) = &question.on else {
+        return Ok(());
+    };
+    for resource in resources {
+        let id = resource.id();
+        if resource.is_unresolved() {
+            let message = format!("nobody looked up whose name `{id}` is");
+            return Err(Denial::Unjudgeable { message });
+        }
+        if let Some((policy, fact)) = slice.unlearnt(&resource.facts) {
+            let message =
+                format!("policy `{policy}` reads {fact} of `{id}`, which nobody looked up");
+            return Err(Denial::Unjudgeable { message });
+        }
+    }
+    Ok(())
+}
+
 fn judge(policies: &PolicySet, slice: &Slice, question: &Question) -> Result<Decision, Denial> {
     let unjudgeable = |message: String| Denial::Unjudgeable { message };
-    let case = Case::of(slice, question).map_err(unjudgeable)?;
+    let case = Case::of(slice, question)?;
     let authorizer = Authorizer::new();
     let service = EntityUid::from_type_name_and_id(
         SERVICE.clone(),
@@ -361,7 +392,10 @@ struct Case<'q> {
 }
 
 impl<'q> Case<'q> {
-    fn of(slice: &'q Slice, question: &'q Question) -> Result<Self, String> {
+    fn of(slice: &'q Slice, question: &'q Question) -> Result<Self, Denial> {
+        let unjudgeable = |e: cedar_policy::EntityAttrEvaluationError| Denial::Unjudgeable {
+            message: e.to_string(),
+        };
         let call = &question.call;
         let principal = uid(&CALLER, &call.caller.name);
         let groups = call.caller.groups.iter().map(|g| uid(&GROUP, g)).collect();
@@ -377,7 +411,7 @@ impl<'q> Case<'q> {
             .map(|g| uid(&ACTION, g))
             .collect();
         let mut entities = vec![
-            caller.map_err(|e| e.to_string())?,
+            caller.map_err(unjudgeable)?,
             Entity::new_no_attrs(action.clone(), ancestors),
         ];
         let context = context(slice, question, &mut entities)?;
@@ -473,205 +507,5 @@ pub fn action_groups(call: &Call) -> Vec<String> {
     groups
 }
 
-/// The context: the fields that some policy of the slice reads.
-fn context(
-    slice: &Slice,
-    question: &Question,
-    entities: &mut Vec<Entity>,
-) -> Result<Context, String> {
-    let reads = &slice.reads.context;
-    let mut pairs: Vec<(String, RestrictedExpression)> = Vec::new();
-    let mut put = |name: &str, value: RestrictedExpression| pairs.push((name.to_owned(), value));
-    if reads.contains("batchSize") {
-        let size = i64::try_from(question.batch_size).map_err(|e| e.to_string())?;
-        put("batchSize", RestrictedExpression::new_long(size));
-    }
-    if reads.contains("selector") {
-        put(
-            "selector",
-            RestrictedExpression::new_bool(question.selector),
-        );
-    }
-    if reads.contains("dryRun") {
-        put("dryRun", RestrictedExpression::new_bool(question.dry_run));
-    }
-    if reads.contains("approved") {
-        put("approved", RestrictedExpression::new_bool(false));
-    }
-    if reads.contains("used") {
-        put("used", record([])?);
-    }
-    if reads.contains("now") {
-        let now = time::of(question.now).ok_or("the clock is out of range")?;
-        put("now", RestrictedExpression::new_datetime(now));
-    }
-    if reads.contains("source") {
-        let ip = RestrictedExpression::new_ip(question.call.source_ip.to_string());
-        let agent = question
-            .call
-            .user_agent
-            .clone()
-            .map(RestrictedExpression::new_string);
-        let agent = agent.map(|agent| ("userAgent".to_owned(), agent));
-        put(
-            "source",
-            record([("ip".to_owned(), ip)].into_iter().chain(agent))?,
-        );
-    }
-    if reads.contains("tagKeys") {
-        let keys = question
-            .tag_keys
-            .iter()
-            .cloned()
-            .map(RestrictedExpression::new_string);
-        put("tagKeys", RestrictedExpression::new_set(keys));
-    }
-    if reads.contains("requestTags") {
-        let tags = question
-            .request_tags
-            .iter()
-            .map(|(k, v)| (k.clone(), v.clone()));
-        put("requestTags", tags_entity("requestTags", tags, entities)?);
-    }
-    if reads.contains("input") {
-        put("input", input(question, &slice.reads.input, entities)?);
-    }
-    Context::from_pairs(pairs).map_err(|e| e.to_string())
-}
-
-fn record(
-    pairs: impl IntoIterator<Item = (String, RestrictedExpression)>,
-) -> Result<RestrictedExpression, String> {
-    RestrictedExpression::new_record(pairs).map_err(|e| e.to_string())
-}
-
-fn tags_entity(
-    name: &str,
-    tags: impl Iterator<Item = (String, String)>,
-    entities: &mut Vec<Entity>,
-) -> Result<RestrictedExpression, String> {
-    let uid = uid(&TAGS, name);
-    let tags = tags.map(|(key, value)| (key, RestrictedExpression::new_string(value)));
-    let entity = Entity::new_with_tags(uid.clone(), [], [], tags).map_err(|e| e.to_string())?;
-    entities.push(entity);
-    Ok(RestrictedExpression::new_entity_uid(uid))
-}
-
-/// `context.input`: the members that some policy reads, typed by the model.
-fn input(
-    question: &Question,
-    reads: &Names,
-    entities: &mut Vec<Entity>,
-) -> Result<RestrictedExpression, String> {
-    let service = &question.service;
-    let operation = service.operations.get(&question.call.action.operation);
-    let Some(structure) = operation.and_then(|operation| service.input(operation)) else {
-        return record([]);
-    };
-    let mut pairs = Vec::new();
-    for member in structure.members.iter().filter(|m| reads.contains(&m.name)) {
-        if let Some(value) = question.view.get(&member.name) {
-            let at = format!("input.{}", member.name);
-            if let Some(value) = typed(service, member.shape, value, &at, entities)? {
-                pairs.push((member.name.clone(), value));
-            }
-        }
-    }
-    record(pairs)
-}
-
-/// A value as Cedar has it; `None` where the schema gives it no type.
-fn typed(
-    service: &Service,
-    shape: ShapeId,
-    value: &Value,
-    at: &str,
-    entities: &mut Vec<Entity>,
-) -> Result<Option<RestrictedExpression>, String> {
-    let mismatch = || format!("`{at}` isn't what its model says");
-    let Some(shape) = service.shape(shape) else {
-        return Err(mismatch());
-    };
-    let expression = match (shape, value) {
-        (_, Value::Null) | (Shape::Document, _) => return Ok(None),
-        (Shape::Structure(structure), Value::Object(object)) => {
-            let mut pairs = Vec::new();
-            for (name, value) in object.iter() {
-                let member = structure.member(name).ok_or_else(mismatch)?;
-                if let Some(value) = typed(
-                    service,
-                    member.shape,
-                    value,
-                    &format!("{at}.{name}"),
-                    entities,
-                )? {
-                    pairs.push((name.to_owned(), value));
-                }
-            }
-            record(pairs)?
-        }
-        (Shape::List { member, .. }, Value::List(items)) => {
-            let mut set = Vec::new();
-            for (n, item) in items.iter().enumerate() {
-                set.extend(typed(
-                    service,
-                    *member,
-                    item,
-                    &format!("{at}[{n}]"),
-                    entities,
-                )?);
-            }
-            RestrictedExpression::new_set(set)
-        }
-        (Shape::Map { value: of, .. }, Value::Object(object)) => {
-            if matches!(service.shape(*of), Some(Shape::String { .. })) {
-                let pairs = object
-                    .iter()
-                    .map(|(k, v)| Some((k.to_owned(), v.as_str()?.to_owned())));
-                let pairs: Vec<_> = pairs.collect::<Option<_>>().ok_or_else(mismatch)?;
-                tags_entity(at, pairs.into_iter(), entities)?
-            } else {
-                let mut set = Vec::new();
-                for (key, value) in object.iter() {
-                    if let Some(value) =
-                        typed(service, *of, value, &format!("{at}.{key}"), entities)?
-                    {
-                        let key = RestrictedExpression::new_string(key.to_owned());
-                        set.push(record([
-                            ("key".to_owned(), key),
-                            ("value".to_owned(), value),
-                        ])?);
-                    }
-                }
-                RestrictedExpression::new_set(set)
-            }
-        }
-        (Shape::String { .. } | Shape::Blob, Value::String(text)) => {
-            RestrictedExpression::new_string(text.clone())
-        }
-        (Shape::Boolean, Value::Bool(b)) => RestrictedExpression::new_bool(*b),
-        (Shape::Integer | Shape::Long, Value::Number(n)) => {
-            RestrictedExpression::new_long(n.as_i64().ok_or_else(mismatch)?)
-        }
-        (Shape::Float, Value::Number(n)) => {
-            let text = n.as_str();
-            let text = if text.contains('.') {
-                text.to_owned()
-            } else {
-                format!("{text}.0")
-            };
-            RestrictedExpression::new_decimal(text)
-        }
-        (Shape::Timestamp { .. }, value) => {
-            RestrictedExpression::new_datetime(time::rfc3339(value).ok_or_else(mismatch)?)
-        }
-        _ => return Err(mismatch()),
-    };
-    Ok(Some(expression))
-}
-
-/// Whether a resource stands for what a selector matches.
-#[must_use]
-pub fn is_selector(target: &Target) -> bool {
-    target.kind == SELECTOR
-}
+#[cfg(test)]
+mod tests;

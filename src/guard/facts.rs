@@ -6,7 +6,7 @@
 //! INVARIANT: failure is not absence. A tag or an attribute is absent only if AWS answered about that very
 //! resource without it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -61,15 +61,15 @@ impl fmt::Display for Attribute {
 pub struct Needs {
     pub tags: Option<String>,
     pub attributes: BTreeMap<Attribute, String>,
-    /// Whether the protected list of the service must be compared with every name of the thing.
-    pub names: bool,
+    /// The protected list of the service must be compared with every name of the thing.
+    pub names: Option<String>,
 }
 
 impl Needs {
     /// Whether nothing has to be looked up.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.tags.is_none() && self.attributes.is_empty() && !self.names
+        self.tags.is_none() && self.attributes.is_empty() && self.names.is_none()
     }
 }
 
@@ -82,6 +82,9 @@ pub struct Facts {
     /// Attributes that AWS answered, or that it means where it answers none. `createdAt` as RFC 3339.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<Attribute, String>,
+    /// Attributes that AWS answered without, or has no such thing as. One in neither place wasn't looked up.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub absent: BTreeSet<Attribute>,
     /// The id as AWS spells it, where a lookup told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
@@ -140,6 +143,9 @@ pub enum EnquiryError {
     /// Lasting: AWS doesn't take the question.
     #[error("AWS doesn't take the lookup `{operation}`: {message}")]
     Rejected { operation: String, message: String },
+    /// Lasting: the caller gave a name, and nothing tells whose it is.
+    #[error("`{name}` is a name of `{kind}`, which can't be resolved; give its id")]
+    Unresolvable { name: String, kind: String },
     /// Passing: AWS was busy, or answered something else than was asked.
     #[error("the lookup `{operation}` failed: {message}")]
     Failed { operation: String, message: String },
@@ -189,8 +195,11 @@ struct Subject<'k> {
     rule: Option<&'k TypeRule>,
     /// The lookups to make.
     wanted: Vec<&'k str>,
+    /// Those of them that answered about this very thing.
+    answered: BTreeSet<&'k str>,
     facts: Facts,
-    confirmed: bool,
+    /// What lookups told so far, to be held against what others tell.
+    told: BTreeMap<Attribute, Option<String>>,
 }
 
 impl<'k> Enquiry<'k> {
@@ -214,10 +223,10 @@ impl<'k> Enquiry<'k> {
             of: Vec::new(),
             asked: BTreeSet::new(),
         };
-        let mut known: BTreeMap<(String, String), usize> = BTreeMap::new();
+        let mut known: HashMap<(String, Spelling), usize> = HashMap::new();
         for target in targets {
             let (spelling, kind) = plan.subject_of(target);
-            let key = (kind.clone(), spelling.as_str().to_owned());
+            let key = (kind.clone(), spelling.clone());
             let at = match known.get(&key) {
                 Some(at) => *at,
                 None => {
@@ -259,10 +268,15 @@ impl<'k> Enquiry<'k> {
             rule: None,
             kind,
             wanted: Vec::new(),
+            answered: BTreeSet::new(),
             facts: Facts::default(),
-            confirmed: false,
+            told: BTreeMap::new(),
         };
-        if target.kind == ACCOUNT || target.kind == SELECTOR {
+        if target.kind == SELECTOR {
+            return self.selects(&subject).map(|()| subject);
+        }
+        if target.kind == ACCOUNT {
+            self.has_nothing(&mut subject.facts);
             return Ok(subject);
         }
         subject.rule = self.type_rule(&subject.kind);
@@ -272,6 +286,32 @@ impl<'k> Enquiry<'k> {
         self.name_arn(&mut subject);
         self.want(&mut subject)?;
         Ok(subject)
+    }
+
+    /// What a selector matches can't be looked up: nobody knows it before AWS does.
+    fn selects(&self, subject: &Subject<'k>) -> Result<(), EnquiryError> {
+        let why = || {
+            Some(format!(
+                "the call selects by `{}`",
+                subject.spelling.as_str()
+            ))
+        };
+        if let Some(policy) = &self.needs.tags {
+            return Err(no_way(policy, "the tags", subject, why()));
+        }
+        if let Some((attribute, policy)) = self.needs.attributes.first_key_value() {
+            return Err(no_way(policy, &format!("`{attribute}`"), subject, why()));
+        }
+        match &self.needs.names {
+            Some(policy) => Err(no_way(policy, "`protected`", subject, why())),
+            None => Ok(()),
+        }
+    }
+
+    /// The account as a whole has neither tags nor attributes.
+    fn has_nothing(&self, facts: &mut Facts) {
+        facts.tags = Some(BTreeMap::new());
+        facts.absent = Attribute::ALL.into();
     }
 
     fn name_arn(&self, subject: &mut Subject<'k>) {
@@ -313,6 +353,10 @@ impl<'k> Enquiry<'k> {
         let rule = subject.rule.unwrap_or(&none);
         let lookups: Vec<(&'k str, &'k LookupRule)> = self.lookups_of(subject);
         let mut wanted: BTreeSet<&'k str> = BTreeSet::new();
+        if rule.untagged {
+            subject.facts.tags = Some(BTreeMap::new());
+        }
+        subject.facts.absent.extend(rule.never.iter().copied());
         if let Some(policy) = self.needs.tags.as_ref().filter(|_| !rule.untagged) {
             let telling = lookups.iter().find(|(_, l)| l.tags.is_some());
             let (name, _) = telling
@@ -335,19 +379,21 @@ impl<'k> Enquiry<'k> {
                 telling.ok_or_else(|| no_way(policy, &format!("`{attribute}`"), subject, None))?;
             wanted.insert(name);
         }
-        if self.needs.names {
+        if self.needs.names.is_some() {
+            // A confirmed id is spelt as AWS spells it, so that no other spelling of it gets past the list.
             wanted.extend(
                 lookups
                     .iter()
-                    .filter(|(_, l)| names_more(l))
+                    .filter(|(_, l)| names_more(l) || l.confirms)
                     .map(|(name, _)| *name),
             );
         }
-        let by_name = matches!(subject.spelling, Spelling::Name(_));
-        if by_name {
-            let resolving = lookups.iter().find(|(_, l)| !l.inputs_by_name.is_empty());
-            let (name, _) = resolving
-                .ok_or_else(|| no_way("(the rebuilt request)", "the id", subject, None))?;
+        if let Spelling::Name(given) = &subject.spelling {
+            let resolving = lookups.iter().find(|(_, l)| l.resolves());
+            let (name, _) = resolving.ok_or_else(|| EnquiryError::Unresolvable {
+                name: given.clone(),
+                kind: subject.kind.clone(),
+            })?;
             wanted.insert(name);
         }
         if !wanted.is_empty() {
@@ -531,7 +577,9 @@ impl<'k> Enquiry<'k> {
     /// # Errors
     /// [`EnquiryError`] if AWS refused the call, doesn't know an id, or answered about something else.
     pub fn absorb(&mut self, call: &LookupCall, answer: LookupAnswer) -> Result<(), EnquiryError> {
-        let Some(lookup) = self.rules.and_then(|rules| rules.lookups.get(&call.lookup)) else {
+        let rules = self.rules;
+        let known = rules.and_then(|rules| rules.lookups.get_key_value(&call.lookup));
+        let Some((name, lookup)) = known else {
             return Ok(());
         };
         let pages = match answer {
@@ -548,7 +596,7 @@ impl<'k> Enquiry<'k> {
             Some(items) => {
                 for page in &pages {
                     for item in items.values(page) {
-                        self.absorb_item(call, lookup, item)?;
+                        self.absorb_item(call, name, lookup, item)?;
                     }
                 }
                 Ok(())
@@ -561,7 +609,7 @@ impl<'k> Enquiry<'k> {
                 };
                 let item = item.ok_or_else(|| failed(call, "the answer is about nothing"))?;
                 let at = call.subjects.first().copied().unwrap_or_default();
-                self.learn(call, lookup, at, &item)
+                self.learn(call, name, lookup, at, &item)
             }
         }
     }
@@ -570,6 +618,7 @@ impl<'k> Enquiry<'k> {
     fn absorb_item(
         &mut self,
         call: &LookupCall,
+        name: &'k str,
         lookup: &LookupRule,
         item: &Value,
     ) -> Result<(), EnquiryError> {
@@ -587,7 +636,7 @@ impl<'k> Enquiry<'k> {
                 .is_some_and(|s| id.is_some() && s.facts.id.as_deref() == id)
         });
         match of {
-            Some(at) => self.learn(call, lookup, at, item),
+            Some(at) => self.learn(call, name, lookup, at, item),
             None => Ok(()),
         }
     }
@@ -595,6 +644,7 @@ impl<'k> Enquiry<'k> {
     fn learn(
         &mut self,
         call: &LookupCall,
+        lookup_name: &'k str,
         lookup: &LookupRule,
         at: usize,
         item: &Object,
@@ -633,7 +683,9 @@ impl<'k> Enquiry<'k> {
             .aliases
             .extend(lookup.aliases.iter().filter_map(text));
         if let Some(arn) = lookup.arn.as_ref().and_then(text) {
-            subject.facts.attributes.insert(Attribute::Arn, arn);
+            subject
+                .tell(Attribute::Arn, Some(arn))
+                .map_err(|message| failed(call, &message))?;
         }
         for (attribute, path) in &lookup.attributes {
             let value = path
@@ -645,9 +697,9 @@ impl<'k> Enquiry<'k> {
                 }
                 None => lookup.defaults.get(attribute).cloned(),
             };
-            if let Some(value) = value {
-                subject.facts.attributes.insert(*attribute, value);
-            }
+            subject
+                .tell(*attribute, value)
+                .map_err(|message| failed(call, &message))?;
         }
         if let Some(path) = &lookup.tags {
             let tags = read_tags(path.value(item))
@@ -662,7 +714,7 @@ impl<'k> Enquiry<'k> {
             }
             subject.facts.tags = Some(tags);
         }
-        subject.confirmed |= lookup.confirms;
+        subject.answered.insert(lookup_name);
         Ok(())
     }
 
@@ -743,28 +795,46 @@ impl<'k> Enquiry<'k> {
             kind: String::new(),
             rule: None,
             wanted: Vec::new(),
+            answered: BTreeSet::new(),
             facts: Facts::default(),
-            confirmed: false,
+            told: BTreeMap::new(),
         };
         Some(std::mem::replace(slot, empty))
     }
 
     /// Whether AWS was asked and didn't answer about the subject what was wanted.
     fn is_unknown(&self, at: usize) -> bool {
-        let (Some(subject), Some(rules)) = (self.subjects.get(at), self.rules) else {
+        let Some(subject) = self.subjects.get(at) else {
             return false;
         };
-        let wanted = || {
-            subject
-                .wanted
-                .iter()
-                .filter_map(|name| rules.lookups.get(*name))
-        };
-        let unconfirmed = !subject.confirmed && wanted().any(|l| l.confirms);
-        let untold = subject.facts.tags.is_none() && wanted().any(|l| l.tags.is_some());
-        unconfirmed
-            || untold
-            || subject.facts.id.is_none() && subject.kind != ACCOUNT && subject.kind != SELECTOR
+        let unanswered = subject
+            .wanted
+            .iter()
+            .any(|name| !subject.answered.contains(name));
+        let exists = subject.kind != ACCOUNT && subject.kind != SELECTOR;
+        unanswered || exists && subject.facts.id.is_none()
+    }
+}
+
+impl Subject<'_> {
+    /// Takes what a lookup told of an attribute; `None` that there is no such thing.
+    fn tell(&mut self, attribute: Attribute, value: Option<String>) -> Result<(), String> {
+        match self.told.insert(attribute, value.clone()) {
+            Some(before) if before != value => {
+                return Err(format!("two answers disagree about `{attribute}`"));
+            }
+            Some(_) | None => {}
+        }
+        match value {
+            Some(value) => {
+                self.facts.absent.remove(&attribute);
+                self.facts.attributes.insert(attribute, value);
+            }
+            None => {
+                self.facts.absent.insert(attribute);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -794,6 +864,13 @@ fn failed(call: &LookupCall, message: &str) -> EnquiryError {
     EnquiryError::Failed {
         operation: call.operation.clone(),
         message: message.to_owned(),
+    }
+}
+
+impl LookupRule {
+    /// Whether it tells the id behind a name.
+    fn resolves(&self) -> bool {
+        !self.inputs_by_name.is_empty() && self.id.is_some()
     }
 }
 
@@ -852,3 +929,6 @@ fn read_tags(value: Option<&Value>) -> Option<BTreeMap<String, String>> {
     }
     Some(tags)
 }
+
+#[cfg(test)]
+mod tests;

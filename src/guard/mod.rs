@@ -10,8 +10,11 @@ pub mod knowledge;
 pub mod path;
 pub mod policies;
 pub mod protected;
+pub mod question;
 pub mod reads;
 pub mod refusal;
+#[cfg(test)]
+mod sample;
 pub mod schema;
 pub mod target;
 pub mod time;

@@ -60,6 +60,18 @@ impl Path {
         self.steps.iter().any(|s| s.each)
     }
 
+    /// The outermost list on the path, and where in each of its items the rest stands: `A.B[].C` is `C` in each of
+    /// `A.B[]`. `None` for a path without lists; no rest where the items themselves are meant.
+    #[must_use]
+    pub fn list(&self) -> Option<(Self, Option<Self>)> {
+        let at = self.steps.iter().position(|step| step.each)?;
+        let (list, rest) = self.steps.split_at_checked(at + 1)?;
+        let path = |steps: &[Step]| Self {
+            steps: steps.to_vec(),
+        };
+        Some((path(list), (!rest.is_empty()).then(|| path(rest))))
+    }
+
     /// Every value that stands there; members that are absent or null give none.
     #[must_use]
     pub fn values<'a>(&self, object: &'a Object) -> Vec<&'a Value> {
@@ -169,6 +181,36 @@ mod tests {
         check("A[]", r#"{"A":["x","y"]}"#, &["x", "y"]);
         check("A.B", r#"{"A":"x"}"#, &[]);
         check("B", r#"{"A":"x"}"#, &[]);
+    }
+
+    #[test]
+    fn a_path_is_parted_at_its_outermost_list() {
+        let parted = |path: &str| {
+            let (list, rest) = Path::parse(path).unwrap().list()?;
+            Some((list.to_string(), rest.map(|rest| rest.to_string())))
+        };
+        assert_eq!(parted("A.B"), None);
+        assert_eq!(parted("A[]"), Some(("A[]".into(), None)));
+        assert_eq!(parted("A.B[].C"), Some(("A.B[]".into(), Some("C".into()))));
+        assert_eq!(parted("A[].B[]"), Some(("A[]".into(), Some("B[]".into()))));
+    }
+
+    #[test]
+    fn a_null_is_nothing() {
+        check("A", r#"{"A":null}"#, &[]);
+        check("A[]", r#"{"A":["x",null]}"#, &["x"]);
+    }
+
+    #[test]
+    fn setting_makes_the_objects_on_the_way_and_keeps_what_stands_there() {
+        let mut object = object(r#"{"A":{"B":"x"},"C":"y"}"#);
+        let value = || Value::String("z".into());
+        Path::parse("A.D.E").unwrap().set(&mut object, value());
+        Path::parse("C.F").unwrap().set(&mut object, value());
+        assert_eq!(
+            object.to_json().to_string(),
+            r#"{"A":{"B":"x","D":{"E":"z"}},"C":{"F":"z"}}"#
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 
 use crate::aws::nearest::nearest;
 use crate::guard::call::Action;
-use crate::guard::facts::{Attribute, Needs};
+use crate::guard::facts::{Attribute, Facts, Needs};
 use crate::guard::reads::{Names, Reads};
 use crate::guard::schema::{Vocabulary, Wanted};
 
@@ -58,6 +58,18 @@ enum Scope {
     },
 }
 
+impl Rule {
+    /// The actions that the rule makes guarded: those that its scope names and whose input it reads.
+    fn widens(&self) -> impl Iterator<Item = &str> {
+        let names = match &self.scope {
+            Scope::Named { names, .. } if !self.reads.input.is_empty() => names.as_slice(),
+            Scope::Named { .. } | Scope::All => &[],
+        };
+        let names = names.iter().map(String::as_str);
+        names.filter(|name| name.contains(':') && !name.ends_with(":*"))
+    }
+}
+
 /// The policies that can apply to one action.
 #[derive(Debug)]
 pub struct Slice {
@@ -77,8 +89,21 @@ impl Slice {
     #[must_use]
     pub fn needs(&self, names: bool) -> Needs {
         let mut needs = self.needs.clone();
-        needs.names = names && self.reads.resource.contains("protected");
+        needs.names = needs.names.filter(|_| names);
         needs
+    }
+
+    /// The first thing that these policies read of a resource and that nobody looked up: the policy and the fact.
+    pub(super) fn unlearnt(&self, facts: &Facts) -> Option<(&str, String)> {
+        if let Some(policy) = self.needs.tags.as_ref().filter(|_| facts.tags.is_none()) {
+            return Some((policy, "the tags".to_owned()));
+        }
+        let unknown = |attribute: &Attribute| {
+            !facts.attributes.contains_key(attribute) && !facts.absent.contains(attribute)
+        };
+        let mut needed = self.needs.attributes.iter();
+        let (attribute, policy) = needed.find(|(attribute, _)| unknown(attribute))?;
+        Some((policy, format!("`{attribute}`")))
     }
 
     /// The reason that a policy gives.
@@ -239,13 +264,8 @@ impl Policies {
                 Scope::Named { names, .. } => {
                     for name in names {
                         by_action.entry(name.clone()).or_default().push(at);
-                        if name.contains(':')
-                            && !name.ends_with(":*")
-                            && !rule.reads.input.is_empty()
-                        {
-                            guarded.insert(name.clone());
-                        }
                     }
+                    guarded.extend(rule.widens().map(str::to_owned));
                 }
             }
         }
@@ -267,6 +287,9 @@ impl Slice {
             reads.join(&rule.reads);
             if !rule.reads.tags.is_empty() {
                 needs.tags.get_or_insert_with(|| rule.id.clone());
+            }
+            if rule.reads.resource.contains("protected") {
+                needs.names.get_or_insert_with(|| rule.id.clone());
             }
             for attribute in Attribute::ALL
                 .into_iter()
@@ -567,6 +590,10 @@ fn validate(rules: &[Parsed], files: &[PolicyFile], vocabulary: &Vocabulary) -> 
                 all
             })
             .input,
+        guarded: rules
+            .iter()
+            .flat_map(|parsed| parsed.rule.widens().map(str::to_owned))
+            .collect(),
     };
     let whole = |message: String| {
         vec![PolicyFault {
@@ -607,7 +634,21 @@ fn validate(rules: &[Parsed], files: &[PolicyFile], vocabulary: &Vocabulary) -> 
     let warnings = result
         .validation_warnings()
         .map(|w| fault(w.policy_id(), w));
-    errors.chain(warnings).collect()
+    each_once(errors.chain(warnings).collect())
+}
+
+/// The faults in order, without those that say the same for another action.
+fn each_once(mut faults: Vec<PolicyFault>) -> Vec<PolicyFault> {
+    fn what(fault: &PolicyFault) -> (&str, Option<usize>, Option<&str>, &str) {
+        let whole = fault.message.as_str();
+        let what = whole
+            .split_once(" for Action::")
+            .map_or(whole, |(what, _)| what);
+        (&fault.file, fault.line, fault.policy.as_deref(), what)
+    }
+    faults.sort_by(|a, b| (what(a), &a.message).cmp(&(what(b), &b.message)));
+    faults.dedup_by(|a, b| what(a) == what(b));
+    faults
 }
 
 fn with_help(problem: &dyn Diagnostic) -> String {
@@ -621,3 +662,6 @@ fn line_of(problem: &dyn Diagnostic, text: &str) -> Option<usize> {
     let label = problem.labels()?.next()?;
     Some(text.get(..label.offset())?.matches('\n').count() + 1)
 }
+
+#[cfg(test)]
+mod tests;

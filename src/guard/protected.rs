@@ -4,6 +4,9 @@
 //! [workspaces]
 //! ids = ["ws-0123456789", "ws-prod*"]
 //! ```
+//!
+//! INVARIANT: no spelling of a protected thing gets past: case counts for nothing, and an ARN on the list protects
+//! what is called by its last part alone.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +18,20 @@ pub struct Protected {
     services: BTreeMap<String, Vec<Glob>>,
 }
 
-/// A pattern in which `*` stands for any run of characters and `?` for one.
+/// A pattern in which `*` stands for any run of characters and `?` for one; case counts for nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob(String);
+
+/// The parts of an ARN's resource: `workspace` and `ws-1` of `arn:aws:workspaces:eu-west-1:123456789012:workspace/ws-1`.
+/// None where the text is no ARN.
+pub(super) fn arn_parts(text: &str) -> impl Iterator<Item = &str> {
+    let is_arn = text
+        .get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case("arn:"));
+    let resource = text.splitn(6, ':').nth(5).filter(|_| is_arn);
+    let parts = resource.into_iter().flat_map(|r| r.split(['/', ':']));
+    parts.filter(|part| !part.is_empty())
+}
 
 /// Why a protected list can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,9 +95,8 @@ impl Protected {
                     service,
                 });
             }
-            protected
-                .services
-                .insert(service, table.ids.into_iter().map(Glob).collect());
+            let globs = table.ids.iter().flat_map(|id| Glob::of(id));
+            protected.services.insert(service, globs.collect());
         }
         Ok(protected)
     }
@@ -108,10 +121,24 @@ impl Protected {
 }
 
 impl Glob {
+    /// The pattern itself, and, where it is an ARN whose last part says something, that part: a call may name the
+    /// thing by it alone.
+    fn of(text: &str) -> Vec<Self> {
+        let last = arn_parts(text).last();
+        let last = last.filter(|part| part.contains(|c| c != '*' && c != '?'));
+        let patterns = [Some(text), last].into_iter().flatten();
+        patterns.map(Self::new).collect()
+    }
+
+    fn new(text: &str) -> Self {
+        Self(text.to_lowercase())
+    }
+
     /// Whether the whole name fits, in time proportional to the product of the lengths at worst.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        let (mut pattern, mut rest) = (self.0.as_str(), name);
+        let name = name.to_lowercase();
+        let (mut pattern, mut rest) = (self.0.as_str(), name.as_str());
         let mut retry: Option<(&str, &str)> = None;
         loop {
             let mut chars = pattern.chars();
@@ -155,7 +182,7 @@ mod tests {
 
     fn check(glob: &str, name: &str, expected: bool) {
         assert_eq!(
-            Glob(glob.into()).matches(name),
+            Glob::new(glob).matches(name),
             expected,
             "`{glob}` on `{name}`"
         );
@@ -173,6 +200,66 @@ mod tests {
         check("a*b*c", "a-b-b-c", true);
         check("a*b*c", "a-b-b", false);
         check("*", "", true);
+    }
+
+    #[test]
+    fn case_counts_for_nothing() {
+        check("ws-Prod*", "WS-PROD1", true);
+        check("WS-1", "ws-1", true);
+    }
+
+    fn covers(id: &str, name: &str) -> bool {
+        let list = format!("[mgn]\nids = [\"{id}\"]");
+        let protected = Protected::parse("protected.toml", &list, &["mgn"]).unwrap();
+        protected.covers("mgn", [name].into_iter())
+    }
+
+    #[test]
+    fn an_arn_on_the_list_protects_what_is_called_by_its_id() {
+        let arn = "arn:aws:mgn:eu-west-1:123456789012:source-server/s-1";
+        assert!(covers(arn, "s-1"));
+        assert!(covers(arn, arn));
+        assert!(!covers(arn, "s-12"));
+        assert!(!covers(arn, "source-server"));
+        assert!(covers("arn:aws:mgn:*:*:source-server/s-prod*", "s-prod-2"));
+        assert!(!covers("arn:aws:mgn:eu-west-1:123456789012:*", "s-1"));
+    }
+
+    #[test]
+    fn a_list_of_one_service_speaks_of_no_other() {
+        let list = "[mgn]\nids = [\"s-1\"]\n[evs]\nids = []";
+        let protected = Protected::parse("protected.toml", list, &["mgn", "evs"]).unwrap();
+        assert!(protected.speaks_of("mgn"));
+        assert!(!protected.speaks_of("evs"));
+        assert!(!protected.speaks_of("workspaces"));
+        assert!(!protected.covers("evs", ["s-1"].into_iter()));
+    }
+
+    #[test]
+    fn an_empty_id_or_an_unknown_key_is_an_error() {
+        for bad in [
+            "[mgn]\nids = [\"\"]",
+            "[mgn]\nid = [\"x\"]",
+            "[mgn]\nids = \"x\"",
+            "[mgn",
+        ] {
+            assert!(
+                Protected::parse("protected.toml", bad, &["mgn"]).is_err(),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_arn_has_parts_only_after_its_account() {
+        let parts = |text| arn_parts(text).collect::<Vec<_>>();
+        assert_eq!(
+            parts("arn:aws:evs:eu-west-1:123456789012:environment/env-1/host/h-1"),
+            ["environment", "env-1", "host", "h-1"]
+        );
+        assert_eq!(parts("ARN:aws:s3:::bucket"), ["bucket"]);
+        assert!(parts("arn:aws:evs").is_empty());
+        assert!(parts("env:a:b:c:d:e/f").is_empty());
     }
 
     #[test]

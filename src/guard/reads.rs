@@ -116,6 +116,7 @@ impl Reads {
             "." | "has" => self.access(expression),
             "hasTag" | "getTag" => self.tag(operands),
             "==" | "!=" | "in" | "is" => self.compare(operands),
+            "like" => self.like(operands),
             _ => self.inside(operands),
         }
     }
@@ -130,15 +131,19 @@ impl Reads {
         }
     }
 
+    /// `like`: the pattern is no expression.
+    fn like(&mut self, operands: &Json) {
+        match operands.get("left") {
+            Some(left) => self.visit(left),
+            None => *self = Self::everything(),
+        }
+    }
+
     fn inside(&mut self, operands: &Json) {
         match operands {
             Json::Array(items) => items.iter().for_each(|item| self.visit(item)),
             Json::Object(members) => {
-                for (name, member) in members {
-                    if name != "pattern" && name != "attr" {
-                        self.visit(member);
-                    }
-                }
+                members.values().for_each(|member| self.visit(member));
             }
             Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
         }
@@ -301,6 +306,66 @@ mod tests {
             Reads::everything()
         );
         assert_eq!(reads("{a: resource}.a has state"), Reads::everything());
+    }
+
+    #[test]
+    fn no_name_in_a_record_hides_what_its_value_reads() {
+        for key in ["pattern", "attr", "entity_type", "left"] {
+            let r = reads(&format!(
+                "{{{key}: resource has billingMode}} == {{{key}: true}}"
+            ));
+            assert_eq!(r.resource, some(&["billingMode"]), "{key}");
+        }
+    }
+
+    /// Every operator of Cedar's, with a read inside it: none may hide what it holds.
+    #[test]
+    fn every_operator_shows_what_it_reads() {
+        for condition in [
+            r#"resource.state like "a*""#,
+            r#"!(resource.state == "x")"#,
+            r#"-(context.batchSize) < 3 && resource.state == "x""#,
+            r#"(if resource.state == "x" then true else false)"#,
+            r#"(if true then resource.state == "x" else false)"#,
+            r#"(if true then false else resource.state == "x")"#,
+            r#"["x", resource.state].contains("y")"#,
+            r#"["x"].contains(resource.state)"#,
+            r#"["x"].containsAll([resource.state])"#,
+            r#"["x"].containsAny([resource.state])"#,
+            r#"[resource.state].isEmpty()"#,
+            r#"{a: {b: resource.state}} == {a: {b: "x"}}"#,
+            r#"ip(resource.state).isLoopback()"#,
+            r#"decimal(resource.state).lessThan(decimal("1.0"))"#,
+            r#"context.now < datetime(resource.state)"#,
+            r#"context.now.offset(duration(resource.state)) < context.now"#,
+            r#"principal is Caller in Group::"a" && resource.state == "x""#,
+            r#"principal.hasTag(resource.state)"#,
+            r#"context.requestTags.getTag(resource.state) == "x""#,
+            r#"resource has state"#,
+            r#"resource has "state""#,
+            r#"resource["state"] == "x""#,
+        ] {
+            let r = reads(condition);
+            assert!(r.resource.contains("state"), "{condition}");
+        }
+    }
+
+    #[test]
+    fn unless_reads_as_when_does() {
+        let text = r#"forbid (principal, action, resource) when { true } unless { resource.hasTag("x") };"#;
+        let policy = Policy::parse(None, text).unwrap().to_json().unwrap();
+        assert_eq!(Reads::of(&policy).tags, some(&["x"]));
+    }
+
+    #[test]
+    fn what_two_policies_read_is_joined() {
+        let mut joined = reads(r#"resource.hasTag("a") && context.input has B"#);
+        joined.join(&reads(r#"resource.hasTag("c") && context.input == {}"#));
+        assert_eq!(joined.tags, some(&["a", "c"]));
+        assert_eq!(joined.input, Names::All);
+        joined.join(&reads("true"));
+        assert_eq!(joined.input, Names::All);
+        assert!(joined.input.contains("anything") && !joined.input.is_empty());
     }
 
     #[test]

@@ -272,6 +272,7 @@ impl From<Denial> for Refusal {
             Denial::Forbidden { decision, reason } => Refusal::Forbidden { decision, reason },
             Denial::NotPermitted { decision } => Refusal::NotPermitted { decision },
             Denial::Error { policy, message } => Refusal::PolicyError { policy, message },
+            Denial::Unreadable { message } => Refusal::Malformed { message },
             Denial::Unjudgeable { message } => Refusal::Internal { message },
         }
     }
@@ -281,7 +282,9 @@ impl From<EnquiryError> for Refusal {
     fn from(error: EnquiryError) -> Self {
         let message = error.to_string();
         match error {
-            EnquiryError::NoWay { .. } => Refusal::UnknowableFact { message },
+            EnquiryError::NoWay { .. } | EnquiryError::Unresolvable { .. } => {
+                Refusal::UnknowableFact { message }
+            }
             EnquiryError::UnknownId { .. } => Refusal::UnknownResource { message },
             EnquiryError::Denied { .. } | EnquiryError::Rejected { .. } => {
                 Refusal::LookupDenied { message }

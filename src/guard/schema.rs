@@ -33,6 +33,8 @@ pub struct Wanted {
     pub actions: BTreeSet<String>,
     /// Members of `context.input` that some policy reads.
     pub input: Names,
+    /// Reads and writes that a policy guards, so that their input is there to be read.
+    pub guarded: BTreeSet<String>,
 }
 
 impl Vocabulary {
@@ -91,21 +93,27 @@ impl Vocabulary {
     }
 
     /// The reduced schema for a policy set, in Cedar's schema syntax: the actions that it names, those whose input has a
-    /// member that it reads, and one for the rest of each class and service.
+    /// member that it reads, and one for the rest of each class and service. A call that isn't guarded isn't parsed: its
+    /// input is empty here too, so that a policy which could never read it doesn't pass.
     #[must_use]
     pub fn schema(&self, wanted: &Wanted) -> String {
         let mut text = self.prelude();
+        let nothing = Names::default();
         for service in self.services.values() {
             let mut represented = BTreeSet::new();
             for operation in service.operations.values() {
                 let action = format!("{}:{}", service.id, operation.name);
+                let guarded = operation.class.is_guarded()
+                    || self.is_guarded(&action)
+                    || wanted.guarded.contains(&action);
+                let input = if guarded { &wanted.input } else { &nothing };
                 let reads = service
                     .input(operation)
-                    .is_some_and(|input| reads_of(input, &wanted.input));
+                    .is_some_and(|structure| reads_of(structure, input));
                 if wanted.actions.contains(&action) || reads {
-                    self.declare(&mut text, service, operation, &action, &wanted.input);
+                    self.declare(&mut text, service, operation, &action, input);
                 } else if represented.insert((operation.class, operation.group)) {
-                    self.declare(&mut text, service, operation, &action, &Names::default());
+                    self.declare(&mut text, service, operation, &action, &nothing);
                 }
             }
         }
@@ -228,13 +236,22 @@ fn record(
     format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
 }
 
+/// How deep types go.
+pub(super) const DEPTH_MAX: usize = 16;
+
 /// The Cedar type of a shape; `None` for what has none: documents, and shapes inside themselves.
 fn cedar_type(service: &Service, id: ShapeId, within: &mut Vec<ShapeId>) -> Option<String> {
-    if within.contains(&id) || within.len() > 16 {
+    if !is_typed(service, id, within) {
         return None;
     }
     within.push(id);
-    let kind = match service.shape(id)? {
+    let kind = shape_type(service, id, within);
+    within.pop();
+    kind
+}
+
+fn shape_type(service: &Service, id: ShapeId, within: &mut Vec<ShapeId>) -> Option<String> {
+    match service.shape(id)? {
         Shape::Structure(structure) => Some(record(service, structure, &Names::All, within)),
         Shape::List { member, .. } => {
             cedar_type(service, *member, within).map(|member| format!("Set<{member}>"))
@@ -250,9 +267,37 @@ fn cedar_type(service: &Service, id: ShapeId, within: &mut Vec<ShapeId>) -> Opti
         Shape::Float => Some("decimal".to_owned()),
         Shape::Timestamp { .. } => Some("datetime".to_owned()),
         Shape::Document => None,
+    }
+}
+
+/// Whether a shape that stands in others has a Cedar type. Requests are built by this too, so that they have what the
+/// schema says and no more.
+pub(super) fn is_typed(service: &Service, id: ShapeId, within: &mut Vec<ShapeId>) -> bool {
+    if within.contains(&id) || within.len() > DEPTH_MAX {
+        return false;
+    }
+    let inner = match service.shape(id) {
+        None | Some(Shape::Document) => return false,
+        Some(Shape::List { member, .. }) => *member,
+        Some(Shape::Map { value, .. }) => match service.shape(*value) {
+            Some(Shape::String { .. }) => return true,
+            _ => *value,
+        },
+        Some(
+            Shape::Structure(_)
+            | Shape::String { .. }
+            | Shape::Blob
+            | Shape::Boolean
+            | Shape::Integer
+            | Shape::Long
+            | Shape::Float
+            | Shape::Timestamp { .. },
+        ) => return true,
     };
+    within.push(id);
+    let typed = is_typed(service, inner, within);
     within.pop();
-    kind
+    typed
 }
 
 fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
@@ -262,3 +307,6 @@ fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
 fn quote(name: &str) -> String {
     format!("\"{}\"", name.escape_debug())
 }
+
+#[cfg(test)]
+mod tests;

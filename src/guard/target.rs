@@ -4,7 +4,7 @@
 //! that names nothing is judged on its account; one that selects (by tags, filters) on a resource of type
 //! `selector`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::aws::catalog::model::{Operation, Service, Shape, ShapeId, Structure};
 use crate::aws::class::Class;
@@ -83,8 +83,12 @@ pub struct ParentId {
 pub enum TargetError {
     #[error("`{path}` names no resource: the list is empty")]
     Empty { path: String },
+    #[error("`{path}` is missing: the call names no resource")]
+    Unnamed { path: String },
     #[error("`{path}` is an empty string; write the id of the resource")]
     Blank { path: String },
+    #[error("`{path}` has spaces around it, or characters that can't be seen")]
+    Unseen { path: String },
     #[error("`{path}` is not a string")]
     NotText { path: String },
     #[error("an item of `{path}` names no resource")]
@@ -121,9 +125,7 @@ pub fn targets(
     let account = knowledge
         .service(&service.id)
         .and_then(|rules| rules.account.as_ref());
-    let account = account
-        .and_then(|path| path.value(input))
-        .and_then(Value::as_str);
+    let account = account.map(|path| text(path, input)).transpose()?.flatten();
     let Named {
         mut targets,
         batch_size,
@@ -151,7 +153,7 @@ pub fn targets(
         targets,
         batch_size,
         selector,
-        account: account.map(str::to_owned),
+        account,
         named: by,
         tag_keys,
         request_tags,
@@ -210,41 +212,83 @@ fn named(
             by,
         });
     }
-    let ids = texts(&place.ids, input)?;
-    let batch_size = if place.ids.is_list() {
-        items(&place.ids, input)
-    } else {
-        1
+    match place.ids.list() {
+        Some((list, rest)) => listed(&place, &list, rest.as_ref(), input),
+        None => single(&place, input),
+    }
+}
+
+/// The one thing that a call names, or what it stands in, where the call says only that.
+fn single(place: &ResourcePlace, input: &Object) -> Result<Named, TargetError> {
+    let mut parents = parents(place, input)?;
+    let (id, kind) = match (text(&place.ids, input)?, parents.pop()) {
+        (Some(id), parent) => {
+            parents.extend(parent);
+            (id, place.kind.clone())
+        }
+        (None, Some(parent)) => (parent.id, parent.kind),
+        (None, None) => {
+            return Err(TargetError::Unnamed {
+                path: place.ids.to_string(),
+            });
+        }
     };
-    if place.ids.is_list() && ids.len() < batch_size {
-        return Err(TargetError::ItemWithout {
-            path: place.ids.to_string(),
+    let target = Target {
+        spelling: Spelling::Id(id),
+        kind,
+        parents,
+    };
+    Ok(Named {
+        targets: vec![target],
+        batch_size: 1,
+        by: None,
+    })
+}
+
+/// What each item of a list names, each once. The batch is as large as the list, and larger where items name several.
+fn listed(
+    place: &ResourcePlace,
+    list: &Path,
+    rest: Option<&Path>,
+    input: &Object,
+) -> Result<Named, TargetError> {
+    let items = list.values(input);
+    let whole = || place.ids.to_string();
+    if items.is_empty() {
+        return Err(match input.get(list.first()) {
+            Some(_) => TargetError::Empty { path: whole() },
+            None => TargetError::Unnamed { path: whole() },
         });
     }
-    if place.ids.is_list() && ids.is_empty() && input.get(place.ids.first()).is_some() {
-        return Err(TargetError::Empty {
-            path: place.ids.to_string(),
-        });
-    }
-    let mut seen = BTreeSet::new();
+    let mut seen = HashSet::new();
     let mut targets = Vec::new();
-    for (at, id) in ids.into_iter().enumerate() {
-        let parents = parents_of(&place, input, at, batch_size)?;
-        let whole = (
-            parents.iter().map(|p| p.id.clone()).collect::<Vec<_>>(),
-            id.clone(),
-        );
-        if seen.insert(whole) {
-            targets.push(Target {
+    let mut batch_size = 0;
+    for item in &items {
+        let parents = parents_of(place, list, item, input)?;
+        let ids = match (rest, item.as_object()) {
+            (Some(rest), Some(item)) => texts(rest, item),
+            (Some(_), None) => Err(TargetError::NotText { path: whole() }),
+            (None, _) => id_text(item).map(|id| vec![id]),
+        };
+        let ids = ids.map_err(|fault| fault.at(&whole()))?;
+        if ids.is_empty() {
+            return Err(TargetError::ItemWithout { path: whole() });
+        }
+        batch_size += ids.len();
+        for id in ids {
+            let target = Target {
                 spelling: Spelling::Id(id),
                 kind: place.kind.clone(),
-                parents,
-            });
+                parents: parents.clone(),
+            };
+            if seen.insert(target.clone()) {
+                targets.push(target);
+            }
         }
     }
     Ok(Named {
         targets,
-        batch_size: batch_size.max(1),
+        batch_size,
         by: None,
     })
 }
@@ -277,50 +321,42 @@ fn one_of(
 
 /// The parents, the same for each resource of the call.
 fn parents(place: &ResourcePlace, input: &Object) -> Result<Vec<ParentId>, TargetError> {
-    parents_of(place, input, 0, 1)
+    place
+        .parents
+        .iter()
+        .map(|parent| parent_id(parent, &parent.id, input))
+        .collect()
 }
 
-/// The parents of the item at a place of the list. A parent that stands inside the list is that item's own.
+/// The parents of an item of a list. One that stands inside the list is that item's own.
 fn parents_of(
     place: &ResourcePlace,
+    list: &Path,
+    item: &Value,
     input: &Object,
-    at: usize,
-    batch_size: usize,
 ) -> Result<Vec<ParentId>, TargetError> {
-    let one = |parent: &Parent| {
-        let ids = texts(&parent.id, input)?;
-        let missing = || TargetError::NoParent {
+    let one = |parent: &Parent| match (parent.id.list(), item.as_object()) {
+        (None, _) => parent_id(parent, &parent.id, input),
+        (Some((of, Some(rest))), Some(item)) if of == *list && !rest.is_list() => {
+            parent_id(parent, &rest, item)
+        }
+        (Some(_), _) => Err(TargetError::ParentList {
             path: parent.id.to_string(),
-        };
-        let id = if parent.id.is_list() {
-            if parent.id.first() != place.ids.first() || ids.len() > batch_size {
-                return Err(TargetError::ParentList {
-                    path: parent.id.to_string(),
-                });
-            }
-            // One that is missing in some item can't be told to whose item the others belong.
-            if ids.len() < batch_size {
-                return Err(missing());
-            }
-            ids.into_iter().nth(at)
-        } else {
-            ids.into_iter().next()
-        };
-        Ok(ParentId {
-            id: id.ok_or_else(missing)?,
-            kind: parent.kind.clone(),
-        })
+        }),
     };
     place.parents.iter().map(one).collect()
 }
 
-/// How many items the outermost list on the path has.
-fn items(path: &Path, input: &Object) -> usize {
-    match input.get(path.first()) {
-        Some(Value::List(items)) => items.len(),
-        Some(_) => path.values(input).len(),
-        None => 0,
+fn parent_id(parent: &Parent, path: &Path, object: &Object) -> Result<ParentId, TargetError> {
+    let whole = || parent.id.to_string();
+    if path.is_list() {
+        return Err(TargetError::ParentList { path: whole() });
     }
+    let id = text(path, object).map_err(|fault| fault.at(&whole()))?;
+    Ok(ParentId {
+        id: id.ok_or_else(|| TargetError::NoParent { path: whole() })?,
+        kind: parent.kind.clone(),
+    })
 }
 
 fn from_catalog(
@@ -334,7 +370,7 @@ fn from_catalog(
     };
     let parents = found.parents.iter().map(|text| {
         let id = path(text)?;
-        let kind = format!("{}:{}", service.id, text.trim_end_matches("[]"));
+        let kind = format!("{}:{}", service.id, noun(text));
         Ok(Parent { id, kind })
     });
     Ok(ResourcePlace {
@@ -345,24 +381,71 @@ fn from_catalog(
     })
 }
 
+/// What a member's path calls the thing: `Server` for `Items[].serverID`.
+fn noun(path: &str) -> String {
+    let member = path.rsplit('.').next().unwrap_or(path);
+    let member = member.trim_end_matches("[]");
+    let endings = ["Ids", "IDs", "Id", "ID", "Arn", "ARN", "Name"];
+    let stripped = endings.iter().find_map(|end| member.strip_suffix(end));
+    let noun = stripped.filter(|noun| !noun.is_empty()).unwrap_or(member);
+    let mut chars = noun.chars();
+    let first = chars.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(chars).collect()
+}
+
 fn text(path: &Path, input: &Object) -> Result<Option<String>, TargetError> {
     Ok(texts(path, input)?.into_iter().next())
 }
 
 fn texts(path: &Path, input: &Object) -> Result<Vec<String>, TargetError> {
-    let as_text = |value: &Value| match value {
-        Value::String(s) if s.is_empty() => Err(TargetError::Blank {
-            path: path.to_string(),
-        }),
+    let values = path.values(input).into_iter();
+    values
+        .map(|value| id_text(value).map_err(|fault| fault.at(&path.to_string())))
+        .collect()
+}
+
+/// An id or a name as the caller spells it. What a reader can't see in it would make it another's on a list and in
+/// a record, and the same at AWS.
+fn id_text(value: &Value) -> Result<String, TargetError> {
+    let path = String::new();
+    match value {
+        Value::String(s) if s.is_empty() => Err(TargetError::Blank { path }),
+        Value::String(s) if s.trim() != s || s.chars().any(is_unseen) => {
+            Err(TargetError::Unseen { path })
+        }
         Value::String(s) => Ok(s.clone()),
         Value::Number(n) => Ok(n.to_string()),
         Value::Null | Value::Bool(_) | Value::List(_) | Value::Object(_) => {
-            Err(TargetError::NotText {
-                path: path.to_string(),
-            })
+            Err(TargetError::NotText { path })
         }
-    };
-    path.values(input).into_iter().map(as_text).collect()
+    }
+}
+
+/// Control characters, and those that join, turn or hide others.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+impl TargetError {
+    /// The fault of a value, with the place where that value stands.
+    fn at(self, place: &str) -> Self {
+        let path = place.to_owned();
+        match self {
+            TargetError::Blank { .. } => TargetError::Blank { path },
+            TargetError::Unseen { .. } => TargetError::Unseen { path },
+            TargetError::NotText { .. } => TargetError::NotText { path },
+            other @ (TargetError::Empty { .. }
+            | TargetError::Unnamed { .. }
+            | TargetError::ItemWithout { .. }
+            | TargetError::Both { .. }
+            | TargetError::Neither { .. }
+            | TargetError::NoParent { .. }
+            | TargetError::ParentList { .. }
+            | TargetError::TagTwice { .. }
+            | TargetError::NoTagKeys { .. }) => other,
+        }
+    }
 }
 
 type Tags = (BTreeSet<String>, BTreeMap<String, String>);
@@ -377,7 +460,12 @@ fn tags(
     let mut values = BTreeMap::new();
     if let Some(paths) = &rule.tag_keys {
         for path in paths {
-            keys.extend(texts(path, input)?);
+            for key in path.values(input) {
+                let key = key.as_str().ok_or_else(|| TargetError::NotText {
+                    path: path.to_string(),
+                })?;
+                keys.insert(key.to_owned());
+            }
         }
     } else if let Some(structure) = service.input(operation) {
         let selects = |name: &str| rule.selectors.iter().any(|path| path.first() == name);
@@ -389,6 +477,9 @@ fn tags(
         let action = format!("{}:{}", service.id, operation.name);
         return Err(TargetError::NoTagKeys { action });
     }
+    // Some services take the spaces off: a policy sees the key either way.
+    let trimmed: Vec<String> = keys.iter().map(|key| key.trim().to_owned()).collect();
+    keys.extend(trimmed);
     Ok((keys, values))
 }
 
@@ -523,3 +614,6 @@ pub(crate) fn pair(item: &Value) -> Option<(&str, &str)> {
     };
     Some((key, value))
 }
+
+#[cfg(test)]
+mod tests;

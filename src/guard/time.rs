@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
 
 use crate::aws::value::Value;
 
@@ -27,6 +27,12 @@ pub fn rfc3339(value: &Value) -> Option<String> {
         Value::String(string) => text(OffsetDateTime::parse(string, &Rfc3339).ok()?),
         Value::Null | Value::Bool(_) | Value::List(_) | Value::Object(_) => None,
     }
+}
+
+/// A date as HTTP writes it (RFC 9110 section 5.6.7); `None` for anything else.
+#[must_use]
+pub fn http_date(value: &str) -> Option<String> {
+    text(OffsetDateTime::parse(value, &Rfc2822).ok()?)
 }
 
 /// A moment as text.
@@ -61,6 +67,13 @@ mod tests {
         assert_eq!(rfc3339(&epoch).unwrap(), "2026-01-01T00:00:00.500Z");
         let text = Value::String("2026-01-01T01:00:00.5+01:00".into());
         assert_eq!(rfc3339(&text).unwrap(), "2026-01-01T00:00:00.500Z");
+    }
+
+    #[test]
+    fn a_date_of_http_is_read() {
+        let found = http_date("Thu, 01 Jan 2026 00:00:00 GMT").unwrap();
+        assert_eq!(found, "2026-01-01T00:00:00.000Z");
+        assert_eq!(http_date("2026-01-01"), None);
     }
 
     #[test]

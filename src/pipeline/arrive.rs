@@ -172,13 +172,7 @@ impl Guard {
             service: identified.service().id.clone(),
             operation: operation.name.clone(),
         };
-        let guarded = operation.class.is_guarded()
-            || self
-                .ruleset
-                .knowledge
-                .operation(&action.service, &action.operation)
-                .is_some_and(|r| r.guarded)
-            || self.ruleset.policies.guards(&action);
+        let guarded = self.ruleset.rules().guards(&action, operation);
         trail.action = Some(action.to_string());
         trail.class = Some(operation.class);
         trail.shape = Shape::of(&identified, &head(&parts));

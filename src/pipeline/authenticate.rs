@@ -136,23 +136,38 @@ impl Guard {
                     .await?
             }
         };
-        self.reaches(name, &account)?;
+        self.reaches(name, &account, &account)?;
         Ok(account)
     }
 
-    /// Whether credentials may act in an account.
-    pub(super) fn reaches(&self, credentials: &str, account: &str) -> Result<(), Refusal> {
-        let accounts = self
+    /// Whether credentials may act in an account: in those of their list, or, where there is none, in their own.
+    pub(super) fn reaches(
+        &self,
+        credentials: &str,
+        own: &str,
+        account: &str,
+    ) -> Result<(), Refusal> {
+        let listed = self
             .accounts
             .get(credentials)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        if accounts.is_empty() || accounts.iter().any(|a| a == account) {
+        let may = match listed {
+            [] => account == own,
+            listed => listed.iter().any(|a| a == account),
+        };
+        if may {
             return Ok(());
         }
-        let listed = accounts.join("`, `");
+        let reach = match listed {
+            [] => format!("are of `{own}` alone: to reach others, list them all in its `accounts`"),
+            listed => format!(
+                "reach only `{}`, which is its `accounts`",
+                listed.join("`, `")
+            ),
+        };
         let message = format!(
-            "the call would act in account `{account}`, but `accounts` of `[credentials.{credentials}]` lists only `{listed}`"
+            "the call would act in account `{account}`, but the credentials of `[credentials.{credentials}]` {reach}"
         );
         Err(Refusal::Account { message })
     }

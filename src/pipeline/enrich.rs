@@ -9,13 +9,11 @@ use super::outgoing::Outgoing;
 use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::protocol;
-use crate::aws::value::{Object, Value};
 use crate::guard::call::Call;
-use crate::guard::decide::{self, Allowed, On, Question, Resource};
-use crate::guard::facts::{Enquiry, Facts, Place};
-use crate::guard::path::Path;
+use crate::guard::decide::{self, Allowed, Question};
+use crate::guard::facts::{Enquiry, Facts};
 use crate::guard::policies::Slice;
-use crate::guard::target::{ACCOUNT, Spelling, Target, Targets, targets};
+use crate::guard::target::Targets;
 use crate::journal::redact;
 
 /// A call that is understood: what it names is known, what those are isn't yet.
@@ -53,24 +51,10 @@ impl Guard {
             .map_err(not_understood)?;
         let service = known.identified.service();
         trail.seen.input = self.redacted(service, &call);
-        let mut targets = targets(
-            service,
-            known.operation(),
-            &self.ruleset.knowledge,
-            &call.input,
-        )?;
-        if let Some(account) = &targets.account {
-            self.reaches(&call.caller.credentials, account)?;
-            call.account.clone_from(account);
-        }
-        if targets.targets.is_empty() && call.class.is_guarded() {
-            let spelling = Spelling::Id(call.account.clone());
-            targets.targets.push(Target {
-                spelling,
-                kind: ACCOUNT.to_owned(),
-                parents: Vec::new(),
-            });
-        }
+        let own = call.account.clone();
+        let rules = self.ruleset.rules();
+        let targets = rules.targets(service, known.operation(), &mut call)?;
+        self.reaches(&call.caller.credentials, &own, &call.account)?;
         trail.call = Some(Arc::new(call.clone()));
         Ok(Understood {
             authenticated,
@@ -102,30 +86,24 @@ impl Guard {
             .policies
             .slice(&call.action, &decide::action_groups(&call));
         let slice = slice.map_err(|message| Refusal::Internal { message })?;
-        let mut question = self.question(&authenticated, call, targets.as_ref());
+        let rules = self.ruleset.rules();
+        let service = Arc::clone(authenticated.known.identified.service());
+        let now = self.clock.now();
+        let mut question = rules.question(call, service, targets.as_ref(), now);
         trail.see(&question, trail.seen.input.clone());
         let by = targets.as_ref().and_then(|targets| targets.named.clone());
-        if let (Some(targets), On::Resources(_)) = (targets, &question.on) {
-            let needs = slice.needs(
-                self.ruleset
-                    .protected
-                    .speaks_of(&question.call.action.service),
-            );
-            let named = targets
-                .targets
-                .iter()
-                .any(|t| matches!(t.spelling, Spelling::Name(_)));
-            if !needs.is_empty() || named {
-                // What no fact can save is refused before AWS is asked anything.
-                if let Some(denial) = decide::decide_early(&slice, &question) {
-                    return Err(denial.into());
-                }
-                let facts = self
-                    .learn(&authenticated, &question.call, &targets, needs)
-                    .await?;
-                question.on = On::Resources(self.resources(&question.call, targets.targets, facts));
-                trail.learn(&question);
+        if let Some(targets) = targets
+            && let Some(needs) = rules.needs(&slice, &question, &targets)
+        {
+            // What no fact can save is refused before AWS is asked anything.
+            if let Some(denial) = decide::decide_early(&slice, &question) {
+                return Err(denial.into());
             }
+            let facts = self
+                .learn(&authenticated, &question.call, &targets, needs)
+                .await?;
+            rules.learn(&mut question, targets, facts);
+            trail.learn(&question);
         }
         let outgoing = Outgoing::of(by.as_ref(), trail, authenticated, &mut question)?;
         Ok(Enriched {
@@ -135,51 +113,6 @@ impl Guard {
         })
     }
 
-    fn question(
-        &self,
-        authenticated: &Authenticated,
-        call: Call,
-        targets: Option<&Targets>,
-    ) -> Question {
-        let knowledge = &self.ruleset.knowledge;
-        let rule = knowledge.operation(&call.action.service, &call.action.operation);
-        let view = with_defaults(&call.input, rule.iter().flat_map(|r| &r.defaults));
-        let on = match targets {
-            Some(named) if call.class.is_guarded() => {
-                let facts = vec![Facts::default(); named.targets.len()];
-                On::Resources(self.resources(&call, named.targets.clone(), facts))
-            }
-            Some(_) | None => On::Service,
-        };
-        let dry_run = matches!(call.input.get("DryRun"), Some(Value::Bool(true)));
-        Question {
-            service: Arc::clone(authenticated.known.identified.service()),
-            view,
-            on,
-            batch_size: targets.map_or(1, |t| t.batch_size),
-            selector: targets.is_some_and(|t| t.selector),
-            tag_keys: targets.map(|t| t.tag_keys.clone()).unwrap_or_default(),
-            request_tags: targets.map(|t| t.request_tags.clone()).unwrap_or_default(),
-            now: self.clock.now(),
-            dry_run,
-            call,
-        }
-    }
-
-    fn resources(&self, call: &Call, targets: Vec<Target>, facts: Vec<Facts>) -> Vec<Resource> {
-        let protected = &self.ruleset.protected;
-        let resource = |(target, facts)| {
-            Resource::new(
-                target,
-                &call.account,
-                facts,
-                protected,
-                &call.action.service,
-            )
-        };
-        targets.into_iter().zip(facts).map(resource).collect()
-    }
-
     async fn learn(
         &self,
         authenticated: &Authenticated,
@@ -187,12 +120,7 @@ impl Guard {
         targets: &Targets,
         needs: crate::guard::facts::Needs,
     ) -> Result<Vec<Facts>, Refusal> {
-        let place = Place {
-            partition: call.partition.clone(),
-            region: call.region.clone(),
-            account: call.account.clone(),
-            account_named: targets.account.is_some(),
-        };
+        let place = self.ruleset.rules().place(call, targets);
         let knowledge = &self.ruleset.knowledge;
         let mut enquiry = Enquiry::new(
             knowledge,
@@ -241,20 +169,4 @@ impl Guard {
             Err(denied) => Err(denied.denial.into()),
         }
     }
-}
-
-/// The input as policies see it.
-fn with_defaults<'a>(
-    input: &Object,
-    defaults: impl Iterator<Item = (&'a String, &'a String)>,
-) -> Object {
-    let mut view = input.clone();
-    for (path, value) in defaults {
-        if let Ok(path) = Path::parse(path)
-            && path.value(&view).is_none()
-        {
-            path.set(&mut view, Value::String(value.clone()));
-        }
-    }
-    view
 }

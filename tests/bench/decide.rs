@@ -205,6 +205,7 @@ fn resource(n: usize, call: &Call, environment: &str) -> Resource {
     let facts = Facts {
         tags: Some(tags.map(|(k, v)| (k.to_owned(), v.to_owned())).into()),
         attributes: attributes.map(|(a, v)| (a, v.to_owned())).into(),
+        absent: [Attribute::BillingMode, Attribute::CreatedAt].into(),
         id: Some(id.clone()),
         aliases: Vec::new(),
     };

@@ -23,6 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("PALISADE_BIN") or REPOSITORY / "target/debug/palisade")
 START_TIMEOUT = 60
 CALLERS = {"ci": ["deployers"], "root": ["admins"]}
+ACCOUNTS = ["123456789012", "210987654321"]
 PROTECTED = """\
 [workspaces]
 ids = ["ws-prod*"]
@@ -311,7 +312,7 @@ def _toml(top, tables, callers):
     lines = [f"{key} = {json.dumps(value)}" for key, value in top.items()]
     for table, entries in tables.items():
         lines += ["", f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in entries.items())]
-    lines += ["", "[credentials.prod]", 'source = "default"']
+    lines += ["", "[credentials.prod]", 'source = "default"', f"accounts = {json.dumps(ACCOUNTS)}"]
     for name, groups in callers.items():
         lines += ["", "[[caller]]", f'name = "{name}"', f"groups = {json.dumps(groups)}", 'credentials = "prod"']
     return "\n".join([*lines, ""])

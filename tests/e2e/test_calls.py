@@ -126,6 +126,15 @@ def test_servers_of_another_account_are_looked_up_there(guard, upstream, cloud):
     assert ACCOUNT != other
 
 
+def test_servers_of_an_account_out_of_reach_are_not_even_looked_up(guard, upstream, cloud):
+    other = "310987654321"
+    things = MGN.make(cloud, account=other)
+    client = guard.client("mgn")
+    for call in (client.terminate_target_instances, client.start_cutover, client.start_test):
+        denied(guard, upstream, client, lambda call=call: call(sourceServerIDs=things, accountID=other), reason=other)
+    assert upstream.calls("DescribeSourceServers") == []
+
+
 def test_lookups_of_servers_follow_every_page(guard, upstream, cloud):
     things = [*MGN.make(cloud, 4), *MGN.make(cloud, tags={"protected": "true"})]
     page, cloud.page = cloud.page, 2

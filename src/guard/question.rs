@@ -1,0 +1,145 @@
+//! From a call to the [`Question`] about it: what it names before anything is looked up, what has to be looked up, and
+//! what it is once that is known.
+//!
+//! INVARIANT: whoever asks the policies goes through here, a running guard and a test of policies alike.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::aws::catalog::model::{Operation, Service};
+use crate::aws::value::{Object, Value};
+use crate::guard::call::{Action, Call};
+use crate::guard::decide::{On, Question, Resource};
+use crate::guard::facts::{Facts, Needs, Place};
+use crate::guard::knowledge::Knowledge;
+use crate::guard::path::Path;
+use crate::guard::policies::{Policies, Slice};
+use crate::guard::protected::Protected;
+use crate::guard::target::{ACCOUNT, Spelling, Target, TargetError, Targets, targets};
+
+/// What decisions are made by, besides the catalog.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'r> {
+    pub knowledge: &'r Knowledge,
+    pub policies: &'r Policies,
+    pub protected: &'r Protected,
+}
+
+impl Rules<'_> {
+    /// Whether a call is parsed in full, looked up and rebuilt: by its class, by its service file, or because a policy
+    /// reads its input.
+    #[must_use]
+    pub fn guards(&self, action: &Action, operation: &Operation) -> bool {
+        let by_file = || self.knowledge.operation(&action.service, &action.operation);
+        operation.class.is_guarded()
+            || by_file().is_some_and(|rule| rule.guarded)
+            || self.policies.guards(action)
+    }
+
+    /// What a guarded call names, from its input. A call that acts in another account than that of its credentials has
+    /// that account afterwards.
+    ///
+    /// # Errors
+    /// [`TargetError`] where the input names things in a way that isn't one.
+    pub fn targets(
+        &self,
+        service: &Service,
+        operation: &Operation,
+        call: &mut Call,
+    ) -> Result<Targets, TargetError> {
+        let mut found = targets(service, operation, self.knowledge, &call.input)?;
+        if let Some(account) = &found.account {
+            call.account.clone_from(account);
+        }
+        if found.targets.is_empty() && call.class.is_guarded() {
+            found.targets.push(Target {
+                spelling: Spelling::Id(call.account.clone()),
+                kind: ACCOUNT.to_owned(),
+                parents: Vec::new(),
+            });
+        }
+        Ok(found)
+    }
+
+    /// The question about a call, before anything is looked up. `found` is what a guarded call names.
+    #[must_use]
+    pub fn question(
+        &self,
+        call: Call,
+        service: Arc<Service>,
+        found: Option<&Targets>,
+        now: SystemTime,
+    ) -> Question {
+        let on = match found {
+            Some(named) if call.class.is_guarded() => {
+                let facts = vec![Facts::default(); named.targets.len()];
+                On::Resources(self.resources(&call, named.targets.clone(), facts))
+            }
+            Some(_) | None => On::Service,
+        };
+        Question {
+            service,
+            view: self.view(&call),
+            on,
+            batch_size: found.map_or(1, |t| t.batch_size),
+            selector: found.is_some_and(|t| t.selector),
+            tag_keys: found.map(|t| t.tag_keys.clone()).unwrap_or_default(),
+            request_tags: found.map(|t| t.request_tags.clone()).unwrap_or_default(),
+            now,
+            dry_run: matches!(call.input.get("DryRun"), Some(Value::Bool(true))),
+            call,
+        }
+    }
+
+    /// What has to be looked up before the policies of the slice may judge; `None` where nothing has to.
+    #[must_use]
+    pub fn needs(&self, slice: &Slice, question: &Question, found: &Targets) -> Option<Needs> {
+        if question.on == On::Service {
+            return None;
+        }
+        let service = &question.call.action.service;
+        let needs = slice.needs(self.protected.speaks_of(service));
+        let by_name = |target: &Target| matches!(target.spelling, Spelling::Name(_));
+        let named = found.targets.iter().any(by_name);
+        (named || !needs.is_empty()).then_some(needs)
+    }
+
+    /// The place of a call, for its lookups.
+    #[must_use]
+    pub fn place(&self, call: &Call, found: &Targets) -> Place {
+        Place {
+            partition: call.partition.clone(),
+            region: call.region.clone(),
+            account: call.account.clone(),
+            account_named: found.account.is_some(),
+        }
+    }
+
+    /// Puts what lookups told, in the order of the targets, into the question.
+    pub fn learn(&self, question: &mut Question, found: Targets, facts: Vec<Facts>) {
+        question.on = On::Resources(self.resources(&question.call, found.targets, facts));
+    }
+
+    fn resources(&self, call: &Call, targets: Vec<Target>, facts: Vec<Facts>) -> Vec<Resource> {
+        let service = &call.action.service;
+        let resource =
+            |(target, facts)| Resource::new(target, &call.account, facts, self.protected, service);
+        targets.into_iter().zip(facts).map(resource).collect()
+    }
+
+    /// The input as policies see it: with what AWS takes absent members for.
+    fn view(&self, call: &Call) -> Object {
+        let rule = self
+            .knowledge
+            .operation(&call.action.service, &call.action.operation);
+        let mut view = call.input.clone();
+        for (path, value) in rule.iter().flat_map(|rule| &rule.defaults) {
+            if let Ok(path) = Path::parse(path)
+                && path.value(&view).is_none()
+            {
+                path.set(&mut view, Value::String(value.clone()));
+            }
+        }
+        view
+    }
+}
