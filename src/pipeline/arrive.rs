@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::answer::Shape;
-use crate::aws::catalog::model::{Operation, Service};
+use crate::aws::catalog::model::{Operation, Protocol, Service};
 use crate::aws::endpoint::{Endpoint, Resolved};
 use crate::aws::head::Head;
 use crate::aws::protocol::{self, Identified};
@@ -182,6 +182,7 @@ impl Guard {
         trail.action = Some(action.to_string());
         trail.class = Some(operation.class);
         trail.shape = Shape::of(&identified, &head(&parts));
+        let is_form = identified.protocol() == Protocol::AwsQuery;
         let max = if guarded {
             self.limits.body_bytes_max
         } else {
@@ -192,7 +193,7 @@ impl Guard {
                 return Err(too_large(max));
             }
             (Some(body), _) => Payload::Whole(body),
-            (None, Some(body)) if guarded || declared == Declared::Absent => {
+            (None, Some(body)) if guarded || is_form || declared == Declared::Absent => {
                 Payload::Whole(self.read(body, max).await?)
             }
             (None, Some(body)) => Payload::Stream(body),
