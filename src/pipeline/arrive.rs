@@ -162,6 +162,7 @@ impl Guard {
         let in_body = protocol::needs_body(&head(&parts));
         let (mut unread, mut whole) = (Some(body), None);
         if in_body && let Some(body) = unread.take() {
+            self.is_somebodys(&parts)?;
             whole = Some(self.read(body, self.limits.body_buffer_max).await?);
         }
         let bytes = whole.as_ref().map(|b| b.bytes().as_ref());
@@ -194,6 +195,7 @@ impl Guard {
             }
             (Some(body), _) => Payload::Whole(body),
             (None, Some(body)) if guarded || is_form || declared == Declared::Absent => {
+                self.is_somebodys(&parts)?;
                 Payload::Whole(self.read(body, max).await?)
             }
             (None, Some(body)) => Payload::Stream(body),
