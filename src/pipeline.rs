@@ -11,8 +11,8 @@
 //! forward       once; then the outcome is recorded; then the answer
 //! ```
 //!
-//! INVARIANT: `forward` takes only an [`Admitted`], which only `admit` makes, from an [`Allowed`], which only
-//! [`decide`] makes. Every other way out of here is a [`Refusal`].
+//! INVARIANT: `forward` takes only an `Admitted`, which only `admit` makes, from an `Allowed`, which only
+//! `decide` makes. Every other way out of here is a [`Refusal`].
 
 #![expect(
     clippy::disallowed_methods,

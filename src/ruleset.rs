@@ -151,7 +151,7 @@ impl Ruleset {
         let mut seen = format!(
             "{}\n{}\n{groups:?}\n",
             env!("CARGO_PKG_VERSION"),
-            catalog.version()
+            catalog.digest()
         );
         for file in files {
             seen.push_str(&format!(

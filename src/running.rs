@@ -1,5 +1,6 @@
 //! A running guard: from a configuration to listeners, and back down in order.
 
+mod descriptors;
 mod keys;
 
 use std::collections::BTreeMap;
@@ -189,7 +190,7 @@ impl Running {
             leaves,
             dialler,
             timeouts,
-            config.limits.connections_max,
+            descriptors::connections(config.limits.connections_max),
         )?;
         let proxy = Arc::new(proxy);
         metrics.watch_proxy(Box::new({

@@ -48,6 +48,13 @@ const UNBUILT: &[&str] = &[
     "doctor",
 ];
 
+/// The same below a subcommand that does.
+const UNBUILT_BELOW: &[[&str; 2]] = &[
+    ["policy", "explain"],
+    ["policy", "diff"],
+    ["journal", "report"],
+];
+
 /// A policy guard for AWS: a forwarding HTTPS proxy that judges every API call before it is sent.
 #[derive(Debug, Parser)]
 #[command(name = "palisade", version, propagate_version = true)]
@@ -116,10 +123,11 @@ impl From<String> for Printed {
 
 /// Runs the command line. The log goes to standard error, what was asked for to standard output.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let answer = match Arguments::try_parse_from(arguments) {
+    let words: Vec<OsString> = arguments.collect();
+    let answer = match Arguments::try_parse_from(&words) {
         Ok(arguments) => log::start(arguments.command.log_level()).and_then(|()| run(arguments)),
         Err(error) if is_asked_for(&error) => Ok(error.to_string().into()),
-        Err(error) => Err(Failure::of_arguments(&error)),
+        Err(error) => Err(unbuilt_below(&words).unwrap_or_else(|| Failure::of_arguments(&error))),
     };
     let printed = answer.and_then(|printed| match printed {
         Printed::Text(text) => print(&text).map(|()| ExitCode::SUCCESS),
@@ -180,6 +188,17 @@ fn not_a_subcommand(words: &[OsString]) -> Failure {
         |n| format!("did you mean `{n}`?"),
     );
     Failure::usage(anyhow::anyhow!("`{name}` is not a subcommand")).with_help(help)
+}
+
+/// A command line that clap doesn't take, for a subcommand that isn't built.
+fn unbuilt_below(words: &[OsString]) -> Option<Failure> {
+    let named = |pair: &&[&str; 2]| {
+        words
+            .windows(2)
+            .any(|two| two.iter().zip(*pair).all(|(word, name)| word == name))
+    };
+    let pair = UNBUILT_BELOW.iter().find(named)?.join(" ");
+    Some(Failure::usage(anyhow::anyhow!("`{pair}` isn't built yet")))
 }
 
 fn is_asked_for(error: &clap::Error) -> bool {
@@ -251,6 +270,22 @@ mod tests {
             &["frobnicate"],
             "palisade: `frobnicate` is not a subcommand\nhelp: `palisade --help` shows every subcommand",
         );
+    }
+
+    #[test]
+    fn what_isnt_built_below_a_subcommand_is_refused_by_name() {
+        for pair in UNBUILT_BELOW {
+            let words: Vec<OsString> = ["palisade", pair[0], pair[1]].map(OsString::from).into();
+            assert!(
+                Arguments::try_parse_from(&words).is_err(),
+                "{pair:?} is built"
+            );
+            let failure = unbuilt_below(&words).unwrap();
+            assert_eq!(
+                failure.to_string(),
+                format!("palisade: `{} {}` isn't built yet", pair[0], pair[1])
+            );
+        }
     }
 
     #[test]

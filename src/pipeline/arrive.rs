@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::answer::Shape;
-use crate::aws::catalog::model::{Operation, Service};
+use crate::aws::catalog::model::{Operation, Protocol, Service};
 use crate::aws::endpoint::{Endpoint, Resolved};
 use crate::aws::head::Head;
 use crate::aws::protocol::{self, Identified};
@@ -162,6 +162,7 @@ impl Guard {
         let in_body = protocol::needs_body(&head(&parts));
         let (mut unread, mut whole) = (Some(body), None);
         if in_body && let Some(body) = unread.take() {
+            self.is_somebodys(&parts)?;
             whole = Some(self.read(body, self.limits.body_buffer_max).await?);
         }
         let bytes = whole.as_ref().map(|b| b.bytes().as_ref());
@@ -176,6 +177,7 @@ impl Guard {
         trail.action = Some(action.to_string());
         trail.class = Some(operation.class);
         trail.shape = Shape::of(&identified, &head(&parts));
+        let is_form = identified.protocol() == Protocol::AwsQuery;
         let max = if guarded {
             self.limits.body_bytes_max
         } else {
@@ -186,7 +188,8 @@ impl Guard {
                 return Err(too_large(max));
             }
             (Some(body), _) => Payload::Whole(body),
-            (None, Some(body)) if guarded || declared == Declared::Absent => {
+            (None, Some(body)) if guarded || is_form || declared == Declared::Absent => {
+                self.is_somebodys(&parts)?;
                 Payload::Whole(self.read(body, max).await?)
             }
             (None, Some(body)) => Payload::Stream(body),

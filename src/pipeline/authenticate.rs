@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_credential_types::Credentials;
+use http::request::Parts;
 
 use super::arrive::{Known, head};
 use super::trail::Trail;
@@ -29,16 +30,7 @@ impl Guard {
     ) -> Result<Authenticated, Refusal> {
         let auth = Authorization::of(&head(&known.parts))?;
         self.scope_agrees(&known, &auth)?;
-        let token = known
-            .parts
-            .headers
-            .get("x-amz-security-token")
-            .map(|t| t.to_str().unwrap_or_default());
-        let presented = Presented {
-            access_key_id: &auth.access_key_id,
-            session_token: token,
-        };
-        let identity = self.keys.resolve(presented)?;
+        let identity = self.keys.resolve(presented(&known.parts, &auth))?;
         let payload = match (&known.payload, &known.declared) {
             (super::arrive::Payload::Whole(body), declared) => declared.check(body.bytes())?,
             (super::arrive::Payload::Stream(_), declared) => declared
@@ -73,6 +65,14 @@ impl Guard {
             call,
             credentials,
         })
+    }
+
+    /// Refuses a request that no key of ours signed, before its body takes any memory. Whether the key's holder signed
+    /// this very request is known only once the body is read.
+    pub(super) fn is_somebodys(&self, parts: &Parts) -> Result<(), Refusal> {
+        let auth = Authorization::of(&head(parts))?;
+        self.keys.resolve(presented(parts, &auth))?;
+        Ok(())
     }
 
     /// The scope's region and service must be those of the endpoint and of the operation.
@@ -170,6 +170,14 @@ impl Guard {
             "the call would act in account `{account}`, but the credentials of `[credentials.{credentials}]` {reach}"
         );
         Err(Refusal::Account { message })
+    }
+}
+
+fn presented<'a>(parts: &'a Parts, auth: &'a Authorization) -> Presented<'a> {
+    let token = parts.headers.get("x-amz-security-token");
+    Presented {
+        access_key_id: &auth.access_key_id,
+        session_token: token.map(|t| t.to_str().unwrap_or_default()),
     }
 }
 

@@ -18,9 +18,12 @@ use crate::aws::sigv4::Declared;
 use crate::guard::call::Outcome;
 use crate::journal::Record;
 use crate::journal::record::{Happened, Judgement, OutcomeRecord};
-use crate::proxy::body::BodyError;
+use crate::proxy::body::{BodyError, Budget, read_whole};
 use crate::proxy::upstream::{Freshness, SendError, Target};
 use crate::proxy::{Body, Timeouts};
+
+/// The longest answer to a guarded call that changes something, in bytes. They are a few KiB.
+const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 impl Guard {
     /// Sends an admitted request and records what came of it. Runs to its end though the client may have left.
@@ -71,6 +74,7 @@ impl Guard {
             tracing::error!(decision = %trail.id, "the outcome could not be recorded: {error}");
         }
         match sent {
+            Ok(response) if call.guarded && call.class != Class::Read => self.whole(response).await,
             Ok(response) => {
                 Ok(response.map(|body| Body::streaming(body, self.timeouts.body_stall)))
             }
@@ -82,6 +86,27 @@ impl Guard {
                 Err(Refusal::Unreachable { message: why })
             }
             Err(SendError::Unknown { why }) => Err(Refusal::OutcomeUnknown { message: why }),
+        }
+    }
+}
+
+impl Guard {
+    /// Reads an answer to its end before the client gets any of it: one that breaks off halfway looks to most SDKs like
+    /// a connection that failed, and they send the call again.
+    async fn whole(&self, response: Response<Incoming>) -> Result<Response<Body>, Refusal> {
+        let (head, body) = response.into_parts();
+        let status = head.status;
+        // A budget of its own: what others send may not cost this client its answer.
+        let budget = Budget::new(ANSWER_BYTES_MAX);
+        let timeouts = Timeouts {
+            body_total: self.timeouts.body_stall,
+            ..self.timeouts
+        };
+        match read_whole(body, ANSWER_BYTES_MAX, &budget, &timeouts).await {
+            Ok(body) => Ok(Response::from_parts(head, Body::buffered(body))),
+            Err(error) => Err(Refusal::OutcomeUnknown {
+                message: format!("AWS answered {status}, but not to the end: {error}"),
+            }),
         }
     }
 }

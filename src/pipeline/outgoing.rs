@@ -7,7 +7,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 
-use super::arrive::{Known, Payload};
+use super::arrive::{Known, Payload, head, not_understood};
 use super::authenticate::Authenticated;
 use super::trail::Trail;
 use super::{Guard, Refusal};
@@ -37,7 +37,7 @@ pub(super) struct Outgoing {
 
 /// The body that goes out.
 enum Carried {
-    /// Of a rebuilt request.
+    /// Of a request that was written anew.
     Bytes(bytes::Bytes),
     /// The client's own, with what it declared of it.
     Known {
@@ -118,8 +118,15 @@ impl Outgoing {
         })
     }
 
-    /// The client's own, but for its framing and its signature.
+    /// The client's own, but for its framing and its signature; a form, which says what it is in its body, is written
+    /// anew.
     fn passed(trail: &Trail, known: Known, credentials: Credentials) -> Result<Self, Refusal> {
+        let restated = protocol::restate(
+            &known.identified,
+            &head(&known.parts),
+            &known.payload.bytes(),
+        )
+        .map_err(not_understood)?;
         let (mut headers, mut unsigned) = (HeaderMap::new(), HeaderMap::new());
         let dropped = named_by_connection(&known.parts.headers);
         for (name, value) in &known.parts.headers {
@@ -134,21 +141,36 @@ impl Outgoing {
         }
         unsigned.insert(USER_AGENT, user_agent(&known.parts.headers, trail.id));
         let covered = known.covered().map(str::to_owned);
-        let uri = &known.parts.uri;
+        let (signing_name, signature) = {
+            let service = known.identified.service();
+            (service.signing_name.clone(), service.signature)
+        };
+        let (method, path_and_query, body) = match restated {
+            Some(wire) => {
+                headers.extend(wire.headers);
+                let body = Carried::Bytes(wire.body.into());
+                (wire.method, wire.path_and_query, body)
+            }
+            None => {
+                let path_and_query = known.parts.uri.path_and_query();
+                let path_and_query =
+                    path_and_query.map_or_else(|| "/".to_owned(), ToString::to_string);
+                let body = Carried::Known {
+                    covered,
+                    declared: known.declared,
+                    payload: known.payload,
+                };
+                (known.parts.method, path_and_query, body)
+            }
+        };
         Ok(Self {
-            method: known.parts.method.clone(),
-            path_and_query: uri
-                .path_and_query()
-                .map_or_else(|| "/".to_owned(), ToString::to_string),
+            method,
+            path_and_query,
             headers,
             unsigned,
-            signing_name: known.identified.service().signing_name.clone(),
-            signature: known.identified.service().signature,
-            body: Carried::Known {
-                covered,
-                declared: known.declared,
-                payload: known.payload,
-            },
+            signing_name,
+            signature,
+            body,
             endpoint: known.endpoint,
             credentials,
         })

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from cloud import REGION, Cloud
 
 
-
 @dataclass(frozen=True)
 class Api:
     service: str
@@ -154,7 +153,9 @@ class Evs(Api):
 
 
 WORKSPACES = Workspaces("workspaces", "TerminateWorkspaces", "terminate_workspaces", "max-batch-workspaces", 10)
-INSTANCES = WorkspacesInstances("workspaces-instances", "DeleteWorkspaceInstance", "delete_workspace_instance", suffix="api.aws")
+INSTANCES = WorkspacesInstances(
+    "workspaces-instances", "DeleteWorkspaceInstance", "delete_workspace_instance", suffix="api.aws"
+)
 CATALOG = ServiceCatalog("servicecatalog", "TerminateProvisionedProduct", "terminate_provisioned_product")
 MGN = Mgn("mgn", "TerminateTargetInstances", "terminate_target_instances", "max-batch-mgn", 20)
 EVS = Evs("evs", "DeleteEntitlement", "delete_entitlement", "max-batch-evs", 10)

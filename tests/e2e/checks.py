@@ -5,6 +5,8 @@ import re
 import pytest
 from botocore.exceptions import ClientError
 
+from upstream import CREDENTIALS
+
 # How the AWS CLI (v1) ends when AWS answered an error.
 CLIENT_ERROR = 255
 UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -36,7 +38,7 @@ def denied(guard, upstream, client, call, *, policy=None, reason=None, code="Acc
     """
     before = client.attempts
     error = error_of(call)
-    assert error.response["Error"]["Code"] == code
+    assert error.response["Error"]["Code"] == code, error
     modelled = getattr(client.exceptions, code, None) if _has_exception(client, code) else None
     if modelled:
         assert isinstance(error, modelled)
@@ -65,8 +67,6 @@ def _has_exception(client, code):
 
 def allowed(guard, upstream, api):
     """Exactly one destructive call reached AWS, signed by the guard; returns it and its decision id."""
-    from upstream import CREDENTIALS
-
     [seen] = upstream.destructive()
     assert seen.action == str(api)
     assert seen.signature_problem is None

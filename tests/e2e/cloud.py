@@ -281,6 +281,11 @@ def _(cloud, body):
     return _paged(cloud, found, "ProvisionedProducts", body.get("PageToken"), "NextPageToken")
 
 
+@operation("servicecatalog", "DescribeProductAsAdmin")
+def _(cloud, body):
+    raise AwsError("ResourceNotFoundException", "there are no products")
+
+
 def _paged(cloud, items, member, token, token_member):
     start = int(token or 0)
     answer = {member: items[start : start + cloud.page]}

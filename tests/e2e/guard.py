@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+import boto3
 import botocore.session
 from botocore.config import Config
 from prometheus_client.parser import text_string_to_metric_families
@@ -221,7 +222,6 @@ class Guard:
 
     def client(self, service, caller="ci", *, key=None, retries=None, **settings):
         """A boto3 client that knows of the guard only by the environment. Its attempts are counted."""
-        import boto3
 
         retries = retries or {"mode": "standard"}
         with mock.patch.dict(os.environ, self.variables(caller, key=key)):

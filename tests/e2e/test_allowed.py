@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from apis import APIS
-from checks import allowed
+import raw
+from apis import APIS, WORKSPACES, wire
+from checks import allowed, error_of
+from upstream import Fail
 
 
 @pytest.mark.parametrize("api", APIS, ids=str)
@@ -66,9 +68,6 @@ def test_admins_may_delete_production(guard, upstream, cloud):
 
 def test_awss_own_refusal_comes_back_unchanged(guard, upstream, cloud):
     """AWS refuses what the guard allows: its error, its request id."""
-    from checks import error_of
-    from upstream import Fail
-
     [ident] = APIS[1].make(cloud)
     with upstream.fault("DeleteWorkspaceInstance", Fail("ConflictException", "still attached")):
         client = guard.client("workspaces-instances")
@@ -82,9 +81,6 @@ def test_awss_own_refusal_comes_back_unchanged(guard, upstream, cloud):
 
 def test_what_was_judged_is_what_is_sent(guard, upstream, cloud):
     """The client's bytes and framing don't go on: the call is rebuilt, and white space and order are the guard's."""
-    import raw
-    from apis import WORKSPACES, wire
-
     [ident] = WORKSPACES.make(cloud)
     body = '{ "TerminateWorkspaceRequests" :\n [ { "WorkspaceId" : "%s" } ]\t}' % ident.replace("w", "\\u0077")
     method, path, headers, body = wire(WORKSPACES, body)

@@ -6,6 +6,7 @@ from unittest import mock
 
 import botocore.auth
 import pytest
+from botocore.auth import SigV4Auth
 
 import raw
 from apis import APIS, WORKSPACES, wire
@@ -149,8 +150,6 @@ def test_whatever_is_changed_after_signing_is_noticed(guard, upstream, alter):
 @pytest.mark.parametrize("name", ["X-Amz-Target", "Host", "X-Amz-Date"])
 def test_a_header_that_decides_must_be_signed(guard, upstream, name):
     """A signature that leaves out what the call is would let it be any call."""
-    from botocore.auth import SigV4Auth
-
     method, path, headers, body = wire(WORKSPACES, {}, "DescribeWorkspaces")
     original = SigV4Auth.headers_to_sign
 

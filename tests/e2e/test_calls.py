@@ -5,6 +5,7 @@ import pytest
 from apis import CATALOG, EVS, MGN, WORKSPACES
 from checks import allowed, denied, error_of
 from cloud import ACCOUNT
+from upstream import Answer
 
 # --- servicecatalog: by id or by name
 
@@ -69,8 +70,6 @@ def test_the_fuzzy_search_lends_no_product_anothers_tags(guard, upstream, cloud)
 
 
 def test_a_product_that_the_search_does_not_find_is_not_taken_for_untagged(guard, upstream, cloud):
-    from upstream import Answer
-
     things = CATALOG.make(cloud, tags={"protected": "true"})
     with upstream.fault("SearchProvisionedProducts", Answer({"ProvisionedProducts": [], "TotalResultsCount": 0})):
         client = guard.client("servicecatalog", retries={"total_max_attempts": 1})

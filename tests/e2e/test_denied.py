@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from apis import APIS, BATCHES, INSTANCES, WORKSPACES
-from checks import CLIENT_ERROR, denied, reasons
+from checks import CLIENT_ERROR, denied, error_of, reasons
 from guard import REPOSITORY
 
 REASONS = reasons("\n".join(Path(f).read_text() for f in sorted((REPOSITORY / "policies").glob("*.cedar"))))
@@ -90,8 +90,6 @@ def test_one_refused_thing_refuses_its_batch(guard, upstream, cloud, api):
 
 
 def test_the_message_names_the_thing_that_was_refused(guard, upstream, cloud):
-    from checks import error_of
-
     things = [*WORKSPACES.make(cloud, 2), *WORKSPACES.make(cloud, tags={"protected": "true"})]
     client = guard.client("workspaces")
     error = error_of(lambda: WORKSPACES.destroy(client, things))

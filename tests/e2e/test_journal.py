@@ -1,6 +1,7 @@
 """The journal and what stands in it, told apart from what must never."""
 
 import json
+import resource
 import shutil
 
 import pytest
@@ -110,8 +111,6 @@ def test_what_cannot_be_journaled_is_not_sent(new_guard, upstream, cloud):
 
 def limit_file_size(pid):
     """From here on the process can't make any file longer: as good as a full disk, without filling one."""
-    import resource
-
     if not hasattr(resource, "prlimit"):
         pytest.skip("needs prlimit")
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))

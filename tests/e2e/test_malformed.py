@@ -1,11 +1,13 @@
 """What can be read in two ways, or not at all, is a 400 that names what and where, and reaches nobody."""
 
+import gzip
 import json
 
 import pytest
 
 import raw
 from apis import APIS, CATALOG, EVS, INSTANCES, MGN, WORKSPACES, wire
+from checks import error_of
 
 THINGS = {
     WORKSPACES: ["ws-12345678"],
@@ -103,7 +105,6 @@ class TestABody:
         malformed(guard, upstream, api, BODIES[api][:-1] + ', "x": "\\ud800"}', naming="surrogate")
 
     def test_that_is_compressed(self, guard, upstream, api):
-        import gzip
 
         malformed(
             guard,
@@ -195,8 +196,6 @@ def test_framing_that_can_be_read_in_two_ways(guard, upstream, framing):
 
 def test_a_body_that_is_too_large_is_refused(guard, upstream):
     """1 MiB for what is guarded. The client gets to read the answer though it is still sending, and tries no more."""
-    from checks import error_of
-
     client = guard.client("workspaces", retries={"mode": "standard", "total_max_attempts": 5})
     error = error_of(lambda: WORKSPACES.destroy(client, ["ws-" + "1" * (3 << 20)]))
     assert 400 <= error.response["ResponseMetadata"]["HTTPStatusCode"] < 500

@@ -1,11 +1,13 @@
 """What Prometheus scrapes: DESIGN's names, closed labels, and numbers that the journal bears out."""
 
+import socket
 from collections import Counter
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from apis import WORKSPACES
+import raw
+from apis import WORKSPACES, wire
 from checks import error_of
 from guard import eventually
 
@@ -79,9 +81,6 @@ def test_a_policy_that_refuses_is_counted(guard, upstream, cloud):
 
 
 def test_labels_do_not_grow_with_what_clients_send(guard, upstream):
-    import raw
-    from apis import wire
-
     def series_after(operations):
         for operation in operations:
             method, path, headers, body = wire(WORKSPACES, {}, operation)
@@ -104,8 +103,6 @@ def test_nothing_else_is_served(guard, upstream, path):
 
 
 def test_the_admin_port_is_no_proxy(guard, upstream):
-    import socket
-
     host, port = guard.admin.rsplit(":", 1)
     with socket.create_connection((host, int(port)), timeout=10) as sock:
         sock.sendall(f"CONNECT {WORKSPACES.host}:443 HTTP/1.1\r\nHost: {WORKSPACES.host}\r\n\r\n".encode())

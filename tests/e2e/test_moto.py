@@ -2,15 +2,15 @@
 
 import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 from apis import WORKSPACES
 from checks import error_of
+from guard import Guard
 
 
 @pytest.fixture(scope="module")
 def moto():
-    from moto.server import ThreadedMotoServer
-
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -30,7 +30,9 @@ def desks(moto):
     ec2, ds, workspaces = (boto3.client(service, **settings) for service in ("ec2", "ds", "workspaces"))
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     subnets = [
-        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=f"us-east-1{zone}")["Subnet"]["SubnetId"]
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=f"us-east-1{zone}")["Subnet"][
+            "SubnetId"
+        ]
         for n, zone in enumerate("ab")
     ]
     directory = ds.create_directory(
@@ -58,8 +60,6 @@ def desks(moto):
 
 @pytest.fixture(scope="module")
 def guard(moto, tmp_path_factory):
-    from guard import Guard
-
     with Guard(tmp_path_factory.mktemp("moto"), upstream=moto) as running:
         yield running
 

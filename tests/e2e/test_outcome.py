@@ -1,6 +1,7 @@
 """What became of a call that was sent: known, or said to be unknown; never sent twice."""
 
 import json
+import signal
 import socket
 
 import pytest
@@ -158,8 +159,6 @@ def test_a_torn_last_line_is_sealed(new_guard, upstream):
 
 def test_a_stop_waits_for_what_is_on_its_way(new_guard, upstream, cloud):
     """SIGTERM while AWS is at work: the client still gets its answer, the journal its outcome."""
-    import signal
-
     guard = new_guard()
     guard.start()
     things = WORKSPACES.make(cloud)

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from checks import denied
+from checks import denied, error_of
 from cloud import ACCOUNT, REGION
-from upstream import CREDENTIALS
+from upstream import CREDENTIALS, Fail
 
 READS = [
     ("workspaces", "describe_workspaces", {}),
@@ -72,8 +72,6 @@ def test_the_cli_reads(guard, upstream, cloud, aws, service):
 
 
 def test_an_error_of_aws_passes(guard, upstream, cloud):
-    from checks import error_of
-
     client = guard.client("workspaces")
     error = error_of(lambda: client.describe_tags(ResourceId="ws-nowhere1"))
     assert isinstance(error, client.exceptions.ResourceNotFoundException)
@@ -82,8 +80,6 @@ def test_an_error_of_aws_passes(guard, upstream, cloud):
 
 def test_the_clients_retries_of_unguarded_calls_work(guard, upstream):
     """A 500 is AWS's to give and the SDK's to retry."""
-    from upstream import Fail
-
     client = guard.client("workspaces")
     with upstream.fault("DescribeWorkspaces", Fail("InternalFailure", "again", 500), times=1):
         client.describe_workspaces()
@@ -164,7 +160,11 @@ def test_tags_are_read_anew_for_each_call(guard, upstream, cloud):
     ident = cloud.add_instance(tags={"protected": "true"})
     client = guard.client("workspaces-instances")
     denied(
-        guard, upstream, client, lambda: client.delete_workspace_instance(WorkspaceInstanceId=ident), policy="protected-tag"
+        guard,
+        upstream,
+        client,
+        lambda: client.delete_workspace_instance(WorkspaceInstanceId=ident),
+        policy="protected-tag",
     )
     cloud.instances[ident]["tags"].clear()
     client.delete_workspace_instance(WorkspaceInstanceId=ident)

@@ -1,13 +1,17 @@
 """The proxy port: one host per connection, no way around, nowhere private."""
 
+import datetime
 import socket
+import ssl
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from cryptography import x509
 
 import raw
 from apis import WORKSPACES, wire
-from guard import eventually
+from guard import Guard, NotStarted, eventually
 
 AWS_HOST = WORKSPACES.host
 
@@ -127,8 +131,6 @@ def test_private_addresses_are_not_dialled_even_where_any_host_may_be(open_guard
 @pytest.fixture(scope="module")
 def open_guard(_upstream, tmp_path_factory):
     """A guard that tunnels to whatever isn't AWS."""
-    from guard import Guard
-
     with Guard(
         tmp_path_factory.mktemp("open"),
         upstream=_upstream.url,
@@ -148,7 +150,6 @@ def test_an_api_host_is_never_tunnelled(new_guard, upstream):
     """Named in `allow`, or with every host allowed: it is intercepted all the same."""
     settings = {"egress.allow": [AWS_HOST], "egress.other_hosts": "tunnel"}
     guard = new_guard(settings=settings)
-    from guard import NotStarted
 
     try:
         guard.start()
@@ -167,7 +168,6 @@ def test_another_spelling_of_an_api_host_is_the_api_host(open_guard, upstream, s
     except raw.Refused as error:
         assert 400 <= error.status < 500
         return
-    import ssl
 
     context = ssl.create_default_context(cafile=str(open_guard.ca))
     context.check_hostname = False
@@ -199,10 +199,6 @@ def test_the_host_header_must_be_the_connect_host(guard, upstream, header):
 
 
 def test_leaves_are_short_lived_and_of_the_guards_ca(guard, upstream):
-    import datetime
-
-    from cryptography import x509
-
     with raw.tls(guard, AWS_HOST) as sock:
         leaf = x509.load_der_x509_certificate(sock.getpeercert(binary_form=True))
     life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
@@ -259,8 +255,6 @@ def test_a_chunked_body_is_read_and_sent_whole(guard, upstream, cloud):
 
 
 def test_many_clients_at_once_are_each_answered(guard, upstream, cloud):
-    from concurrent.futures import ThreadPoolExecutor
-
     idents = WORKSPACES.make(cloud, 24)
     client = guard.client("workspaces", max_pool_connections=12)
     with ThreadPoolExecutor(12) as pool:

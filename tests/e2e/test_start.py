@@ -2,6 +2,8 @@
 
 import pytest
 
+from apis import WORKSPACES
+from checks import denied
 from guard import NotStarted
 
 BASE = '@id("base") permit (principal, action, resource);\n'
@@ -58,22 +60,42 @@ def test_a_misspelt_variable_is_named(new_guard):
     "policy, words",
     [
         ("forbid (principal, action, resource", []),
-        ('@id("x") @reason("r") forbid (principal, action == Action::"workspaces:TerminateWorkspace", resource);',
-         ["workspaces:TerminateWorkspace", "workspaces:TerminateWorkspaces"]),
+        (
+            '@id("x") @reason("r") forbid (principal, action == Action::"workspaces:TerminateWorkspace", resource);',
+            ["workspaces:TerminateWorkspace", "workspaces:TerminateWorkspaces"],
+        ),
         ('@id("x") @reason("r") forbid (principal in Group::"deplyoers", action, resource);', ["deplyoers"]),
         ('@id("x") @reason("r") forbid (principal, action == Action::"destroy", resource);', ["destroy"]),
         ('@id("x") @reason("r") forbid (principal, action, resource) when { resource.colour == "red" };', ["colour"]),
-        ('@id("x") @reason("r") forbid (principal, action, resource) when { resource.getTag("a") == "b" };', ["hasTag"]),
-        ('@id("x") @reason("r") forbid (principal, action in Action::"destroy", resource) when '
-         "{ context.batchSize > \"ten\" };", []),
+        (
+            '@id("x") @reason("r") forbid (principal, action, resource) when { resource.getTag("a") == "b" };',
+            ["hasTag"],
+        ),
+        (
+            '@id("x") @reason("r") forbid (principal, action in Action::"destroy", resource) when '
+            '{ context.batchSize > "ten" };',
+            [],
+        ),
         ('@id("base") permit (principal, action, resource);', ["base"]),
         ('@id("x") forbid (principal, action, resource);', ["reason"]),
         ('@reason("r") forbid (principal, action, resource);', ["id"]),
         ('@id("x") @reason("r") @mode("monitor") forbid (principal, action, resource);', ["mode"]),
         ('@id("x") @reason("r") @aproval("sre") forbid (principal, action, resource);', ["aproval"]),
     ],
-    ids=["syntax", "action", "group", "group as action", "attribute", "tag without has", "type", "id twice",
-         "no reason", "no id", "unbuilt", "unknown annotation"],
+    ids=[
+        "syntax",
+        "action",
+        "group",
+        "group as action",
+        "attribute",
+        "tag without has",
+        "type",
+        "id twice",
+        "no reason",
+        "no id",
+        "unbuilt",
+        "unknown annotation",
+    ],
 )
 def test_a_bad_policy_is_named_with_file_and_line(new_guard, policy, words):
     guard = new_guard(policies={"base.cedar": BASE, "more.cedar": f"// one line\n\n{policy}\n"})
@@ -102,20 +124,18 @@ def test_a_port_in_use_is_named(new_guard, guard, upstream):
 
 
 def test_without_policies_of_ones_own_the_starter_set_is_in_force(guard, upstream, cloud):
-    from apis import WORKSPACES
-    from checks import denied
-
     client = guard.client("workspaces")
     things = WORKSPACES.make(cloud, tags={"protected": "yes"})
     denied(guard, upstream, client, lambda: WORKSPACES.destroy(client, things), policy="protected-tag")
 
 
 def test_policies_of_ones_own_take_its_place(new_guard, upstream, cloud):
-    from apis import WORKSPACES
-    from checks import denied
-
-    only = BASE + '@id("fridays") @reason("Not on a desk of finance.") forbid (principal, action in Action::"destroy", resource) when { resource.hasTag("owner") && resource.getTag("owner") == "finance" };\n'
-    with new_guard(policies={"all.cedar": only}) as guard:
+    only = """
+        @id("fridays") @reason("Not on a desk of finance.")
+        forbid (principal, action in Action::"destroy", resource)
+        when { resource.hasTag("owner") && resource.getTag("owner") == "finance" };
+    """
+    with new_guard(policies={"all.cedar": BASE + only}) as guard:
         client = guard.client("workspaces")
         denied(
             guard,
@@ -132,12 +152,12 @@ def test_policies_of_ones_own_take_its_place(new_guard, upstream, cloud):
 
 def test_a_policy_that_cannot_be_evaluated_refuses(new_guard, upstream, cloud):
     """Cedar skips a policy that errs, a forbid too: the guard doesn't allow on such a day."""
-    from apis import WORKSPACES
-    from checks import denied
-
-    errs = BASE + '@id("overflow") @reason("Too much.") forbid (principal, action in Action::"destroy", resource) when { context.batchSize * 9223372036854775807 * 9223372036854775807 == 4 };\n'
-    with new_guard(policies={"all.cedar": errs}) as guard:
+    errs = """
+        @id("overflow") @reason("Too much.")
+        forbid (principal, action in Action::"destroy", resource)
+        when { context.batchSize * 9223372036854775807 * 9223372036854775807 == 4 };
+    """
+    with new_guard(policies={"all.cedar": BASE + errs}) as guard:
         client = guard.client("workspaces")
         things = WORKSPACES.make(cloud, 2)
         denied(guard, upstream, client, lambda: WORKSPACES.destroy(client, things))
-

@@ -74,7 +74,9 @@ class Truncate:
     """Begins an answer and closes before its end."""
 
     def __call__(self, handler, seen):
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: 500\r\n\r\n{")
+        handler.wfile.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: 500\r\n\r\n{"
+        )
         handler.hang_up()
 
 
@@ -176,9 +178,7 @@ class Upstream:
     def wait_for(self, name, timeout=10):
         """The first call of an operation, once it has arrived."""
         with self._changed:
-            found = self._changed.wait_for(
-                lambda: next((s for s in self._seen if s.operation == name), None), timeout
-            )
+            found = self._changed.wait_for(lambda: next((s for s in self._seen if s.operation == name), None), timeout)
         assert found, f"{name} did not arrive within {timeout} s"
         return found
 
@@ -240,6 +240,12 @@ class _Models:
         if name not in model.operation_names:
             raise AwsError("UnknownOperationException", f"no operation {name}")
         shape = model.operation_model(name).input_shape
+        if protocol == "query":
+            # A form is flat: that its parameters are the operation's is what can be told at once.
+            unknown = {key.split(".")[0] for key in given} - set(shape.members if shape else ())
+            if unknown:
+                raise AwsError("InvalidParameterValue", f"{name} has no {unknown}")
+            return name, given
         report = ParamValidator().validate(given, shape) if shape else None
         if report and report.has_errors():
             raise AwsError("ValidationException", f"{name}: {report.generate_report()}")
@@ -266,13 +272,18 @@ class _Models:
                 if location.get("location") == "querystring":
                     values = query.pop(location.get("name", member), None)
                     if values is not None:
-                        given[member] = values if member_shape.type_name == "list" else values[0]
+                        given[member] = values if member_shape.type_name == "list" else _scalar(member_shape, values[0])
             if query:
                 raise AwsError("ValidationException", f"unknown query parameters {query}")
             if body:
                 given.update(json.loads(body))
             return name, given
         raise AwsError("UnknownOperationException", f"{method} {target}", 404)
+
+
+def _scalar(shape, text):
+    """A query parameter by its type."""
+    return int(text) if shape.type_name in ("integer", "long") else text
 
 
 def _route(template):

@@ -17,6 +17,7 @@ pub use model::{Operation, Protocol, Service, Shape, ShapeId};
 
 use crate::aws::endpoint::{AWS_SUFFIXES, Hosts, Resolved};
 use crate::aws::host::Host;
+use crate::aws::sigv4::sha256_hex;
 use index::{Entry, Index};
 
 static EMBEDDED: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/config/catalog.bin"));
@@ -89,6 +90,12 @@ impl Catalog {
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// SHA-256 of the whole catalog, 64 hex digits: two that differ anywhere have different ones.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        sha256_hex(&self.bytes)
     }
 
     /// A service by botocore's name, decoded on first use. `None` where AWS has no such service; a service

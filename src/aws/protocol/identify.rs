@@ -54,6 +54,9 @@ pub fn identify(
     if let Some(name) = OVERRIDES.iter().find(|n| head.headers.contains_key(**n)) {
         return Err(Malformed::Override(name));
     }
+    if let Some(name) = head.headers.keys().find(|name| is_lookalike(name.as_str())) {
+        return Err(Malformed::Lookalike(shown(name.as_str())));
+    }
     match signal(candidates, head)? {
         Some(SMITHY | SERVICE_PATH) => Err(Malformed::NotSpoken {
             protocol: malformed::name(Protocol::RpcV2Cbor),
@@ -62,6 +65,24 @@ pub fn identify(
         Some(_) => aws_query(candidates, head, body),
         None => rest(candidates, head),
     }
+}
+
+/// Whether a header becomes one that says what the request is where a server takes `_` and `-` for the same, as those do
+/// that hand headers on as environment variables.
+fn is_lookalike(name: &str) -> bool {
+    let hyphened = name.replace('_', "-");
+    name.contains('_')
+        && (hyphened.starts_with("x-amz-")
+            || OVERRIDES.contains(&hyphened.as_str())
+            || [
+                "content-type",
+                "content-length",
+                "content-encoding",
+                "transfer-encoding",
+                "smithy-protocol",
+                "host",
+            ]
+            .contains(&hyphened.as_str()))
 }
 
 /// A content type without its parameters, in lower case; `None` where there is none.
@@ -74,6 +95,30 @@ pub(super) fn media_type(headers: &HeaderMap) -> Result<Option<String>, Malforme
         let essence = text.split_once(';').map_or(text, |(essence, _)| essence);
         shown(&essence.trim().to_ascii_lowercase())
     }))
+}
+
+/// Refuses a form whose content type has parameters other than one `charset` of UTF-8: a server that heeds another
+/// charset reads other parameters.
+fn in_utf_8(headers: &HeaderMap) -> Result<(), Malformed> {
+    let text = single(headers, header::CONTENT_TYPE.as_str())?.unwrap_or_default();
+    let Some((_, parameters)) = text.split_once(';') else {
+        return Ok(());
+    };
+    let charset = parameters
+        .trim()
+        .split_once('=')
+        .is_some_and(|(name, value)| {
+            name.eq_ignore_ascii_case("charset")
+                && (value.eq_ignore_ascii_case("utf-8") || value.eq_ignore_ascii_case("\"utf-8\""))
+        });
+    if charset || parameters.trim().is_empty() {
+        return Ok(());
+    }
+    Err(Malformed::ContentType {
+        protocol: malformed::name(Protocol::AwsQuery),
+        expected: "`charset=utf-8` or none",
+        found: shown(text),
+    })
 }
 
 /// Refuses a body that is encoded.
@@ -221,6 +266,7 @@ pub(super) fn parameters(
             found,
         });
     }
+    in_utf_8(head.headers)?;
     if !query.is_empty() {
         return Err(Malformed::Query { protocol });
     }

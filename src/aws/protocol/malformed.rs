@@ -16,6 +16,8 @@ pub enum Malformed {
     HeaderNotText(String),
     #[error("the header `{0}` would change what the request is; send the request as what it is")]
     Override(&'static str),
+    #[error("the header `{0}` can be taken for the one with hyphens; leave it out")]
+    Lookalike(String),
     #[error("the body is encoded with `{0}`; send it without Content-Encoding")]
     ContentEncoding(String),
     #[error("both {first} and {second} name what is asked; send one of them")]
@@ -76,6 +78,8 @@ pub enum Malformed {
     },
     #[error("the path `{0}` has an empty segment, `.` or `..`")]
     Segment(String),
+    #[error("the path `{0}` has a `;` or `\\` that isn't escaped")]
+    PathMark(String),
     #[error("the path `{0}` has an escaped slash where a plain one may stand")]
     EscapedSlash(String),
     #[error(

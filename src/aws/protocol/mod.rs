@@ -150,6 +150,30 @@ pub fn decode(identified: &Identified, head: &Head<'_>, body: &[u8]) -> Result<O
     }
 }
 
+/// Writes a form's request anew from the parameters that it was identified by, its input unread, so that it has one
+/// reading only: a POST whose body alone names what is asked. `None` for protocols that name it in the head.
+///
+/// # Errors
+/// [`Malformed`] where the parameters can't be read, or stand in the query and the body.
+pub fn restate(
+    identified: &Identified,
+    head: &Head<'_>,
+    body: &[u8],
+) -> Result<Option<WireRequest>, Malformed> {
+    match identified.protocol {
+        Protocol::AwsQuery => {
+            let pairs = identify::parameters(head, Some(body))?;
+            form::unique(&pairs)?;
+            Ok(Some(query::request(&pairs)))
+        }
+        Protocol::AwsJson
+        | Protocol::RestJson
+        | Protocol::RestXml
+        | Protocol::Ec2Query
+        | Protocol::RpcV2Cbor => Ok(None),
+    }
+}
+
 /// Writes an input, keyed by names in the model, as a request of that protocol. Checks as strictly as [`decode`].
 ///
 /// # Errors

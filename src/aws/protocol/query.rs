@@ -51,6 +51,11 @@ pub(super) fn encode(
     let writer = Form { service };
     let shape = service.input(operation);
     writer.write_structure(shape.unwrap_or(&no_members()), input, "", &mut pairs, 0)?;
+    Ok(request(&pairs))
+}
+
+/// Writes parameters as a request.
+pub(super) fn request(pairs: &[(String, String)]) -> WireRequest {
     let body: Vec<String> = pairs
         .iter()
         .map(|(name, value)| format!("{}={}", escape::encode(name), escape::encode(value)))
@@ -60,12 +65,12 @@ pub(super) fn encode(
         CONTENT_TYPE,
         HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8"),
     );
-    Ok(WireRequest {
+    WireRequest {
         method: Method::POST,
         path_and_query: "/".to_owned(),
         headers,
         body: body.join("&").into_bytes(),
-    })
+    }
 }
 
 struct Form<'a> {

@@ -108,6 +108,9 @@ impl RequestPath {
     pub(super) fn parse(path: &str) -> Result<Self, Malformed> {
         let segment = || Malformed::Segment(shown(path));
         let inner = path.strip_prefix('/').ok_or_else(segment)?;
+        if path.contains([';', '\\']) {
+            return Err(Malformed::PathMark(shown(path)));
+        }
         let trimmed = inner.strip_suffix('/').filter(|i| !i.is_empty());
         let inner = trimmed.unwrap_or(inner);
         let raw: Vec<String> = inner.split('/').map(str::to_owned).collect();
@@ -122,7 +125,7 @@ impl RequestPath {
         let alone = decoded.len() == 1;
         if decoded
             .iter()
-            .any(|s| is_dropped(s) && !(alone && s.is_empty()))
+            .any(|s| (is_dropped(s) && !(alone && s.is_empty())) || climbs(s))
         {
             return Err(segment());
         }
@@ -235,6 +238,11 @@ fn has_constants(template: &Template<'_>, query: &[(String, String)]) -> bool {
 
 fn is_dropped(segment: &str) -> bool {
     matches!(segment, "" | "." | "..")
+}
+
+/// Whether a segment would leave its place where a server resolves a path only after it has decoded it.
+fn climbs(segment: &str) -> bool {
+    segment.contains('/') && segment.split('/').any(|part| matches!(part, "." | ".."))
 }
 
 fn ambiguous(path: &RequestPath, first: &Operation, second: &Operation) -> Malformed {
@@ -350,6 +358,8 @@ mod tests {
             "/apps/%2e%2e/x",
             "/apps/./x",
             "/apps//x",
+            "/apps/a%2F..%2F..%2Flist",
+            "/apps/%2e%2F",
             "//",
             "apps",
         ] {
@@ -358,6 +368,13 @@ mod tests {
                 &[],
                 &format!("the path `{bad}` has an empty segment, `.` or `..`"),
             );
+        }
+        for bad in ["/apps/list;x", "/apps/x\\list", ";/apps/x"] {
+            let expected = match bad.strip_prefix('/') {
+                Some(_) => format!("the path `{bad}` has a `;` or `\\` that isn't escaped"),
+                None => format!("the path `{bad}` has an empty segment, `.` or `..`"),
+            };
+            check(bad, &[], &expected);
         }
         check(
             "/apps/%zz",
