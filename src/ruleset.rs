@@ -176,6 +176,56 @@ impl Ruleset {
     }
 }
 
+/// The cases that the starter set is held to.
+const STARTER_CASES: [(&str, &str); 6] = [
+    ("evs.toml", include_str!("../policies/tests/evs.toml")),
+    ("mgn.toml", include_str!("../policies/tests/mgn.toml")),
+    (
+        "servicecatalog.toml",
+        include_str!("../policies/tests/servicecatalog.toml"),
+    ),
+    (
+        "starter.toml",
+        include_str!("../policies/tests/starter.toml"),
+    ),
+    (
+        "workspaces-instances.toml",
+        include_str!("../policies/tests/workspaces-instances.toml"),
+    ),
+    (
+        "workspaces.toml",
+        include_str!("../policies/tests/workspaces.toml"),
+    ),
+];
+
+/// The cases that the embedded starter set is held to, as `(file, text)`.
+#[must_use]
+pub fn starter_cases() -> Vec<(String, String)> {
+    let file = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+    STARTER_CASES.iter().map(file).collect()
+}
+
+/// The files of cases of a policy folder: `tests/*.toml` in it, as `(file, text)`.
+///
+/// # Errors
+/// [`RulesetError`] where the folder or a file can't be read.
+pub fn case_files(folder: &Path) -> Result<Vec<(String, String)>, RulesetError> {
+    let tests = folder.join("tests");
+    if tests.is_dir() {
+        texts(&tests, "toml")
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+/// A file of cases.
+///
+/// # Errors
+/// [`RulesetError`] where it can't be read.
+pub fn case_file(path: &Path) -> Result<(String, String), RulesetError> {
+    Ok((name(path), read(path)?))
+}
+
 /// The embedded starter set.
 #[must_use]
 pub fn starter() -> Vec<PolicyFile> {

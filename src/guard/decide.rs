@@ -239,7 +239,7 @@ pub fn decide_early(slice: &Slice, question: &Question) -> Option<Denial> {
     {
         return None;
     }
-    match judge(slice.early.as_ref()?, slice, question) {
+    match judge(slice.early.as_ref()?, slice, question).map_err(only_what_is_forbidden) {
         Ok(_) | Err(Denial::NotPermitted { .. }) => None,
         Err(
             denial @ (Denial::Forbidden { .. }
@@ -247,6 +247,27 @@ pub fn decide_early(slice: &Slice, question: &Question) -> Option<Denial> {
             | Denial::Unreadable { .. }
             | Denial::Unjudgeable { .. }),
         ) => Some(denial),
+    }
+}
+
+/// No permit was asked: a resource that no policy speaks against isn't refused, its call is.
+fn only_what_is_forbidden(denial: Denial) -> Denial {
+    match denial {
+        Denial::Forbidden {
+            mut decision,
+            reason,
+        } => {
+            for resource in &mut decision.resources {
+                if resource.policies.is_empty() {
+                    resource.verdict = Verdict::Allowed;
+                }
+            }
+            Denial::Forbidden { decision, reason }
+        }
+        other @ (Denial::NotPermitted { .. }
+        | Denial::Error { .. }
+        | Denial::Unreadable { .. }
+        | Denial::Unjudgeable { .. }) => other,
     }
 }
 

@@ -572,6 +572,27 @@ impl<'k> Enquiry<'k> {
         filled.map_or(Value::Null, Value::String)
     }
 
+    /// How a call is made and read.
+    #[must_use]
+    pub fn rule(&self, call: &LookupCall) -> Option<&'k LookupRule> {
+        self.rules?.lookups.get(&call.lookup)
+    }
+
+    /// What a call asks about: how the caller spelt each thing, and its id where that is known.
+    #[must_use]
+    pub fn subjects(&self, call: &LookupCall) -> Vec<(&Spelling, Option<&str>)> {
+        let subjects = call.subjects.iter().filter_map(|at| self.subjects.get(*at));
+        subjects
+            .map(|subject| (&subject.spelling, subject.facts.id.as_deref()))
+            .collect()
+    }
+
+    /// What the enquiry is for.
+    #[must_use]
+    pub const fn needs(&self) -> &Needs {
+        &self.needs
+    }
+
     /// Takes what came of a call.
     ///
     /// # Errors

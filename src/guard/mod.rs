@@ -3,6 +3,7 @@
 //! INVARIANT: nothing here does I/O, reads a clock or knows tokio.
 
 pub mod call;
+pub mod case;
 pub mod decide;
 pub mod facts;
 pub mod keyring;

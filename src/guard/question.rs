@@ -15,7 +15,7 @@ use crate::guard::knowledge::Knowledge;
 use crate::guard::path::Path;
 use crate::guard::policies::{Policies, Slice};
 use crate::guard::protected::Protected;
-use crate::guard::target::{ACCOUNT, Spelling, Target, TargetError, Targets, targets};
+use crate::guard::target::{ACCOUNT, NamePlace, Spelling, Target, TargetError, Targets, targets};
 
 /// What decisions are made by, besides the catalog.
 #[derive(Debug, Clone, Copy)]
@@ -141,5 +141,21 @@ impl Rules<'_> {
             }
         }
         view
+    }
+}
+
+impl Question {
+    /// Where the caller gave a name and a lookup told the id, the id is sent in the name's place: a name may come to
+    /// mean another resource before the call arrives. What policies see stays as the caller wrote it.
+    pub fn name_by_id(&mut self, by: Option<&NamePlace>) {
+        let (Some(by), On::Resources(resources)) = (by, &self.on) else {
+            return;
+        };
+        let named = |r: &&Resource| matches!(r.target.spelling, Spelling::Name(_));
+        if let Some(resource) = resources.iter().find(named) {
+            let id = Value::String(resource.id().to_owned());
+            self.call.input.remove(by.name.first());
+            by.id.set(&mut self.call.input, id);
+        }
     }
 }

@@ -15,10 +15,9 @@ use crate::aws::catalog::model::Signature;
 use crate::aws::endpoint::Endpoint;
 use crate::aws::protocol;
 use crate::aws::sigv4::{self, Unsigned, sha256_hex};
-use crate::aws::value::Value;
 use crate::guard::call::DecisionId;
-use crate::guard::decide::{Allowed, Decision, On, Question};
-use crate::guard::target::{NamePlace, Spelling};
+use crate::guard::decide::{Allowed, Decision, Question};
+use crate::guard::target::NamePlace;
 use crate::proxy::Body;
 
 /// A request that lacks only its signature.
@@ -89,7 +88,7 @@ impl Outgoing {
         credentials: Credentials,
         question: &mut Question,
     ) -> Result<Self, Refusal> {
-        resolve_name(by, question);
+        question.name_by_id(by);
         let internal = |message: String| Refusal::Internal { message };
         let service = known.identified.service();
         let wire = protocol::encode(
@@ -277,22 +276,6 @@ impl Guard {
             endpoint,
             request,
         })
-    }
-}
-
-/// Where the caller gave a name and a lookup told the id, the id is sent in the name's place: a name may come to mean
-/// another resource before the call arrives.
-fn resolve_name(by: Option<&NamePlace>, question: &mut Question) {
-    let (Some(by), On::Resources(resources)) = (by, &question.on) else {
-        return;
-    };
-    let named = resources
-        .iter()
-        .find(|r| matches!(r.target.spelling, Spelling::Name(_)));
-    if let Some(resource) = named {
-        let id = Value::String(resource.id().to_owned());
-        question.call.input.remove(by.name.first());
-        by.id.set(&mut question.call.input, id);
     }
 }
 

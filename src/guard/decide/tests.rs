@@ -305,6 +305,26 @@ fn a_name_that_nobody_resolved_is_never_allowed() {
     assert_eq!(decision.resources[0].id, "pp-1");
 }
 
+#[test]
+fn what_is_refused_early_is_what_a_policy_forbids() {
+    let policies = load(&format!(
+        "{PERMIT}{}",
+        forbid("listed", "resource.protected")
+    ));
+    let list = Protected::parse("x", "[mgn]\nids = [\"b\"]", &["mgn"]).unwrap();
+    let on = |id| Resource::new(target(id), "1", Facts::default(), &list, "mgn");
+    let question = deleting(vec![on("a"), on("b")]);
+    let slice = policies
+        .slice(&question.call.action, &action_groups(&question.call))
+        .unwrap();
+    let Some(Denial::Forbidden { decision, .. }) = decide_early(&slice, &question) else {
+        panic!()
+    };
+    let verdicts: Vec<_> = decision.resources.iter().map(|r| r.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Allowed, Verdict::Refused]);
+    assert_eq!(decision.policies, ["listed"]);
+}
+
 /// A policy by id must not refuse by the name before the name's id is known.
 #[test]
 fn nothing_is_refused_early_for_the_name_it_was_called_by() {

@@ -1,0 +1,573 @@
+//! Cases: what a policy set has to say to a call, written as data and judged as a running guard judges.
+//!
+//! A case goes the way of a request: its input is written as its protocol has it and decoded strictly, what it names is
+//! found, what the policies need is looked up, and only then are they asked. Lookups are answered from the case.
+//!
+//! INVARIANT: what a case doesn't give is not made up: a lookup that it can't answer fails it.
+
+mod answers;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::aws::catalog::model::{Operation, Service};
+use crate::aws::catalog::{Catalog, CatalogError};
+use crate::aws::head::Head;
+use crate::aws::nearest::nearest;
+use crate::aws::protocol::{self, Malformed, json};
+use crate::aws::value::{Number, Object, Value};
+use crate::guard::call::{Action, Call, Caller, DecisionId, Verdict};
+use crate::guard::decide::{Decision, ResourceVerdict, action_groups, decide, decide_early};
+use crate::guard::facts::{Attribute, Enquiry};
+use crate::guard::protected::{Protected, ProtectedError};
+use crate::guard::question::Rules;
+use crate::guard::refusal::Refusal;
+
+/// One case.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// What it shows, in words.
+    pub name: String,
+    /// `service:Operation`.
+    pub action: String,
+    #[serde(default)]
+    pub caller: CallerOf,
+    /// The parameters: JSON as text, or a table; names as the AWS CLI spells them.
+    pub input: Option<toml::Value>,
+    /// The account of the upstream credentials: twelve digits.
+    #[serde(default = "account")]
+    pub account: String,
+    #[serde(default = "region")]
+    pub region: String,
+    /// RFC 3339; 2026-01-01 where it isn't given.
+    pub now: Option<String>,
+    pub source_ip: Option<IpAddr>,
+    pub user_agent: Option<String>,
+    /// Protected ids of the service, in place of the configuration's list.
+    pub protected: Option<Vec<String>>,
+    /// What AWS knows, by the id or the name that the call gives.
+    #[serde(default)]
+    pub resources: BTreeMap<String, Known>,
+    /// Answers to lookups word for word, before anything in `resources`.
+    #[serde(default, rename = "answer")]
+    pub answers: Vec<Answer>,
+    pub expect: Expect,
+}
+
+/// Who calls.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallerOf {
+    pub name: String,
+    #[serde(default)]
+    pub groups: Vec<String>,
+}
+
+impl Default for CallerOf {
+    fn default() -> Self {
+        Self {
+            name: "somebody".to_owned(),
+            groups: Vec::new(),
+        }
+    }
+}
+
+/// What AWS knows of a thing.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Known {
+    /// The id behind a name.
+    pub id: Option<String>,
+    pub name: Option<String>,
+    pub arn: Option<String>,
+    pub tags: Option<BTreeMap<String, String>>,
+    pub billing_mode: Option<String>,
+    pub running_mode: Option<String>,
+    pub state: Option<String>,
+    /// RFC 3339.
+    pub created_at: Option<String>,
+    /// Attributes that AWS answers without.
+    #[serde(default)]
+    pub absent: Vec<Attribute>,
+    /// Other names that a lookup tells.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// AWS knows no such thing.
+    #[serde(default)]
+    pub unknown: bool,
+}
+
+/// An answer to a lookup.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    pub operation: String,
+    /// Only to questions whose input has these members.
+    pub input: Option<toml::Table>,
+    /// The pages, as AWS writes them.
+    pub pages: Option<Vec<toml::Table>>,
+    /// Or an error code.
+    pub error: Option<String>,
+    /// The HTTP status of an error: 400 where it isn't given.
+    pub status: Option<u16>,
+}
+
+/// What has to come of a case. What isn't given isn't compared.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    pub verdict: Verdict,
+    /// The policies that decided, all of them.
+    pub policies: Option<Vec<String>>,
+    /// A part of what the denied user reads.
+    pub reason: Option<String>,
+    /// Why it isn't forwarded, as metrics name it: `forbidden`, `malformed`, `unknown_resource` …
+    pub refusal: Option<String>,
+    /// Verdicts of single resources, by entity id.
+    #[serde(default)]
+    pub resources: BTreeMap<String, Verdict>,
+    /// The lookups that are made, each time one is.
+    pub lookups: Option<Vec<String>>,
+    /// The parameters that are sent.
+    pub sent: Option<toml::Table>,
+}
+
+/// What came of a case.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    pub verdict: Verdict,
+    /// The policies that decided.
+    pub policies: Vec<String>,
+    pub refusal: Option<Refusal>,
+    pub resources: Vec<ResourceVerdict>,
+    /// The lookups that were made, in order.
+    pub lookups: Vec<String>,
+    /// The parameters that would be sent, where it is allowed.
+    pub sent: Option<Object>,
+}
+
+/// Why a case says nothing: it isn't one, or lacks what is asked of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CaseFault {
+    #[error("{file}: {message}")]
+    Syntax { file: String, message: String },
+    #[error("{file}: the case `{name}` stands twice")]
+    Twice { file: String, name: String },
+    #[error("the catalog has no action `{action}`{}", did_you_mean(.nearest))]
+    NoAction {
+        action: String,
+        nearest: Option<String>,
+    },
+    #[error("`{action}` isn't guarded, so that its input isn't parsed; leave `input` out")]
+    Unparsed { action: String },
+    #[error("`now` is `{0}`; write a time such as `2026-01-31T12:00:00Z`")]
+    Now(String),
+    #[error(
+        "`{operation}` is asked about `{id}`, of which the case gives nothing: add `resources.\"{id}\"`"
+    )]
+    NotGiven { operation: String, id: String },
+    #[error("`{operation}` is asked for {fact} of `{id}`, which the case doesn't give")]
+    Lacks {
+        operation: String,
+        fact: String,
+        id: String,
+    },
+    #[error("no answer to `{operation}` fits the input {input}")]
+    NoAnswer { operation: String, input: String },
+    #[error("the answer to `{operation}` {message}")]
+    BadAnswer { operation: String, message: String },
+    #[error(transparent)]
+    Protected(#[from] ProtectedError),
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    #[error("{0}")]
+    Guard(String),
+}
+
+fn did_you_mean(nearest: &Option<String>) -> String {
+    nearest
+        .as_ref()
+        .map(|n| format!("; did you mean `{n}`?"))
+        .unwrap_or_default()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(rename = "case")]
+    cases: Vec<Case>,
+}
+
+/// Reads a file of cases.
+///
+/// # Errors
+/// [`CaseFault`] with file and line where it can't be read, or two cases have one name.
+pub fn parse(file: &str, text: &str) -> Result<Vec<Case>, CaseFault> {
+    let File { cases } = toml::from_str(text).map_err(|e| CaseFault::Syntax {
+        file: file.to_owned(),
+        message: e.to_string().trim_end().to_owned(),
+    })?;
+    let mut names = std::collections::BTreeSet::new();
+    match cases.iter().find(|case| !names.insert(&case.name)) {
+        Some(twice) => Err(CaseFault::Twice {
+            file: file.to_owned(),
+            name: twice.name.clone(),
+        }),
+        None => Ok(cases),
+    }
+}
+
+/// Runs a case.
+///
+/// # Errors
+/// [`CaseFault`] where the case is at fault, not the policies.
+pub fn run(case: &Case, catalog: &Catalog, rules: Rules<'_>) -> Result<Outcome, CaseFault> {
+    let (service, operation) = find(case, catalog)?;
+    let list = match &case.protected {
+        Some(ids) => Some(listed(&service.id, ids)?),
+        None => None,
+    };
+    let rules = Rules {
+        protected: list.as_ref().unwrap_or(rules.protected),
+        ..rules
+    };
+    let mut run = Run {
+        case,
+        service: &service,
+        operation: &operation,
+        rules,
+        lookups: Vec::new(),
+    };
+    let judged = run.judge();
+    let lookups = run.lookups;
+    match judged {
+        Ok((decision, sent)) => Ok(Outcome {
+            verdict: Verdict::Allowed,
+            policies: decision.policies,
+            refusal: None,
+            resources: decision.resources,
+            lookups,
+            sent: Some(sent),
+        }),
+        Err(Stop::Refused(refusal)) => {
+            let decision = refusal.decision().cloned();
+            let (policies, resources) = match decision {
+                Some(decision) => (decision.policies, decision.resources),
+                None => Default::default(),
+            };
+            Ok(Outcome {
+                verdict: Verdict::Refused,
+                policies,
+                refusal: Some(*refusal),
+                resources,
+                lookups,
+                sent: None,
+            })
+        }
+        Err(Stop::Fault(fault)) => Err(fault),
+    }
+}
+
+impl Outcome {
+    /// In what it differs from what was expected; empty where it doesn't.
+    #[must_use]
+    pub fn differences(&self, expect: &Expect) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut differ = |what: &str, expected: String, is: String| {
+            if expected != is {
+                found.push(format!("{what}: expected {expected}, got {is}"));
+            }
+        };
+        let why = self.refusal.as_ref().map(|r| r.why().into_owned());
+        differ(
+            "verdict",
+            expect.verdict.as_str().to_owned(),
+            self.verdict.as_str().to_owned(),
+        );
+        if let Some(policies) = &expect.policies {
+            let mut policies = policies.clone();
+            policies.sort();
+            differ("policies", names(&policies), names(&self.policies));
+        }
+        if let Some(refusal) = &expect.refusal {
+            let is = self.refusal.as_ref().map_or("none", Refusal::reason);
+            differ("refusal", refusal.clone(), is.to_owned());
+        }
+        for (id, verdict) in &expect.resources {
+            let is = self.resources.iter().find(|r| r.id == *id);
+            let is = is.map_or("nothing", |r| r.verdict.as_str());
+            differ(
+                &format!("`{id}`"),
+                verdict.as_str().to_owned(),
+                is.to_owned(),
+            );
+        }
+        if let Some(lookups) = &expect.lookups {
+            let (mut lookups, mut made) = (lookups.clone(), self.lookups.clone());
+            lookups.sort();
+            made.sort();
+            differ("lookups", names(&lookups), names(&made));
+        }
+        if let Some(sent) = &expect.sent {
+            let is = self.sent.as_ref().map_or("nothing".to_owned(), sorted);
+            differ("sent", sorted(&object(sent)), is);
+        }
+        if let Some(reason) = &expect.reason
+            && !why.as_ref().is_some_and(|why| why.contains(reason))
+        {
+            let why = why.clone().unwrap_or_else(|| "none".to_owned());
+            found.push(format!("reason: expected `{reason}` in `{why}`"));
+        }
+        if let (false, Some(why)) = (found.is_empty(), why) {
+            found.push(format!("it was refused because: {why}"));
+        }
+        found
+    }
+}
+
+fn names(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    }
+}
+
+/// An object as text in which the order of members says nothing.
+fn sorted(object: &Object) -> String {
+    let members: BTreeMap<&str, String> = object
+        .iter()
+        .map(|(key, value)| {
+            let text = match value {
+                Value::Object(inner) => sorted(inner),
+                Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::List(_) => value.to_json().to_string(),
+            };
+            (key, text)
+        })
+        .collect();
+    format!("{members:?}")
+}
+
+/// Why a case ends before the policies allow it.
+enum Stop {
+    Refused(Box<Refusal>),
+    Fault(CaseFault),
+}
+
+impl<R: Into<Refusal>> From<R> for Stop {
+    fn from(refusal: R) -> Self {
+        Stop::Refused(Box::new(refusal.into()))
+    }
+}
+
+fn fault(fault: CaseFault) -> Stop {
+    Stop::Fault(fault)
+}
+
+/// A case on its way.
+struct Run<'c> {
+    case: &'c Case,
+    service: &'c Arc<Service>,
+    operation: &'c Operation,
+    rules: Rules<'c>,
+    lookups: Vec<String>,
+}
+
+impl Run<'_> {
+    fn judge(&mut self) -> Result<(Decision, Object), Stop> {
+        let rules = self.rules;
+        let mut call = self.call().map_err(fault)?;
+        let found = if call.guarded {
+            call.input = self.decoded(&call)?;
+            Some(rules.targets(self.service, self.operation, &mut call)?)
+        } else if self.case.input.is_some() {
+            let action = self.case.action.clone();
+            return Err(fault(CaseFault::Unparsed { action }));
+        } else {
+            None
+        };
+        let slice = rules.policies.slice(&call.action, &action_groups(&call));
+        let slice = slice.map_err(|message| fault(CaseFault::Guard(message)))?;
+        let now = self.now().map_err(fault)?;
+        let mut question = rules.question(call, Arc::clone(self.service), found.as_ref(), now);
+        let by = found.as_ref().and_then(|found| found.named.clone());
+        if let Some(found) = found
+            && let Some(needs) = rules.needs(&slice, &question, &found)
+        {
+            if let Some(denial) = decide_early(&slice, &question) {
+                return Err(denial.into());
+            }
+            let place = rules.place(&question.call, &found);
+            let id = &self.service.id;
+            let enquiry = Enquiry::new(rules.knowledge, id, &found.targets, needs, place)?;
+            let facts = self.learn(enquiry)?;
+            rules.learn(&mut question, found, facts);
+        }
+        question.name_by_id(by.as_ref());
+        let sent = question.call.input.clone();
+        match decide(&slice, question, sent) {
+            Ok(allowed) => {
+                let (_, decision, sent) = allowed.into_parts();
+                Ok((decision, sent))
+            }
+            Err(denied) => Err(denied.denial.into()),
+        }
+    }
+
+    fn call(&self) -> Result<Call, CaseFault> {
+        let case = self.case;
+        let action = Action {
+            service: self.service.id.clone(),
+            operation: self.operation.name.clone(),
+        };
+        Ok(Call {
+            id: DecisionId::at(self.now()?),
+            guarded: self.rules.guards(&action, self.operation),
+            action,
+            class: self.operation.class,
+            group: self.operation.group,
+            protocol: self.protocol()?,
+            partition: "aws".to_owned(),
+            region: case.region.clone(),
+            account: case.account.clone(),
+            caller: Arc::new(Caller {
+                name: case.caller.name.clone(),
+                groups: case.caller.groups.clone(),
+                credentials: String::new(),
+                access_key_id: String::new(),
+            }),
+            source_ip: case.source_ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            user_agent: case.user_agent.clone(),
+            input: Object::new(),
+        })
+    }
+
+    fn protocol(&self) -> Result<crate::aws::catalog::Protocol, CaseFault> {
+        protocol::preferred(self.service).ok_or_else(|| {
+            CaseFault::Guard(format!(
+                "no protocol of `{}` is spoken yet",
+                self.service.id
+            ))
+        })
+    }
+
+    fn now(&self) -> Result<SystemTime, CaseFault> {
+        let text = self.case.now.as_deref().unwrap_or("2026-01-01T00:00:00Z");
+        match OffsetDateTime::parse(text, &Rfc3339) {
+            Ok(now) => Ok(now.into()),
+            Err(_) => Err(CaseFault::Now(text.to_owned())),
+        }
+    }
+
+    /// The input as a request carries it, read back as strictly as one is.
+    fn decoded(&self, call: &Call) -> Result<Object, Stop> {
+        let input = self.input()?;
+        let wire = protocol::encode(self.service, self.operation, call.protocol, &input);
+        let wire = wire.map_err(|e| malformed(&e))?;
+        let (path, query) = match wire.path_and_query.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (wire.path_and_query.as_str(), None),
+        };
+        let head = Head {
+            method: &wire.method,
+            path,
+            query,
+            headers: &wire.headers,
+        };
+        let identified = protocol::identify(&[Arc::clone(self.service)], &head, Some(&wire.body));
+        let identified = identified.map_err(|e| malformed(&e))?;
+        protocol::decode(&identified, &head, &wire.body).map_err(|e| malformed(&e))
+    }
+
+    fn input(&self) -> Result<Object, Stop> {
+        match &self.case.input {
+            None => Ok(Object::new()),
+            Some(toml::Value::String(text)) => match json::parse(text.as_bytes()) {
+                Ok(Value::Object(object)) => Ok(object),
+                Ok(_) => Err(malformed(&Malformed::BodyNotObject)),
+                Err(error) => Err(malformed(&Malformed::from(error))),
+            },
+            Some(toml::Value::Table(table)) => Ok(object(table)),
+            Some(_) => Err(malformed(&Malformed::BodyNotObject)),
+        }
+    }
+}
+
+fn malformed(error: &dyn std::error::Error) -> Stop {
+    let message = error.to_string();
+    Stop::Refused(Box::new(Refusal::Malformed { message }))
+}
+
+fn find(case: &Case, catalog: &Catalog) -> Result<(Arc<Service>, Operation), CaseFault> {
+    let (service, operation) = case.action.split_once(':').unwrap_or((&case.action, ""));
+    if let Some(service) = catalog.service(service)?
+        && let Some(operation) = service.operations.get(operation).cloned()
+    {
+        return Ok((service, operation));
+    }
+    let mut known = Vec::new();
+    for id in catalog.service_ids() {
+        if let Some(service) = catalog.service(id)? {
+            known.extend(service.operations.keys().map(|o| format!("{id}:{o}")));
+        }
+    }
+    Err(CaseFault::NoAction {
+        action: case.action.clone(),
+        nearest: nearest(&case.action, known.iter().map(String::as_str)).map(str::to_owned),
+    })
+}
+
+fn listed(service: &str, ids: &[String]) -> Result<Protected, CaseFault> {
+    let mut table = toml::Table::new();
+    let ids = ids.iter().cloned().map(toml::Value::String).collect();
+    let of_service = toml::Table::from_iter([("ids".to_owned(), toml::Value::Array(ids))]);
+    table.insert(service.to_owned(), toml::Value::Table(of_service));
+    Ok(Protected::parse(
+        "the case",
+        &table.to_string(),
+        &[service],
+    )?)
+}
+
+/// A table as an input or an answer has it.
+fn object(table: &toml::Table) -> Object {
+    table
+        .iter()
+        .map(|(key, item)| (key.clone(), value(item)))
+        .collect()
+}
+
+fn value(item: &toml::Value) -> Value {
+    match item {
+        toml::Value::String(text) => Value::String(text.clone()),
+        toml::Value::Integer(number) => Value::Number(Number::from(*number)),
+        toml::Value::Float(number) => {
+            Number::parse(&number.to_string()).map_or(Value::Null, Value::Number)
+        }
+        toml::Value::Boolean(flag) => Value::Bool(*flag),
+        toml::Value::Datetime(moment) => Value::String(moment.to_string()),
+        toml::Value::Array(items) => Value::List(items.iter().map(value).collect()),
+        toml::Value::Table(table) => Value::Object(object(table)),
+    }
+}
+
+fn account() -> String {
+    "123456789012".to_owned()
+}
+
+fn region() -> String {
+    "eu-west-1".to_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,268 @@
+//! Answers to a case's lookups: word for word where it gives them, else made from what it says AWS knows.
+
+use http::HeaderMap;
+
+use super::{Answer, CaseFault, Known, Run, Stop, fault, object};
+use crate::aws::protocol;
+use crate::aws::value::{Object, Value};
+use crate::guard::facts::{Attribute, Enquiry, Facts, LookupAnswer, LookupCall, Needs};
+use crate::guard::knowledge::LookupRule;
+use crate::guard::path::Path;
+use crate::guard::target::Spelling;
+
+/// More rounds than any plan takes.
+const ROUNDS_MAX: usize = 16;
+
+impl Run<'_> {
+    /// Answers all that the enquiry asks.
+    pub(super) fn learn(&mut self, mut enquiry: Enquiry<'_>) -> Result<Vec<Facts>, Stop> {
+        for _ in 0..ROUNDS_MAX {
+            let calls = enquiry.next_round()?;
+            if calls.is_empty() {
+                return Ok(enquiry.finish()?);
+            }
+            for call in calls {
+                self.lookups.push(call.operation.clone());
+                let answer = self.answer(&enquiry, &call).map_err(fault)?;
+                enquiry.absorb(&call, answer)?;
+            }
+        }
+        Err(fault(CaseFault::Guard("the lookups don't end".to_owned())))
+    }
+
+    fn answer(&self, enquiry: &Enquiry<'_>, call: &LookupCall) -> Result<LookupAnswer, CaseFault> {
+        let mut given = self.case.answers.iter();
+        let of = |answer: &&Answer| answer.operation == call.operation;
+        if given.any(|answer| of(&answer)) {
+            return self.given(call);
+        }
+        let Some(rule) = enquiry.rule(call) else {
+            return Err(CaseFault::Guard(format!(
+                "`{}` has no rule",
+                call.operation
+            )));
+        };
+        let mut items = Vec::new();
+        for (spelling, id) in enquiry.subjects(call) {
+            let known = self.known(call, spelling, id)?;
+            if known.unknown {
+                if rule.items.is_none() {
+                    return Ok(unknown(rule));
+                }
+                continue;
+            }
+            let made = Made {
+                call,
+                rule,
+                needs: enquiry.needs(),
+                spelling,
+                known,
+            };
+            let item = made.item(&self.arn(known, id.unwrap_or(spelling.as_str())))?;
+            items.push(Value::Object(item));
+        }
+        Ok(LookupAnswer::Pages(vec![page(rule, items)]))
+    }
+
+    /// An answer that the case gives word for word.
+    fn given(&self, call: &LookupCall) -> Result<LookupAnswer, CaseFault> {
+        let operation = call.operation.clone();
+        let fits = |answer: &&Answer| {
+            let wanted = answer.input.as_ref().map(object).unwrap_or_default();
+            answer.operation == operation && has(&call.input, &wanted)
+        };
+        let Some(answer) = self.case.answers.iter().find(fits) else {
+            let input = call.input.to_json().to_string();
+            return Err(CaseFault::NoAnswer { operation, input });
+        };
+        match (&answer.pages, &answer.error) {
+            (Some(pages), None) => {
+                let pages = pages
+                    .iter()
+                    .map(|page| self.page(&operation, &object(page)));
+                pages.collect::<Result<_, _>>().map(LookupAnswer::Pages)
+            }
+            (None, Some(code)) => Ok(LookupAnswer::Error {
+                status: answer.status.unwrap_or(400),
+                code: code.clone(),
+                message: "so the case says".to_owned(),
+            }),
+            (Some(_), Some(_)) | (None, None) => Err(CaseFault::BadAnswer {
+                operation,
+                message: "needs `pages` or `error`, and not both".to_owned(),
+            }),
+        }
+    }
+
+    /// A page read as AWS's answers are.
+    fn page(&self, operation: &str, page: &Object) -> Result<Object, CaseFault> {
+        let bad = |message: String| CaseFault::BadAnswer {
+            operation: operation.to_owned(),
+            message,
+        };
+        let found = self.service.operations.get(operation);
+        let found = found.ok_or_else(|| bad("is of no operation of the service".to_owned()))?;
+        let body = page.to_json().to_string();
+        let read = protocol::decode_output(
+            self.service,
+            found,
+            self.protocol()?,
+            &HeaderMap::new(),
+            body.as_bytes(),
+        );
+        read.map_err(|e| bad(format!("can't be read: {e}")))
+    }
+
+    /// What the case says of a thing, by its id or by the name that was asked for.
+    fn known(
+        &self,
+        call: &LookupCall,
+        spelling: &Spelling,
+        id: Option<&str>,
+    ) -> Result<&Known, CaseFault> {
+        let resources = &self.case.resources;
+        let by_id = id.and_then(|id| {
+            let mut all = resources.values();
+            resources
+                .get(id)
+                .or_else(|| all.find(|k| k.id.as_deref() == Some(id)))
+        });
+        let asked = spelling.as_str();
+        by_id
+            .or_else(|| resources.get(asked))
+            .ok_or_else(|| CaseFault::NotGiven {
+                operation: call.operation.clone(),
+                id: id.unwrap_or(asked).to_owned(),
+            })
+    }
+
+    /// The ARN that the case gives, or one that serves as well.
+    fn arn(&self, known: &Known, id: &str) -> String {
+        let made = || {
+            let (service, region) = (&self.service.id, &self.case.region);
+            format!("arn:aws:{service}:{region}:{}:{id}", self.case.account)
+        };
+        known.arn.clone().unwrap_or_else(made)
+    }
+}
+
+/// An item of an answer, to be made from what the case says.
+struct Made<'m> {
+    call: &'m LookupCall,
+    rule: &'m LookupRule,
+    needs: &'m Needs,
+    spelling: &'m Spelling,
+    known: &'m Known,
+}
+
+impl Made<'_> {
+    fn item(&self, arn: &str) -> Result<Object, CaseFault> {
+        let (rule, known) = (self.rule, self.known);
+        let mut item = Object::new();
+        let mut put = |path: &Option<Path>, text: &str| {
+            if let Some(path) = path {
+                path.set(&mut item, Value::String(text.to_owned()));
+            }
+        };
+        put(&rule.id, self.id());
+        put(&rule.name, self.name());
+        if known.arn.is_none()
+            && self.needs.attributes.contains_key(&Attribute::Arn)
+            && rule.arn.is_some()
+        {
+            return Err(self.lacks("`arn`"));
+        }
+        put(&rule.arn, arn);
+        for (path, alias) in rule.aliases.iter().zip(&known.aliases) {
+            path.set(&mut item, Value::String(alias.clone()));
+        }
+        for (attribute, path) in &rule.attributes {
+            match self.attribute(*attribute) {
+                Some(text) => path.set(&mut item, Value::String(text.clone())),
+                None if known.absent.contains(attribute) => {}
+                None if self.needs.attributes.contains_key(attribute) => {
+                    return Err(self.lacks(&format!("`{attribute}`")));
+                }
+                None => {}
+            }
+        }
+        if let Some(path) = &rule.tags {
+            match &known.tags {
+                Some(tags) => {
+                    let tags = tags.iter();
+                    let tags = tags.map(|(k, v)| (k.clone(), Value::String(v.clone())));
+                    path.set(&mut item, Value::Object(tags.collect()));
+                }
+                None if self.needs.tags.is_some() => return Err(self.lacks("the tags")),
+                None => {}
+            }
+        }
+        Ok(item)
+    }
+
+    fn id(&self) -> &str {
+        let asked = self.spelling.as_str();
+        self.known.id.as_deref().unwrap_or(asked)
+    }
+
+    fn name(&self) -> &str {
+        match (self.spelling, &self.known.name) {
+            (_, Some(name)) | (Spelling::Name(name), None) => name,
+            (Spelling::Id(id), None) => id,
+        }
+    }
+
+    fn attribute(&self, attribute: Attribute) -> Option<&String> {
+        match attribute {
+            Attribute::Arn => self.known.arn.as_ref(),
+            Attribute::BillingMode => self.known.billing_mode.as_ref(),
+            Attribute::RunningMode => self.known.running_mode.as_ref(),
+            Attribute::State => self.known.state.as_ref(),
+            Attribute::CreatedAt => self.known.created_at.as_ref(),
+        }
+    }
+
+    fn lacks(&self, fact: &str) -> CaseFault {
+        CaseFault::Lacks {
+            operation: self.call.operation.clone(),
+            fact: fact.to_owned(),
+            id: self.id().to_owned(),
+        }
+    }
+}
+
+/// The items as the answer holds them.
+fn page(rule: &LookupRule, items: Vec<Value>) -> Object {
+    let mut page = Object::new();
+    match (&rule.items, &rule.item) {
+        (Some(path), _) => path.set(&mut page, Value::List(items)),
+        (None, Some(path)) => path.set(&mut page, items.into_iter().next().unwrap_or(Value::Null)),
+        (None, None) => {
+            if let Some(Value::Object(item)) = items.into_iter().next() {
+                page = item;
+            }
+        }
+    }
+    page
+}
+
+/// By what AWS says that it doesn't know an id.
+fn unknown(rule: &LookupRule) -> LookupAnswer {
+    let code = rule.unknown_id.first().cloned();
+    LookupAnswer::Error {
+        status: 400,
+        code: code.unwrap_or_else(|| "ResourceNotFoundException".to_owned()),
+        message: "so the case says".to_owned(),
+    }
+}
+
+/// Whether an input has all these members.
+fn has(input: &Object, wanted: &Object) -> bool {
+    wanted
+        .iter()
+        .all(|(key, value)| match (input.get(key), value) {
+            (Some(Value::Object(inner)), Value::Object(wanted)) => has(inner, wanted),
+            (Some(found), wanted) => found == wanted,
+            (None, _) => false,
+        })
+}
