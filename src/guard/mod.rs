@@ -4,6 +4,7 @@
 
 pub mod call;
 pub mod decide;
+mod entity;
 pub mod facts;
 pub mod keyring;
 pub mod knowledge;
