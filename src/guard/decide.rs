@@ -9,18 +9,18 @@
 mod context;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::str::FromStr;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use cedar_policy::{
-    Authorizer, Context, Decision as CedarDecision, Entities, Entity, EntityId, EntityTypeName,
-    EntityUid, PolicySet, Request, Response, RestrictedExpression,
+    Authorizer, Context, Decision as CedarDecision, Entities, Entity, EntityUid, PolicySet,
+    Request, Response, RestrictedExpression,
 };
 
 use crate::aws::catalog::model::Service;
 use crate::aws::value::Object;
 use crate::guard::call::{Call, Verdict};
+use crate::guard::entity::{ACCOUNT, ACTION, CALLER, GROUP, RESOURCE, SERVICE, TAGS, uid};
 use crate::guard::facts::{Attribute, Facts};
 use crate::guard::policies::Slice;
 use crate::guard::protected::{Protected, arn_parts};
@@ -295,10 +295,7 @@ fn judge(policies: &PolicySet, slice: &Slice, question: &Question) -> Result<Dec
     let unjudgeable = |message: String| Denial::Unjudgeable { message };
     let case = Case::of(slice, question)?;
     let authorizer = Authorizer::new();
-    let service = EntityUid::from_type_name_and_id(
-        SERVICE.clone(),
-        EntityId::new(&question.call.action.service),
-    );
+    let service = uid(&SERVICE, &question.call.action.service);
     let mut verdicts = Vec::new();
     match &question.on {
         On::Service => {
@@ -381,26 +378,6 @@ fn conclude(slice: &Slice, resources: Vec<ResourceVerdict>) -> Result<Decision, 
     }
 }
 
-static CALLER: LazyLock<EntityTypeName> = LazyLock::new(|| type_name("Caller"));
-static GROUP: LazyLock<EntityTypeName> = LazyLock::new(|| type_name("Group"));
-static ACTION: LazyLock<EntityTypeName> = LazyLock::new(|| type_name("Action"));
-static RESOURCE: LazyLock<EntityTypeName> = LazyLock::new(|| type_name("Resource"));
-static SERVICE: LazyLock<EntityTypeName> = LazyLock::new(|| type_name("Service"));
-static ACCOUNT_TYPE: LazyLock<EntityTypeName> = LazyLock::new(|| type_name("Account"));
-static TAGS: LazyLock<EntityTypeName> = LazyLock::new(|| type_name("Tags"));
-
-#[expect(
-    clippy::expect_used,
-    reason = "the names are constants of this file, each built by the first test"
-)]
-fn type_name(name: &str) -> EntityTypeName {
-    EntityTypeName::from_str(name).expect("a plain identifier")
-}
-
-fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
-    EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
-}
-
 /// Everything about a question that is the same for each of its resources.
 struct Case<'q> {
     slice: &'q Slice,
@@ -408,8 +385,8 @@ struct Case<'q> {
     principal: EntityUid,
     action: EntityUid,
     context: Context,
-    /// Caller, action and the string maps that the context refers to.
-    entities: Vec<Entity>,
+    /// Action, caller and the string maps that the context refers to.
+    entities: Entities,
 }
 
 impl<'q> Case<'q> {
@@ -418,31 +395,27 @@ impl<'q> Case<'q> {
             message: e.to_string(),
         };
         let call = &question.call;
+        if slice.action != call.action {
+            let message = format!("the policies at hand are those of `{}`", slice.action);
+            return Err(Denial::Unjudgeable { message });
+        }
         let principal = uid(&CALLER, &call.caller.name);
-        let groups = call.caller.groups.iter().map(|g| uid(&GROUP, g)).collect();
+        let groups = call.caller.groups.iter().map(|g| uid(&GROUP, g));
         let name = RestrictedExpression::new_string(call.caller.name.clone());
-        let caller = Entity::new(
-            principal.clone(),
-            [("name".to_owned(), name)].into(),
-            groups,
-        );
-        let action = uid(&ACTION, &call.action.to_string());
-        let ancestors = action_groups(call)
-            .iter()
-            .map(|g| uid(&ACTION, g))
-            .collect();
-        let mut entities = vec![
-            caller.map_err(unjudgeable)?,
-            Entity::new_no_attrs(action.clone(), ancestors),
-        ];
+        let name = [("name".to_owned(), name)];
+        let caller = Entity::new_with_tags(principal.clone(), name, groups, []);
+        let mut entities = vec![caller.map_err(unjudgeable)?];
         let context = context(slice, question, &mut entities)?;
+        let entities = slice.entities.clone().add_entities(entities, None);
         Ok(Self {
             slice,
             question,
             principal,
-            action,
+            action: uid(&ACTION, &call.action.to_string()),
             context,
-            entities,
+            entities: entities.map_err(|e| Denial::Unjudgeable {
+                message: e.to_string(),
+            })?,
         })
     }
 
@@ -453,8 +426,8 @@ impl<'q> Case<'q> {
         resource: EntityUid,
         entity: Entity,
     ) -> Result<Response, String> {
-        let all = self.entities.iter().cloned().chain([entity]);
-        let entities = Entities::from_entities(all, None).map_err(|e| e.to_string())?;
+        let entities = self.entities.clone().add_entities([entity], None);
+        let entities = entities.map_err(|e| e.to_string())?;
         let request = Request::new(
             self.principal.clone(),
             self.action.clone(),
@@ -466,20 +439,20 @@ impl<'q> Case<'q> {
         Ok(authorizer.is_authorized(&request, policies, &entities))
     }
 
-    /// The entity of a resource: the attributes that some policy of the slice reads, its tags, its ancestors.
+    /// The entity of a resource: the attributes and tags that some policy of the slice reads, its ancestors.
     fn resource(
         &self,
         resource: &Resource,
         service: &EntityUid,
     ) -> Result<(EntityUid, Entity), String> {
         let id = resource.entity_id();
-        let reads = &self.slice.reads.resource;
+        let reads = &self.slice.reads;
         let call = &self.question.call;
         let string = |text: &str| RestrictedExpression::new_string(text.to_owned());
-        let mut attributes = std::collections::HashMap::new();
+        let mut attributes = Vec::new();
         let mut put = |name: &str, value: &dyn Fn() -> RestrictedExpression| {
-            if reads.contains(name) {
-                attributes.insert(name.to_owned(), value());
+            if reads.resource.contains(name) {
+                attributes.push((name.to_owned(), value()));
             }
         };
         put("id", &|| string(resource.id()));
@@ -499,18 +472,15 @@ impl<'q> Case<'q> {
                 | Attribute::State => string(value),
             });
         }
-        let mut parents: std::collections::HashSet<EntityUid> = resource
-            .parent_ids()
-            .iter()
-            .map(|id| uid(&RESOURCE, id))
-            .collect();
-        parents.insert(service.clone());
-        parents.insert(uid(&ACCOUNT_TYPE, &resource.account));
+        let parents = resource.parent_ids();
+        let parents = parents.iter().map(|id| uid(&RESOURCE, id));
+        let parents = parents.chain([service.clone(), uid(&ACCOUNT, &resource.account)]);
         let tags = resource
             .facts
             .tags
             .iter()
             .flatten()
+            .filter(|(key, _)| reads.tags.contains(key))
             .map(|(key, value)| (key.clone(), string(value)));
         let uid = uid(&RESOURCE, &id);
         let entity = Entity::new_with_tags(uid.clone(), attributes, parents, tags)

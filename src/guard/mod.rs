@@ -5,6 +5,7 @@
 pub mod call;
 pub mod case;
 pub mod decide;
+mod entity;
 pub mod facts;
 pub mod keyring;
 pub mod knowledge;

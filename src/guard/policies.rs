@@ -1,19 +1,23 @@
 //! The policies in force: loaded, checked, and sliced by action.
 //!
 //! INVARIANT: a policy that can't apply, errs or says more than is built stops the load; nothing is skipped.
-//! INVARIANT: a slice holds every policy whose scope can match its action.
+//! INVARIANT: a slice holds exactly the policies whose scope matches its action: they are evaluated without that
+//! scope.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, RwLock};
 
-use cedar_policy::{Effect, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{
+    Effect, Entities, Entity, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
+};
 use miette::Diagnostic;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::aws::nearest::nearest;
 use crate::guard::call::Action;
+use crate::guard::entity::{ACTION, uid};
 use crate::guard::facts::{Attribute, Facts, Needs};
 use crate::guard::reads::{Names, Reads};
 use crate::guard::schema::{Vocabulary, Wanted};
@@ -45,6 +49,7 @@ pub struct Rule {
     pub effect: Effect,
     pub reads: Reads,
     scope: Scope,
+    /// Without its scope on actions.
     policy: Policy,
 }
 
@@ -73,7 +78,11 @@ impl Rule {
 /// The policies that can apply to one action.
 #[derive(Debug)]
 pub struct Slice {
-    /// All of them.
+    /// The one that these policies may judge, since they don't look at it again.
+    pub action: Action,
+    /// That action in its groups.
+    pub entities: Entities,
+    /// All of the policies.
     pub policies: PolicySet,
     /// The forbids that read nothing which has to be looked up: they may refuse before any lookup.
     pub early: Option<PolicySet>,
@@ -248,7 +257,7 @@ impl Policies {
             which.extend(self.by_action.get(name).into_iter().flatten());
         }
         let rules: Vec<&Rule> = which.iter().filter_map(|at| self.rules.get(*at)).collect();
-        let slice = Arc::new(Slice::of(&rules)?);
+        let slice = Arc::new(Slice::of(action, groups, &rules)?);
         if let Ok(mut slices) = self.slices.write() {
             slices.insert(action.clone(), Arc::clone(&slice));
         }
@@ -280,7 +289,9 @@ impl Policies {
 }
 
 impl Slice {
-    fn of(rules: &[&Rule]) -> Result<Self, String> {
+    fn of(action: &Action, groups: &[String], rules: &[&Rule]) -> Result<Self, String> {
+        let in_groups = groups.iter().map(|group| uid(&ACTION, group)).collect();
+        let entity = Entity::new_no_attrs(uid(&ACTION, &action.to_string()), in_groups);
         let mut reads = Reads::default();
         let mut needs = Needs::default();
         for rule in rules {
@@ -309,6 +320,8 @@ impl Slice {
             PolicySet::from_policies(rules.map(|r| r.policy.clone())).map_err(|e| e.to_string())
         };
         Ok(Self {
+            action: action.clone(),
+            entities: Entities::from_entities([entity], None).map_err(|e| e.to_string())?,
             policies: set(&mut rules.iter().copied())?,
             early: if early.is_empty() {
                 None
@@ -448,9 +461,13 @@ fn rule(file: &PolicyFile, policy: &Policy) -> Result<(Rule, Policy), (Option<St
         ));
     }
     let renamed = policy.new_id(PolicyId::new(&id));
-    let json = renamed.to_json().map_err(|e| fault(e.to_string()))?;
+    let mut json = renamed.to_json().map_err(|e| fault(e.to_string()))?;
     let scope = scope(&json).ok_or_else(|| fault("its action scope can't be read".to_owned()))?;
     let reads = Reads::of(&json);
+    // The slice is chosen by this scope, once; Cedar would compare it in every decision.
+    if let Some(action) = json.get_mut("action") {
+        *action = json!({ "op": "All" });
+    }
     // A policy parsed from text shares counters that every evaluation writes to; one read from JSON doesn't.
     let evaluated =
         Policy::from_json(Some(PolicyId::new(&id)), json).map_err(|e| fault(e.to_string()))?;

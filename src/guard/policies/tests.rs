@@ -11,6 +11,7 @@ use crate::guard::knowledge::Knowledge;
 use crate::ruleset::starter;
 
 mod bad;
+mod scopes;
 mod slices;
 
 static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {

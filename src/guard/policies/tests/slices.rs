@@ -230,7 +230,7 @@ proptest! {
             })
             .collect();
         let policies = load(&text).unwrap();
-        let whole = PolicySet::from_policies(policies.rules().iter().map(|r| r.policy.clone())).unwrap();
+        let whole: PolicySet = text.parse().unwrap();
         for name in ACTIONS {
             let slice = policies.slice(&action(name), &groups(name)).unwrap();
             prop_assert_eq!(
