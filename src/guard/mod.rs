@@ -6,6 +6,7 @@ pub mod call;
 pub mod case;
 pub mod decide;
 pub mod facts;
+pub mod fit;
 pub mod keyring;
 pub mod knowledge;
 pub mod path;
