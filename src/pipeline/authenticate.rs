@@ -14,6 +14,9 @@ use crate::guard::call::Call;
 use crate::guard::keyring::Presented;
 use crate::sources::credentials::CredentialsFault;
 
+/// How much of a user agent is judged and recorded; a head has room for 64 KiB.
+const USER_AGENT_CHARS_MAX: usize = 512;
+
 /// A request whose caller is known, and the credentials that it would be sent with.
 pub(super) struct Authenticated {
     pub(super) known: Known,
@@ -116,7 +119,10 @@ impl Guard {
             account: String::new(),
             caller,
             source_ip: trail.peer.ip().to_canonical(),
-            user_agent: agent.map(|a| String::from_utf8_lossy(a.as_bytes()).into_owned()),
+            user_agent: agent.map(|a| {
+                let agent = String::from_utf8_lossy(a.as_bytes());
+                agent.chars().take(USER_AGENT_CHARS_MAX).collect()
+            }),
             input: crate::aws::value::Object::new(),
         }
     }

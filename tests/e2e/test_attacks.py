@@ -100,3 +100,21 @@ def test_a_stranger_is_refused_before_the_body_is_read(guard, upstream):
             raw.send(sock, method, path, {**headers, "Content-Length": "60000000"}, body, host=api.host)
             assert raw.read_answer(sock, method).status in (400, 403)
     assert not upstream.calls()
+
+
+def test_a_form_of_countless_parameters_is_refused_at_once(guard, upstream):
+    body = (HARMLESS + "&a=1" * 3_000_000).encode()
+    answer = raw.call(guard, STS, "POST", "/", {"Content-Type": FORM}, body, service="sts")
+    assert answer.status == 400, answer
+    assert not upstream.calls()
+
+
+def test_a_long_user_agent_does_not_fill_the_journal(guard, upstream, cloud):
+    things = WORKSPACES.make(cloud)
+    method, path, headers, body = wire(WORKSPACES, WORKSPACES.params(things))
+    answer = raw.call(
+        guard, WORKSPACES.host, method, path, headers, body, service="workspaces", extra={"User-Agent": "x" * 40_000}
+    )
+    assert answer.status == 200, answer
+    record = guard.decision(decision_id_in(upstream.destructive()[0].user_agent))
+    assert len(record["context"]["source"]["userAgent"]) == 512

@@ -33,9 +33,9 @@ def signed_operations():
 OPERATIONS = set(signed_operations())
 
 
-def given_to(service, name, *, whole):
+def given_to(service, operation, *, whole):
     """An input of an operation: with every member, or with those that it requires."""
-    shape = MODELS[service].operation_model(name).input_shape
+    shape = MODELS[service].operation_model(operation).input_shape
     if shape is None:
         return {}
     given = value(shape, whole=whole)
@@ -43,6 +43,12 @@ def given_to(service, name, *, whole):
     for name in [n for n in EITHER if {f"{n}Id", f"{n}Name"} <= set(shape.members)]:
         given[f"{name}Id"] = "id-0123456789012"
         given.pop(f"{name}Name", None)
+    # Optional in the model, and without it the call names nothing.
+    if operation == "DeleteWorkspaceBundle":
+        given["BundleId"] = "wsb-0123456789"
+    # The credentials act only in accounts that they reach.
+    if "accountID" in given:
+        given["accountID"] = "123456789012"
     return given
 
 

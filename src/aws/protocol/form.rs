@@ -7,15 +7,24 @@ use super::json::DEPTH_MAX;
 use super::malformed::Malformed;
 use super::path::shown;
 
+/// The most parameters of a form or query string. The largest that SDKs send (a batch of metrics) have some thousand.
+const PARAMETERS_MAX: usize = 20_000;
+
 /// Splits and decodes a query string or form, in its order. `plus` is what a `+` stands for.
 ///
 /// # Errors
-/// [`Malformed::Escape`], naming `place`.
+/// [`Malformed::TooManyParameters`]; [`Malformed::Escape`], naming `place`.
 pub(super) fn pairs(
     text: &str,
     plus: Plus,
     place: &'static str,
 ) -> Result<Vec<(String, String)>, Malformed> {
+    // Counted before anything is made of them: a parameter takes many times the memory that its bytes do.
+    if text.bytes().filter(|b| *b == b'&').count() >= PARAMETERS_MAX {
+        return Err(Malformed::TooManyParameters {
+            max: PARAMETERS_MAX,
+        });
+    }
     let decode = |t| escape::decode(t, plus).map_err(|error| Malformed::Escape { place, error });
     text.split('&')
         .filter(|pair| !pair.is_empty())
@@ -74,5 +83,20 @@ impl Node {
         }
         node.value = Some(value);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_counted_before_they_are_read() {
+        let read = |n: usize| pairs(&vec!["a=1"; n].join("&"), Plus::Blank, "here");
+        assert_eq!(read(PARAMETERS_MAX).unwrap().len(), PARAMETERS_MAX);
+        assert!(matches!(
+            read(PARAMETERS_MAX + 1),
+            Err(Malformed::TooManyParameters { .. })
+        ));
     }
 }

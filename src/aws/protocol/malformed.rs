@@ -62,6 +62,8 @@ pub enum Malformed {
     Target(String),
     #[error("the parameter `{0}` is missing")]
     NoParameter(&'static str),
+    #[error("there are more than {max} parameters")]
+    TooManyParameters { max: usize },
     #[error("the parameter `{0}` stands twice")]
     DuplicateParameter(String),
     #[error("the parameter `{0}` is both a value and a group")]
