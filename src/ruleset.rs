@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::aws::catalog::{Catalog, CatalogError};
 use crate::aws::sigv4::sha256_hex;
 use crate::config::Config;
+use crate::guard::fit::{self, Misfit};
 use crate::guard::knowledge::{Knowledge, KnowledgeError};
 use crate::guard::policies::{Policies, PoliciesError, PolicyFile};
 use crate::guard::protected::{Protected, ProtectedError};
@@ -42,6 +43,8 @@ pub enum RulesetError {
     Catalog(#[from] CatalogError),
     #[error(transparent)]
     Knowledge(#[from] KnowledgeError),
+    #[error("the service files don't fit the catalog: {0}")]
+    Misfit(#[from] Misfit),
     #[error(transparent)]
     Policies(#[from] PoliciesError),
     #[error(transparent)]
@@ -137,6 +140,7 @@ impl Ruleset {
             services.extend(catalog.service(id)?);
         }
         let known: Vec<&str> = catalog.known_ids().collect();
+        fit::check(&knowledge, &services, &known)?;
         let vocabulary = Vocabulary::new(
             groups.iter().copied(),
             ids.iter().map(String::as_str),

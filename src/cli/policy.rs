@@ -1,5 +1,8 @@
-//! `palisade policy`: check a policy set, and print the schema that it's written against.
+//! `palisade policy`: check a policy set, run it on cases, and print the schema that it's written against.
 
+mod cases;
+
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -31,6 +34,17 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Run the policy set on cases, and compare what it says with what they expect
+    Test {
+        /// A folder of policies, in place of the configuration's
+        #[arg(long, value_name = "DIR")]
+        policies: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Files of cases [default: `tests/*.toml` in the policies' folder, or those of the embedded starter set]
+        files: Vec<PathBuf>,
+    },
     /// Print the Cedar schema of services, for an editor
     Schema {
         /// The services, as the AWS CLI names them; all of the catalog where none is named
@@ -45,6 +59,16 @@ pub(crate) fn run(arguments: Arguments, mut config: Config) -> Result<Printed, F
                 config.policies = policies;
             }
             check(&config, json)
+        }
+        Command::Test {
+            policies,
+            json,
+            files,
+        } => {
+            if policies.is_some() {
+                config.policies = policies;
+            }
+            test(&config, &files, json)
         }
         Command::Schema { services } => schema(&config, &services).map(Printed::Text),
     }
@@ -108,6 +132,23 @@ fn check(config: &Config, json: bool) -> Result<Printed, Failure> {
         ruleset.hash
     ));
     Ok(Printed::Text(text))
+}
+
+fn test(config: &Config, files: &[PathBuf], json: bool) -> Result<Printed, Failure> {
+    let ruleset = match Ruleset::load(config) {
+        Ok(ruleset) => ruleset,
+        Err(RulesetError::Policies(error)) => return Ok(faulty(&error.faults, json)),
+        Err(error) => return Err(Failure::usage(error)),
+    };
+    let report = cases::run(config, &ruleset, files)?;
+    let text = if json { report.json() } else { report.text() };
+    // A reader that has seen enough and went away changes nothing about the result.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    Ok(Printed::Done(if report.is_good() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    }))
 }
 
 fn faulty(faults: &[PolicyFault], json: bool) -> Printed {

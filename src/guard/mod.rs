@@ -7,6 +7,7 @@ pub mod case;
 pub mod decide;
 mod entity;
 pub mod facts;
+pub mod fit;
 pub mod keyring;
 pub mod knowledge;
 pub mod path;

@@ -54,6 +54,13 @@ impl Path {
         self.steps.first().map_or("", |s| s.member.as_str())
     }
 
+    /// The names of the members, and whether the path steps into each item of what stands there.
+    pub fn steps(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.steps
+            .iter()
+            .map(|step| (step.member.as_str(), step.each))
+    }
+
     /// Whether the path steps into a list.
     #[must_use]
     pub fn is_list(&self) -> bool {

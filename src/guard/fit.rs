@@ -1,0 +1,403 @@
+//! Whether the service files fit the catalog. A path that leads nowhere finds nothing, and what isn't found isn't
+//! protected: it stops the load.
+
+use std::sync::Arc;
+
+use crate::aws::catalog::model::{Operation, Service, Shape, ShapeId, Structure};
+use crate::aws::class::Class;
+use crate::aws::nearest::nearest;
+use crate::aws::protocol;
+use crate::aws::value::{Number, Object, Value};
+use crate::guard::knowledge::{Knowledge, LookupRule, OperationRule, ServiceRules};
+use crate::guard::path::Path;
+
+/// In what a service file doesn't fit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    #[error("AWS has no service `{service}`{}", did_you_mean(.nearest))]
+    NoService {
+        service: String,
+        nearest: Option<String>,
+    },
+    #[error("`{service}` has no operation `{operation}`, which {of} names{}", did_you_mean(.nearest))]
+    NoOperation {
+        service: String,
+        operation: String,
+        of: String,
+        nearest: Option<String>,
+    },
+    #[error("{of} of `{service}` says `{path}`, but {place} has nothing there")]
+    NoPlace {
+        service: String,
+        of: String,
+        path: String,
+        place: String,
+    },
+    #[error("{of} of `{service}` says `{path}`, where {place} has {found}, not {expected}")]
+    WrongShape {
+        service: String,
+        of: String,
+        path: String,
+        place: String,
+        found: &'static str,
+        expected: &'static str,
+    },
+    #[error("{of} of `{service}` asks by `{operation}`, which is no read")]
+    NoRead {
+        service: String,
+        of: String,
+        operation: String,
+    },
+    #[error("{of} of `{service}` asks by `{operation}`, whose input isn't right: {message}")]
+    BadInput {
+        service: String,
+        of: String,
+        operation: String,
+        message: String,
+    },
+    #[error("{of} of `{service}` {message}")]
+    Incomplete {
+        service: String,
+        of: String,
+        message: &'static str,
+    },
+}
+
+fn did_you_mean(nearest: &Option<String>) -> String {
+    nearest
+        .as_ref()
+        .map(|n| format!("; did you mean `{n}`?"))
+        .unwrap_or_default()
+}
+
+/// Checks every service file against the services of the catalog. `known` are the names of all that AWS has; a file
+/// of one whose operations the catalog leaves out can't be checked, and its calls are refused anyway.
+///
+/// # Errors
+/// [`Misfit`] for the first thing that leads nowhere.
+pub fn check(
+    knowledge: &Knowledge,
+    services: &[Arc<Service>],
+    known: &[&str],
+) -> Result<(), Misfit> {
+    for rules in knowledge.services() {
+        let service = services.iter().find(|s| s.id == rules.service);
+        match service {
+            Some(service) => Fitting { service, rules }.check()?,
+            None if known.contains(&rules.service.as_str()) => {}
+            None => {
+                return Err(Misfit::NoService {
+                    service: rules.service.clone(),
+                    nearest: nearest(&rules.service, known.iter().copied()).map(str::to_owned),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A service file held against its service.
+struct Fitting<'f> {
+    service: &'f Service,
+    rules: &'f ServiceRules,
+}
+
+/// What must stand at a path.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// A text or a number.
+    Plain,
+    /// Pairs of key and value, or a map.
+    Tags,
+    Structure,
+    Anything,
+}
+
+impl Fitting<'_> {
+    fn check(&self) -> Result<(), Misfit> {
+        if let Some(path) = &self.rules.account {
+            let mut inputs = self.service.operations.values();
+            if !inputs.any(|o| {
+                self.service
+                    .input(o)
+                    .is_some_and(|i| self.at(i, path).is_some())
+            }) {
+                return Err(self.nowhere("`account`", path, "every input"));
+            }
+        }
+        for (name, rule) in &self.rules.operations {
+            let of = format!("`operations.{name}`");
+            self.operation(&of, rule, self.found(name, &of)?)?;
+        }
+        for (name, rule) in &self.rules.lookups {
+            let of = format!("`lookups.{name}`");
+            self.lookup(&of, rule, self.found(&rule.operation, &of)?)?;
+        }
+        Ok(())
+    }
+
+    fn found(&self, operation: &str, of: &str) -> Result<&Operation, Misfit> {
+        let operations = &self.service.operations;
+        operations
+            .get(operation)
+            .ok_or_else(|| Misfit::NoOperation {
+                service: self.service.id.clone(),
+                operation: operation.to_owned(),
+                of: of.to_owned(),
+                nearest: nearest(operation, operations.keys().map(String::as_str))
+                    .map(str::to_owned),
+            })
+    }
+
+    fn operation(
+        &self,
+        of: &str,
+        rule: &OperationRule,
+        operation: &Operation,
+    ) -> Result<(), Misfit> {
+        let place = "the input";
+        let nothing = Structure::default();
+        let input = self.service.input(operation).unwrap_or(&nothing);
+        if let Some(resources) = &rule.resources {
+            let parents = resources.parents.iter().map(|parent| &parent.id);
+            for path in [&resources.ids]
+                .into_iter()
+                .chain(&resources.name)
+                .chain(parents)
+            {
+                self.expect(of, input, path, Wanted::Plain, place)?;
+            }
+        }
+        for path in &rule.selectors {
+            self.expect(of, input, path, Wanted::Anything, place)?;
+        }
+        for path in rule.tag_keys.iter().flatten() {
+            self.expect(of, input, path, Wanted::Plain, place)?;
+        }
+        for path in rule.defaults.keys() {
+            let path = Path::parse(path).map_err(|_| Misfit::Incomplete {
+                service: self.service.id.clone(),
+                of: of.to_owned(),
+                message: "has a default at what is no path",
+            })?;
+            self.expect(of, input, &path, Wanted::Plain, place)?;
+        }
+        Ok(())
+    }
+
+    fn lookup(&self, of: &str, rule: &LookupRule, operation: &Operation) -> Result<(), Misfit> {
+        let (service, name) = (&self.service.id, &operation.name);
+        if operation.class != Class::Read {
+            return Err(Misfit::NoRead {
+                service: service.clone(),
+                of: of.to_owned(),
+                operation: name.clone(),
+            });
+        }
+        let incomplete = |message| Misfit::Incomplete {
+            service: service.clone(),
+            of: of.to_owned(),
+            message,
+        };
+        for input in rule.inputs.iter().chain(&rule.inputs_by_name) {
+            self.asks(of, rule, operation, input)?;
+        }
+        // Without it an answer reads as empty, and what isn't in it as absent.
+        let output = operation.output.and_then(|id| self.service.shape(id));
+        let Some(Shape::Structure(output)) = output else {
+            return Err(incomplete(
+                "asks for an answer that the catalog doesn't know",
+            ));
+        };
+        let place = "the answer";
+        let item = match (&rule.items, &rule.item) {
+            (Some(_), Some(_)) => return Err(incomplete("has both `items` and `item`")),
+            (Some(_), None) if rule.id.is_none() => {
+                return Err(incomplete("has `items` but no `id` to tell them by"));
+            }
+            (None, _) if rule.batch != 1 => {
+                return Err(incomplete("has a `batch` but no `items`"));
+            }
+            (Some(path), None) | (None, Some(path)) => {
+                self.expect(of, output, path, Wanted::Structure, place)?
+            }
+            (None, None) => output,
+        };
+        let plain = rule.id.iter().chain(&rule.name).chain(&rule.arn);
+        let plain = plain.chain(&rule.aliases).chain(rule.attributes.values());
+        for path in plain {
+            self.expect(of, item, path, Wanted::Plain, place)?;
+        }
+        if let Some(path) = &rule.tags {
+            self.expect(of, item, path, Wanted::Tags, place)?;
+        }
+        if let Some((from, _)) = &rule.next
+            && output.member(from).is_none()
+        {
+            return Err(incomplete("turns pages by a member that the answer hasn't"));
+        }
+        Ok(())
+    }
+
+    /// The input as it would be asked, with its variables standing for what they become.
+    fn asks(
+        &self,
+        of: &str,
+        rule: &LookupRule,
+        operation: &Operation,
+        input: &toml::Table,
+    ) -> Result<(), Misfit> {
+        let bad = |message: String| Misfit::BadInput {
+            service: self.service.id.clone(),
+            of: of.to_owned(),
+            operation: operation.name.clone(),
+            message,
+        };
+        let mut asked = object(input);
+        let next = rule.next.iter().map(|(_, to)| to);
+        for member in next.chain(&rule.account) {
+            asked.set(member, Value::String("123456789012".to_owned()));
+        }
+        let spoken = protocol::preferred(self.service)
+            .ok_or_else(|| bad("its service speaks no protocol that is known".to_owned()))?;
+        protocol::encode(self.service, operation, spoken, &asked)
+            .map(|_| ())
+            .map_err(|e| bad(e.to_string()))
+    }
+
+    /// Holds a path to what must stand there; gives the structure, where it is one.
+    fn expect<'s>(
+        &'s self,
+        of: &str,
+        from: &'s Structure,
+        path: &Path,
+        wanted: Wanted,
+        place: &str,
+    ) -> Result<&'s Structure, Misfit> {
+        let shape = self
+            .at(from, path)
+            .ok_or_else(|| self.nowhere(of, path, place))?;
+        let fits = match wanted {
+            Wanted::Anything => true,
+            Wanted::Structure => matches!(shape, Shape::Structure(_)),
+            Wanted::Tags => matches!(shape, Shape::List { .. } | Shape::Map { .. }),
+            Wanted::Plain => matches!(
+                shape,
+                Shape::String { .. } | Shape::Integer | Shape::Long | Shape::Timestamp { .. }
+            ),
+        };
+        if !fits {
+            return Err(Misfit::WrongShape {
+                service: self.service.id.clone(),
+                of: of.to_owned(),
+                path: path.to_string(),
+                place: place.to_owned(),
+                found: kind(shape),
+                expected: wanted.as_str(),
+            });
+        }
+        match shape {
+            Shape::Structure(structure) => Ok(structure),
+            Shape::List { .. }
+            | Shape::Map { .. }
+            | Shape::String { .. }
+            | Shape::Blob
+            | Shape::Boolean
+            | Shape::Integer
+            | Shape::Long
+            | Shape::Float
+            | Shape::Timestamp { .. }
+            | Shape::Document => Ok(from),
+        }
+    }
+
+    /// The shape at a path.
+    fn at<'s>(&'s self, from: &'s Structure, path: &Path) -> Option<&'s Shape> {
+        let mut structure = Some(from);
+        let mut found = None;
+        for (name, each) in path.steps() {
+            let member = structure?.member(name)?;
+            let mut shape = self.shape(member.shape)?;
+            if each {
+                let Shape::List { member, .. } = shape else {
+                    return None;
+                };
+                shape = self.shape(*member)?;
+            }
+            structure = match shape {
+                Shape::Structure(inner) => Some(inner),
+                Shape::List { .. }
+                | Shape::Map { .. }
+                | Shape::String { .. }
+                | Shape::Blob
+                | Shape::Boolean
+                | Shape::Integer
+                | Shape::Long
+                | Shape::Float
+                | Shape::Timestamp { .. }
+                | Shape::Document => None,
+            };
+            found = Some(shape);
+        }
+        found
+    }
+
+    fn shape(&self, id: ShapeId) -> Option<&Shape> {
+        self.service.shape(id)
+    }
+
+    fn nowhere(&self, of: &str, path: &Path, place: &str) -> Misfit {
+        Misfit::NoPlace {
+            service: self.service.id.clone(),
+            of: of.to_owned(),
+            path: path.to_string(),
+            place: place.to_owned(),
+        }
+    }
+}
+
+impl Wanted {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Wanted::Plain => "a text",
+            Wanted::Tags => "tags",
+            Wanted::Structure => "a structure",
+            Wanted::Anything => "anything",
+        }
+    }
+}
+
+const fn kind(shape: &Shape) -> &'static str {
+    match shape {
+        Shape::Structure(_) => "a structure",
+        Shape::List { .. } => "a list",
+        Shape::Map { .. } => "a map",
+        Shape::String { .. } | Shape::Blob => "a text",
+        Shape::Boolean => "a flag",
+        Shape::Integer | Shape::Long | Shape::Float => "a number",
+        Shape::Timestamp { .. } => "a time",
+        Shape::Document => "a document",
+    }
+}
+
+fn object(table: &toml::Table) -> Object {
+    let members = table.iter();
+    members
+        .map(|(key, item)| (key.clone(), value(item)))
+        .collect()
+}
+
+fn value(item: &toml::Value) -> Value {
+    match item {
+        toml::Value::String(text) => Value::String(text.clone()),
+        toml::Value::Integer(number) => Value::Number(Number::from(*number)),
+        toml::Value::Boolean(flag) => Value::Bool(*flag),
+        toml::Value::Float(number) => Value::String(number.to_string()),
+        toml::Value::Datetime(moment) => Value::String(moment.to_string()),
+        toml::Value::Array(items) => Value::List(items.iter().map(value).collect()),
+        toml::Value::Table(table) => Value::Object(object(table)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
