@@ -151,7 +151,7 @@ impl Running {
         let lookups = Lookups::new(
             upstream.clone(),
             clock.clone(),
-            Arc::clone(&metrics),
+            Arc::<Metrics>::clone(&metrics),
             budget.clone(),
             timeouts,
             config.lookup.cache_ttl,

@@ -18,6 +18,7 @@ use crate::aws::class::Class;
 use crate::guard::call::{Outcome, Verdict};
 use crate::journal::event::Palisade;
 use crate::journal::{Mode, Observe, Phase, Record, Status};
+use crate::sources::lookup::{LookupOutcome, Watch};
 
 /// The metrics could not be declared or written; it says which.
 #[derive(Debug, thiserror::Error)]
@@ -50,17 +51,6 @@ impl fmt::Debug for Vocabulary {
 pub enum Effect {
     Permit,
     Forbid,
-}
-
-/// How a lookup ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LookupOutcome {
-    /// AWS answered.
-    Found,
-    /// AWS said that there is no such thing.
-    Absent,
-    /// It failed, or ran out of time.
-    Failed,
 }
 
 /// How reading the policies anew ended.
@@ -305,12 +295,6 @@ impl Metrics {
         self.decision_duration.observe(took.as_secs_f64());
     }
 
-    /// How long a lookup took, and how it ended.
-    pub fn lookup_took(&self, source: &str, outcome: LookupOutcome, took: Duration) {
-        let source = closed(&self.vocabulary.lookup_sources, source);
-        observe(&self.lookup_duration, &[source, outcome.as_str()], took);
-    }
-
     /// How long AWS took to answer.
     pub fn upstream_took(&self, took: Duration) {
         self.upstream_duration.observe(took.as_secs_f64());
@@ -435,6 +419,13 @@ impl Metrics {
     }
 }
 
+impl Watch for Metrics {
+    fn lookup_took(&self, source: &str, outcome: LookupOutcome, took: Duration) {
+        let source = closed(&self.vocabulary.lookup_sources, source);
+        observe(&self.lookup_duration, &[source, outcome.as_str()], took);
+    }
+}
+
 impl Observe for Metrics {
     fn recorded(&self, record: &Record) {
         self.observe(record);
@@ -450,16 +441,6 @@ impl Effect {
         match self {
             Effect::Permit => "permit",
             Effect::Forbid => "forbid",
-        }
-    }
-}
-
-impl LookupOutcome {
-    const fn as_str(self) -> &'static str {
-        match self {
-            LookupOutcome::Found => "found",
-            LookupOutcome::Absent => "absent",
-            LookupOutcome::Failed => "failed",
         }
     }
 }

@@ -5,8 +5,6 @@ pub mod metrics;
 pub mod readiness;
 pub mod server;
 
-pub use metrics::{
-    Effect, KnowsAction, LookupOutcome, Metrics, MetricsError, ReloadOutcome, Vocabulary,
-};
+pub use metrics::{Effect, KnowsAction, Metrics, MetricsError, ReloadOutcome, Vocabulary};
 pub use readiness::{Condition, Readiness};
 pub use server::Admin;

@@ -15,11 +15,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
 pub use error::{ConfigError, Place};
 pub use load::environment;
 pub use value::name as check_name;
+
+pub use crate::proxy::egress::{Egress, OtherHosts, PrivateAddresses};
+pub use crate::proxy::upstream::{Override, Scheme, UpstreamConfig};
+pub use crate::sources::credentials::{CredentialSource, CredentialsConfig, StaticKeys};
 
 /// What a guard runs with. Paths are absolute, `~` is expanded.
 #[derive(Debug, Clone)]
@@ -58,96 +60,6 @@ pub struct CallerConfig {
     pub groups: Vec<String>,
     /// The name of a `[credentials.*]` table.
     pub credentials: String,
-}
-
-/// `[credentials.NAME]`: what allowed calls are signed with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CredentialsConfig {
-    pub name: String,
-    pub source: CredentialSource,
-    /// Accounts that these credentials may reach; empty: the one they belong to.
-    pub accounts: Vec<String>,
-}
-
-/// Where upstream credentials come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CredentialSource {
-    /// AWS's own chain: environment, profile, container, instance.
-    Default,
-    /// A profile of the AWS configuration files.
-    Profile(String),
-    /// Keys given in code, for the sandbox and for tests: no configuration can name this.
-    Static(StaticKeys),
-}
-
-/// An access key pair that never expires. The secret stays out of debug output.
-#[derive(Clone, PartialEq, Eq)]
-pub struct StaticKeys {
-    pub access_key_id: String,
-    pub secret_access_key: String,
-}
-
-impl std::fmt::Debug for StaticKeys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StaticKeys")
-            .field("access_key_id", &self.access_key_id)
-            .field("secret_access_key", &"[redacted]")
-            .finish()
-    }
-}
-
-/// `[egress]`.
-#[derive(Debug, Clone)]
-pub struct Egress {
-    pub other_hosts: OtherHosts,
-    /// Hosts that may be tunnelled to, by exact name.
-    pub allow: Vec<String>,
-    /// Whether private addresses may be dialled.
-    pub private_addresses: PrivateAddresses,
-    /// Where an AWS name may resolve to although it's private.
-    pub private_cidrs: Vec<IpNet>,
-}
-
-/// `egress.other_hosts`: what becomes of hosts that aren't AWS's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OtherHosts {
-    Refuse,
-    Tunnel,
-}
-
-/// `egress.private_addresses`: metadata, loopback, link-local, private, CGNAT and the like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PrivateAddresses {
-    Refuse,
-    Allow,
-}
-
-/// `[upstream]`.
-#[derive(Debug, Clone)]
-pub struct UpstreamConfig {
-    /// Every AWS host goes to this URL's host and port instead.
-    pub dangerous_override: Option<Override>,
-    /// PEM certificates trusted beside the system's roots.
-    pub ca_file: Option<PathBuf>,
-    /// For one call, from the first byte sent to the answer's head.
-    pub timeout: Duration,
-}
-
-/// `upstream.dangerous_override`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Override {
-    pub scheme: Scheme,
-    /// Lower case; an IPv6 address without brackets.
-    pub host: String,
-    pub port: u16,
-}
-
-/// The scheme of an override.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
-    Https,
-    /// On loopback only.
-    Http,
 }
 
 /// `[lookup]`.

@@ -11,10 +11,35 @@ use tokio::time::Instant;
 
 use super::timeouts::Timeouts;
 use crate::aws::host::Host;
-use crate::config::{Egress, PrivateAddresses};
 
 /// The most addresses of one name that are looked at.
 const ADDRESSES_MAX: usize = 16;
+
+/// `[egress]`.
+#[derive(Debug, Clone)]
+pub struct Egress {
+    pub other_hosts: OtherHosts,
+    /// Hosts that may be tunnelled to, by exact name.
+    pub allow: Vec<String>,
+    /// Whether private addresses may be dialled.
+    pub private_addresses: PrivateAddresses,
+    /// Where an AWS name may resolve to although it's private.
+    pub private_cidrs: Vec<IpNet>,
+}
+
+/// `egress.other_hosts`: what becomes of hosts that aren't AWS's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherHosts {
+    Refuse,
+    Tunnel,
+}
+
+/// `egress.private_addresses`: metadata, loopback, link-local, private, CGNAT and the like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrivateAddresses {
+    Refuse,
+    Allow,
+}
 
 /// What kind of address one is (IANA's special-purpose registries, RFC 6890 and after).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -279,7 +304,6 @@ impl Dialler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::OtherHosts;
 
     fn dialler(private_addresses: PrivateAddresses, cidrs: &[&str]) -> Dialler {
         let egress = Egress {

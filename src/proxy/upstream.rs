@@ -4,6 +4,7 @@
 //! written; whatever else fails after the send began is [`SendError::Unknown`]. Proxy variables are never honoured.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -24,17 +25,44 @@ use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 
 use super::body::{Body, BodyError};
-use super::egress::{DialError, Dialler, Purpose};
+use super::egress::{DialError, Dialler, Egress, Purpose};
 use super::headers::strip_hop_by_hop;
 use super::pool::Pool;
 use super::roots::{self, RootsError};
 use super::stall::Stalling;
 use super::timeouts::Timeouts;
 use crate::aws::host::{Host, HostError};
-use crate::config::{Egress, Override, Scheme, UpstreamConfig};
 
 /// The longest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 256 * 1024;
+
+/// `[upstream]`.
+#[derive(Debug, Clone)]
+pub struct UpstreamConfig {
+    /// Every AWS host goes to this URL's host and port instead.
+    pub dangerous_override: Option<Override>,
+    /// PEM certificates trusted beside the system's roots.
+    pub ca_file: Option<PathBuf>,
+    /// For one call, from the first byte sent to the answer's head.
+    pub timeout: Duration,
+}
+
+/// `upstream.dangerous_override`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Override {
+    pub scheme: Scheme,
+    /// Lower case; an IPv6 address without brackets.
+    pub host: String,
+    pub port: u16,
+}
+
+/// The scheme of an override.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    Https,
+    /// On loopback only.
+    Http,
+}
 
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -3,6 +3,7 @@
 //! INVARIANT: only operations of class `read` are sent from here.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,6 @@ use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use hyper::body::Incoming;
 
-use crate::admin::metrics::{LookupOutcome, Metrics};
 use crate::aws::catalog::Catalog;
 use crate::aws::catalog::model::{Operation, Service};
 use crate::aws::class::Class;
@@ -37,12 +37,41 @@ const CONCURRENCY_MAX: usize = 8;
 /// The most answers kept.
 const KEPT_MAX: usize = 4096;
 
+/// Whoever is told how long lookups take.
+pub trait Watch: fmt::Debug + Send + Sync {
+    /// How long a lookup (`service:Operation`) took, and how it ended.
+    fn lookup_took(&self, lookup: &str, outcome: LookupOutcome, took: Duration);
+}
+
+/// How a lookup ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LookupOutcome {
+    /// AWS answered.
+    Found,
+    /// AWS said that there is no such thing.
+    Absent,
+    /// It failed, or ran out of time.
+    Failed,
+}
+
+impl LookupOutcome {
+    /// The outcome as metrics spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            LookupOutcome::Found => "found",
+            LookupOutcome::Absent => "absent",
+            LookupOutcome::Failed => "failed",
+        }
+    }
+}
+
 /// Makes lookups.
 #[derive(Debug)]
 pub struct Lookups {
     upstream: Upstream,
     clock: Clock,
-    metrics: Arc<Metrics>,
+    watch: Arc<dyn Watch>,
     budget: Budget,
     timeouts: Timeouts,
     cache_ttl: Duration,
@@ -80,7 +109,7 @@ impl Lookups {
     pub fn new(
         upstream: Upstream,
         clock: Clock,
-        metrics: Arc<Metrics>,
+        watch: Arc<dyn Watch>,
         budget: Budget,
         timeouts: Timeouts,
         cache_ttl: Duration,
@@ -89,7 +118,7 @@ impl Lookups {
         Self {
             upstream,
             clock,
-            metrics,
+            watch,
             budget,
             timeouts,
             cache_ttl,
@@ -209,7 +238,7 @@ impl Lookups {
         let begun = Instant::now();
         let answer = self.pages(desk, call).await;
         let source = format!("{}:{}", desk.service.id, call.operation);
-        self.metrics
+        self.watch
             .lookup_took(&source, outcome(&answer), begun.elapsed());
         if let (Some(key), Ok(LookupAnswer::Pages(pages))) = (key, &answer) {
             self.keep(key, pages.clone());

@@ -19,7 +19,7 @@ use rustls::pki_types::CertificateDer;
 use super::ClientSetup;
 use super::cache::is_valid;
 use super::fault::{Cause, CredentialsFault, login_command};
-use crate::config::{CredentialSource, StaticKeys};
+use super::source::{CredentialSource, StaticKeys};
 use crate::guard::keyring::PREFIX;
 use crate::sources::clock::Clock;
 

@@ -5,7 +5,7 @@ use std::error::Error;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 
-use crate::config::CredentialSource;
+use super::source::CredentialSource;
 
 /// The longest detail that a log line gets.
 const DETAIL_CHARS_MAX: usize = 400;

@@ -7,6 +7,7 @@
 mod cache;
 mod chain;
 mod fault;
+mod source;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,9 +18,9 @@ use rustls::pki_types::CertificateDer;
 
 use self::cache::Cache;
 use super::clock::Clock;
-use crate::config::{CredentialSource, CredentialsConfig};
 
 pub use self::fault::{Cause, CredentialsFault};
+pub use self::source::{CredentialSource, CredentialsConfig, StaticKeys};
 
 /// The credentials of every `[credentials.*]` table.
 #[derive(Debug)]

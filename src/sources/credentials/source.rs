@@ -1,0 +1,37 @@
+//! Where upstream credentials come from, as the configuration says it.
+
+/// `[credentials.NAME]`: what allowed calls are signed with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CredentialsConfig {
+    pub name: String,
+    pub source: CredentialSource,
+    /// Accounts that these credentials may reach; empty: the one they belong to.
+    pub accounts: Vec<String>,
+}
+
+/// Where upstream credentials come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// AWS's own chain: environment, profile, container, instance.
+    Default,
+    /// A profile of the AWS configuration files.
+    Profile(String),
+    /// Keys given in code, for the sandbox and for tests: no configuration can name this.
+    Static(StaticKeys),
+}
+
+/// An access key pair that never expires. The secret stays out of debug output.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StaticKeys {
+    pub access_key_id: String,
+    pub secret_access_key: String,
+}
+
+impl std::fmt::Debug for StaticKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StaticKeys")
+            .field("access_key_id", &self.access_key_id)
+            .field("secret_access_key", &"[redacted]")
+            .finish()
+    }
+}

@@ -1,0 +1,5 @@
+//! What `forward` takes can't even be named outside the pipeline.
+
+use palisade::pipeline::admit::Admitted;
+
+fn main() {}
