@@ -145,7 +145,47 @@ fn arn_account(name: &str) -> Option<&str> {
         .filter(|account| account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// A call that may be sent, together with the request that was judged. Only [`decide`] makes one.
+/// A call that may be sent, together with the request that was judged. Only [`decide`] makes one: elsewhere it can be
+/// looked at and taken apart,
+///
+/// ```
+/// use palisade::guard::decide::{Allowed, Decision, Question};
+///
+/// fn open(allowed: Allowed<()>) -> (Question, Decision, ()) {
+///     allowed.into_parts()
+/// }
+/// ```
+///
+/// but neither put together
+///
+/// ```compile_fail
+/// use palisade::guard::decide::{Allowed, Decision, Question};
+///
+/// fn forge(question: Question, decision: Decision, request: ()) -> Allowed<()> {
+///     Allowed { question, decision, request }
+/// }
+/// ```
+///
+/// nor copied
+///
+/// ```compile_fail
+/// use palisade::guard::decide::Allowed;
+///
+/// fn twice(allowed: Allowed<()>) -> (Allowed<()>, Allowed<()>) {
+///     (allowed.clone(), allowed)
+/// }
+/// ```
+///
+/// nor given another request.
+///
+/// ```compile_fail
+/// use palisade::guard::decide::Allowed;
+///
+/// fn swap(mut allowed: Allowed<u8>, other: u8) -> Allowed<u8> {
+///     allowed.request = other;
+///     allowed
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Allowed<R> {
     question: Question,

@@ -65,7 +65,21 @@ impl std::fmt::Debug for Journal {
     }
 }
 
-/// Proof that a record is on disk. Only the journal makes one.
+/// Proof that a record is on disk. Only the journal makes one: elsewhere it can be looked at,
+///
+/// ```
+/// fn place(receipt: palisade::journal::Receipt) -> u64 {
+///     receipt.sequence()
+/// }
+/// ```
+///
+/// but not made.
+///
+/// ```compile_fail
+/// fn forge() -> palisade::journal::Receipt {
+///     palisade::journal::Receipt { sequence: 1, decision_id: None }
+/// }
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "what the record permits takes the receipt"]
 pub struct Receipt {
