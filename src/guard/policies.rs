@@ -4,23 +4,22 @@
 //! INVARIANT: a slice holds exactly the policies whose scope matches its action: they are evaluated without that
 //! scope.
 
+mod check;
+mod read;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::str::FromStr;
 use std::sync::{Arc, RwLock};
 
-use cedar_policy::{
-    Effect, Entities, Entity, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
-};
-use miette::Diagnostic;
-use serde_json::{Value as Json, json};
+use cedar_policy::{Effect, Entities, Entity, Policy, PolicySet};
 
-use crate::aws::nearest::nearest;
 use crate::guard::call::Action;
 use crate::guard::entity::{ACTION, uid};
 use crate::guard::facts::{Attribute, Facts, Needs};
 use crate::guard::reads::{Names, Reads};
-use crate::guard::schema::{Vocabulary, Wanted};
+use crate::guard::schema::Vocabulary;
+
+use check::{duplicates, unknown_actions, validate};
 
 /// A policy file: its name as people know it, and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,14 +121,6 @@ impl Slice {
     }
 }
 
-/// A policy as its file has it, for validation: parsed from text, it knows where it stands.
-struct Parsed {
-    rule: Rule,
-    /// The line on which it begins, from 1.
-    line: usize,
-    source: Policy,
-}
-
 /// Something wrong with one policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyFault {
@@ -169,7 +160,7 @@ impl Policies {
         let mut faults = Vec::new();
         let mut rules = Vec::new();
         for file in files {
-            match read(file) {
+            match read::read(file) {
                 Ok(read) => rules.extend(read),
                 Err(more) => faults.extend(more),
             }
@@ -343,341 +334,6 @@ fn needs_facts(reads: &Reads) -> bool {
         || Attribute::ALL
             .iter()
             .any(|a| reads.resource.contains(a.as_str()))
-}
-
-/// The policies of a file.
-fn read(file: &PolicyFile) -> Result<Vec<Parsed>, Vec<PolicyFault>> {
-    let set = PolicySet::from_str(&file.text).map_err(|errors| {
-        errors
-            .iter()
-            .map(|error| PolicyFault {
-                file: file.name.clone(),
-                line: line_of(error, &file.text),
-                policy: None,
-                message: with_help(error),
-            })
-            .collect::<Vec<_>>()
-    })?;
-    let (mut rules, mut faults) = (Vec::new(), Vec::new());
-    let mut from = 0;
-    let mut policies: Vec<&Policy> = set.policies().collect();
-    policies.sort_by_key(|p| {
-        p.id()
-            .to_string()
-            .trim_start_matches("policy")
-            .parse::<usize>()
-            .unwrap_or(usize::MAX)
-    });
-    for policy in policies {
-        let text = policy.to_string();
-        let at = file
-            .text
-            .get(from..)
-            .and_then(|rest| rest.find(text.as_str()))
-            .map_or(from, |at| from + at);
-        let line = file
-            .text
-            .get(..at)
-            .unwrap_or_default()
-            .matches('\n')
-            .count()
-            + 1;
-        from = at + text.len();
-        match rule(file, policy) {
-            Ok((rule, source)) => rules.push(Parsed { rule, line, source }),
-            Err((policy, message)) => {
-                faults.push(PolicyFault {
-                    file: file.name.clone(),
-                    line: Some(line),
-                    policy,
-                    message,
-                });
-            }
-        }
-    }
-    if set.templates().next().is_some() {
-        let message =
-            "templates (`?principal`, `?resource`) can't be linked here; write the policy out"
-                .to_owned();
-        faults.push(PolicyFault {
-            file: file.name.clone(),
-            line: None,
-            policy: None,
-            message,
-        });
-    }
-    if faults.is_empty() {
-        Ok(rules)
-    } else {
-        Err(faults)
-    }
-}
-
-fn rule(file: &PolicyFile, policy: &Policy) -> Result<(Rule, Policy), (Option<String>, String)> {
-    let id = match policy.annotation("id") {
-        Some(id) if !id.is_empty() && id.chars().all(is_printable) && id.len() <= 128 => {
-            id.to_owned()
-        }
-        Some(_) => {
-            return Err((
-                None,
-                "`@id` must be 1 to 128 printable characters".to_owned(),
-            ));
-        }
-        None => {
-            return Err((
-                None,
-                "it has no `@id(\"…\")`: refusals and records name policies by it".to_owned(),
-            ));
-        }
-    };
-    let fault = |message: String| (Some(id.clone()), message);
-    for (key, value) in policy.annotations() {
-        match key {
-            "id" => {}
-            "reason"
-                if !value.is_empty() && value.chars().all(is_printable) && value.len() <= 512 => {}
-            "reason" => {
-                return Err(fault(
-                    "`@reason` must be 1 to 512 printable characters".to_owned(),
-                ));
-            }
-            "mode" | "approval" => {
-                return Err(fault(format!("`@{key}` isn't built yet; take it out")));
-            }
-            other => {
-                let near = nearest(other, ["id", "reason", "mode", "approval"].into_iter());
-                let near = near
-                    .map(|n| format!("; did you mean `@{n}`?"))
-                    .unwrap_or_default();
-                return Err(fault(format!("`@{other}` is no annotation{near}")));
-            }
-        }
-    }
-    let reason = policy.annotation("reason").map(str::to_owned);
-    if reason.is_none() && policy.effect() == Effect::Forbid {
-        return Err(fault(
-            "it has no `@reason(\"…\")`: a denied user reads it".to_owned(),
-        ));
-    }
-    let renamed = policy.new_id(PolicyId::new(&id));
-    let mut json = renamed.to_json().map_err(|e| fault(e.to_string()))?;
-    let scope = scope(&json).ok_or_else(|| fault("its action scope can't be read".to_owned()))?;
-    let reads = Reads::of(&json);
-    // The slice is chosen by this scope, once; Cedar would compare it in every decision.
-    if let Some(action) = json.get_mut("action") {
-        *action = json!({ "op": "All" });
-    }
-    // A policy parsed from text shares counters that every evaluation writes to; one read from JSON doesn't.
-    let evaluated =
-        Policy::from_json(Some(PolicyId::new(&id)), json).map_err(|e| fault(e.to_string()))?;
-    let effect = policy.effect();
-    Ok((
-        Rule {
-            reason,
-            effect,
-            reads,
-            scope,
-            policy: evaluated,
-            file: file.name.clone(),
-            id,
-        },
-        renamed,
-    ))
-}
-
-fn is_printable(c: char) -> bool {
-    !c.is_control() && c != '\u{2028}' && c != '\u{2029}'
-}
-
-fn scope(policy: &Json) -> Option<Scope> {
-    let action = policy.get("action")?;
-    let named = |entities: Vec<&Json>, groups| {
-        let names = entities
-            .into_iter()
-            .map(|e| Some(e.get("id")?.as_str()?.to_owned()));
-        Some(Scope::Named {
-            names: names.collect::<Option<_>>()?,
-            groups,
-        })
-    };
-    match (
-        action.get("op")?.as_str()?,
-        action.get("entity"),
-        action.get("entities"),
-    ) {
-        ("All", _, _) => Some(Scope::All),
-        ("==", Some(entity), _) => named(vec![entity], false),
-        ("in", Some(entity), _) => named(vec![entity], true),
-        ("in", None, Some(entities)) => named(entities.as_array()?.iter().collect(), true),
-        _ => None,
-    }
-}
-
-/// Names of actions that stand in a policy: in its scope, and in its conditions.
-fn actions_of(rule: &Rule) -> BTreeSet<String> {
-    fn walk(json: &Json, found: &mut BTreeSet<String>) {
-        match json {
-            Json::Object(members) => {
-                let entity = members.get("__entity");
-                if let Some(entity) =
-                    entity.filter(|e| e.get("type").and_then(Json::as_str) == Some("Action"))
-                {
-                    found.extend(entity.get("id").and_then(Json::as_str).map(str::to_owned));
-                }
-                members.values().for_each(|m| walk(m, found));
-            }
-            Json::Array(items) => items.iter().for_each(|i| walk(i, found)),
-            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
-        }
-    }
-    let mut found = BTreeSet::new();
-    if let Scope::Named { names, .. } = &rule.scope {
-        found.extend(names.iter().cloned());
-    }
-    if let Ok(json) = rule.policy.to_json() {
-        walk(&json, &mut found);
-    }
-    found
-}
-
-fn unknown_actions(parsed: &Parsed, vocabulary: &Vocabulary) -> Vec<PolicyFault> {
-    let Parsed { rule, line, .. } = parsed;
-    let groups: BTreeSet<String> = vocabulary.action_groups().collect();
-    let fault = |message| PolicyFault {
-        file: rule.file.clone(),
-        line: Some(*line),
-        policy: Some(rule.id.clone()),
-        message,
-    };
-    let scoped = match &rule.scope {
-        Scope::Named {
-            names,
-            groups: false,
-        } => names.as_slice(),
-        Scope::Named { .. } | Scope::All => &[],
-    };
-    let mut faults = Vec::new();
-    for action in actions_of(rule) {
-        if groups.contains(&action) {
-            if scoped.contains(&action) {
-                let message = format!(
-                    "`action == Action::\"{action}\"` never applies, since it is a group; write `action in Action::\"{action}\"`"
-                );
-                faults.push(fault(message));
-            }
-        } else if vocabulary.operation(&action).is_none() {
-            let known: Vec<String> = vocabulary.actions().chain(groups.iter().cloned()).collect();
-            let near = nearest(&action, known.iter().map(String::as_str));
-            let near = near
-                .map(|n| format!("; did you mean `{n}`?"))
-                .unwrap_or_default();
-            faults.push(fault(format!("the catalog has no action `{action}`{near}")));
-        }
-    }
-    faults
-}
-
-fn duplicates(rules: &[Parsed]) -> Vec<PolicyFault> {
-    let mut seen: HashMap<&str, &str> = HashMap::new();
-    let mut faults = Vec::new();
-    for Parsed { rule, line, .. } in rules {
-        if let Some(file) = seen.insert(&rule.id, &rule.file) {
-            faults.push(PolicyFault {
-                file: rule.file.clone(),
-                line: Some(*line),
-                policy: Some(rule.id.clone()),
-                message: format!("its id is taken by a policy in {file}"),
-            });
-        }
-    }
-    faults
-}
-
-fn validate(rules: &[Parsed], files: &[PolicyFile], vocabulary: &Vocabulary) -> Vec<PolicyFault> {
-    let wanted = Wanted {
-        actions: rules
-            .iter()
-            .flat_map(|parsed| actions_of(&parsed.rule))
-            .collect(),
-        input: rules
-            .iter()
-            .fold(Reads::default(), |mut all, parsed| {
-                all.join(&parsed.rule.reads);
-                all
-            })
-            .input,
-        guarded: rules
-            .iter()
-            .flat_map(|parsed| parsed.rule.widens().map(str::to_owned))
-            .collect(),
-    };
-    let whole = |message: String| {
-        vec![PolicyFault {
-            file: "schema".to_owned(),
-            line: None,
-            policy: None,
-            message,
-        }]
-    };
-    let schema = match Schema::from_cedarschema_str(&vocabulary.schema(&wanted)) {
-        Ok((schema, _)) => schema,
-        Err(e) => return whole(format!("the generated schema can't be read: {e}")),
-    };
-    let set = match PolicySet::from_policies(rules.iter().map(|parsed| parsed.source.clone())) {
-        Ok(set) => set,
-        Err(e) => return whole(e.to_string()),
-    };
-    let lines: HashMap<&str, (&Rule, usize)> = rules
-        .iter()
-        .map(|p| (p.rule.id.as_str(), (&p.rule, p.line)))
-        .collect();
-    let fault = |id: &PolicyId, problem: &dyn Diagnostic| {
-        let id = id.to_string();
-        let found = lines.get(id.as_str());
-        let text = found
-            .and_then(|(rule, _)| files.iter().find(|f| f.name == rule.file))
-            .map(|f| f.text.as_str());
-        let exact = text.and_then(|text| line_of(problem, text));
-        PolicyFault {
-            file: found.map_or_else(|| "policies".to_owned(), |(rule, _)| rule.file.clone()),
-            line: exact.or_else(|| found.map(|(_, line)| *line)),
-            message: with_help(problem).replace(&format!("for policy `{id}`, "), ""),
-            policy: Some(id),
-        }
-    };
-    let result = Validator::new(schema).validate(&set, ValidationMode::Strict);
-    let errors = result.validation_errors().map(|e| fault(e.policy_id(), e));
-    let warnings = result
-        .validation_warnings()
-        .map(|w| fault(w.policy_id(), w));
-    each_once(errors.chain(warnings).collect())
-}
-
-/// The faults in order, without those that say the same for another action.
-fn each_once(mut faults: Vec<PolicyFault>) -> Vec<PolicyFault> {
-    fn what(fault: &PolicyFault) -> (&str, Option<usize>, Option<&str>, &str) {
-        let whole = fault.message.as_str();
-        let what = whole
-            .split_once(" for Action::")
-            .map_or(whole, |(what, _)| what);
-        (&fault.file, fault.line, fault.policy.as_deref(), what)
-    }
-    faults.sort_by(|a, b| (what(a), &a.message).cmp(&(what(b), &b.message)));
-    faults.dedup_by(|a, b| what(a) == what(b));
-    faults
-}
-
-fn with_help(problem: &dyn Diagnostic) -> String {
-    match problem.help() {
-        Some(help) => format!("{problem}; {help}"),
-        None => problem.to_string(),
-    }
-}
-
-fn line_of(problem: &dyn Diagnostic, text: &str) -> Option<usize> {
-    let label = problem.labels()?.next()?;
-    Some(text.get(..label.offset())?.matches('\n').count() + 1)
 }
 
 #[cfg(test)]

@@ -4,13 +4,17 @@
 //! that names nothing is judged on its account; one that selects (by tags, filters) on a resource of type
 //! `selector`.
 
+mod tags;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::aws::catalog::model::{Operation, Service, Shape, ShapeId, Structure};
-use crate::aws::class::Class;
+use crate::aws::catalog::model::{Operation, Service};
 use crate::aws::value::{Object, Value};
 use crate::guard::knowledge::{Knowledge, OperationRule, Parent, ResourcePlace};
 use crate::guard::path::Path;
+
+pub(crate) use tags::pair;
+use tags::tags;
 
 /// The type of the resource that stands for the account itself.
 pub const ACCOUNT: &str = "account";
@@ -446,173 +450,6 @@ impl TargetError {
             | TargetError::NoTagKeys { .. }) => other,
         }
     }
-}
-
-type Tags = (BTreeSet<String>, BTreeMap<String, String>);
-
-fn tags(
-    service: &Service,
-    operation: &Operation,
-    rule: &OperationRule,
-    input: &Object,
-) -> Result<Tags, TargetError> {
-    let mut keys = BTreeSet::new();
-    let mut values = BTreeMap::new();
-    if let Some(paths) = &rule.tag_keys {
-        for path in paths {
-            for key in path.values(input) {
-                let key = key.as_str().ok_or_else(|| TargetError::NotText {
-                    path: path.to_string(),
-                })?;
-                keys.insert(key.to_owned());
-            }
-        }
-    } else if let Some(structure) = service.input(operation) {
-        let selects = |name: &str| rule.selectors.iter().any(|path| path.first() == name);
-        for member in tag_members(service, structure).filter(|m| !selects(m.name)) {
-            member.read(input, &mut keys, &mut values)?;
-        }
-    }
-    if operation.class == Class::Tag && keys.is_empty() && rule.tag_keys.is_none() {
-        let action = format!("{}:{}", service.id, operation.name);
-        return Err(TargetError::NoTagKeys { action });
-    }
-    // Some services take the spaces off: a policy sees the key either way.
-    let trimmed: Vec<String> = keys.iter().map(|key| key.trim().to_owned()).collect();
-    keys.extend(trimmed);
-    Ok((keys, values))
-}
-
-/// A member of an input that carries tags or tag keys.
-struct TagMember<'a> {
-    name: &'a str,
-    form: TagForm,
-}
-
-enum TagForm {
-    /// A list of structures with a key and a value.
-    Pairs,
-    /// A map from key to value.
-    Map,
-    /// A list of keys.
-    Keys,
-}
-
-fn tag_members<'a>(
-    service: &'a Service,
-    structure: &'a Structure,
-) -> impl Iterator<Item = TagMember<'a>> {
-    structure.members.iter().filter_map(|member| {
-        let lower = member.name.to_ascii_lowercase();
-        let form = match lower.as_str() {
-            "tags" | "taglist" | "tagset" | "tagstoadd" | "addtags" => form(service, member.shape)?,
-            "tagkeys" | "tagkeylist" | "tagstoremove" | "removetags" | "untagkeys" => TagForm::Keys,
-            _ => return None,
-        };
-        Some(TagMember {
-            name: &member.name,
-            form,
-        })
-    })
-}
-
-fn form(service: &Service, shape: ShapeId) -> Option<TagForm> {
-    match service.shape(shape)? {
-        Shape::Map { .. } => Some(TagForm::Map),
-        Shape::List { member, .. } => match service.shape(*member)? {
-            Shape::Structure(_) => Some(TagForm::Pairs),
-            Shape::String { .. } => Some(TagForm::Keys),
-            Shape::List { .. }
-            | Shape::Map { .. }
-            | Shape::Blob
-            | Shape::Boolean
-            | Shape::Integer
-            | Shape::Long
-            | Shape::Float
-            | Shape::Timestamp { .. }
-            | Shape::Document => None,
-        },
-        Shape::Structure(_)
-        | Shape::String { .. }
-        | Shape::Blob
-        | Shape::Boolean
-        | Shape::Integer
-        | Shape::Long
-        | Shape::Float
-        | Shape::Timestamp { .. }
-        | Shape::Document => None,
-    }
-}
-
-impl TagMember<'_> {
-    fn read(
-        &self,
-        input: &Object,
-        keys: &mut BTreeSet<String>,
-        values: &mut BTreeMap<String, String>,
-    ) -> Result<(), TargetError> {
-        let Some(value) = input.get(self.name) else {
-            return Ok(());
-        };
-        match self.form {
-            TagForm::Keys => {
-                for item in value.as_list().unwrap_or_default() {
-                    keys.insert(self.string(Some(item))?.to_owned());
-                }
-            }
-            TagForm::Map => {
-                for (key, value) in value.as_object().into_iter().flat_map(Object::iter) {
-                    let value = self.string(Some(value))?;
-                    set(key, value, keys, values)?;
-                }
-            }
-            TagForm::Pairs => {
-                for item in value.as_list().unwrap_or_default() {
-                    let (key, value) = pair(item).ok_or_else(|| self.not_text())?;
-                    set(key, value, keys, values)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn string<'v>(&self, value: Option<&'v Value>) -> Result<&'v str, TargetError> {
-        value.and_then(Value::as_str).ok_or_else(|| self.not_text())
-    }
-
-    fn not_text(&self) -> TargetError {
-        TargetError::NotText {
-            path: self.name.to_owned(),
-        }
-    }
-}
-
-fn set(
-    key: &str,
-    value: &str,
-    keys: &mut BTreeSet<String>,
-    values: &mut BTreeMap<String, String>,
-) -> Result<(), TargetError> {
-    keys.insert(key.to_owned());
-    match values.insert(key.to_owned(), value.to_owned()) {
-        Some(_) => Err(TargetError::TagTwice {
-            key: key.to_owned(),
-        }),
-        None => Ok(()),
-    }
-}
-
-/// The key and the value of a tag as a structure, whichever way AWS spells the members. A tag without a
-/// value has an empty one.
-pub(crate) fn pair(item: &Value) -> Option<(&str, &str)> {
-    let object = item.as_object()?;
-    let member = |names: [&str; 4]| names.into_iter().find_map(|name| object.get(name));
-    let key = member(["Key", "key", "TagKey", "tagKey"])?.as_str()?;
-    let value = match member(["Value", "value", "TagValue", "tagValue"]) {
-        Some(value) => value.as_str()?,
-        None => "",
-    };
-    Some((key, value))
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Failure is not absence: what each answer of AWS's lets a decision know.
 
 use super::*;
-use crate::guard::target::ParentId;
+use crate::aws::value::Object;
+use crate::guard::knowledge::Knowledge;
+use crate::guard::target::{ACCOUNT, ParentId, SELECTOR, Spelling, Target};
 
 /// A service of every kind of lookup: tags alone by id, a description that confirms, a list in batches.
 const RULES: &str = r#"

@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::*;
 use crate::aws::catalog::Catalog;
+use crate::aws::class::Class;
 use crate::guard::sample;
 
 static SERVICES: LazyLock<BTreeMap<String, Arc<Service>>> = LazyLock::new(|| {

@@ -1,4 +1,5 @@
 use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
 use std::time::SystemTime;
 
 use cedar_policy::{Authorizer, Context, EntityUid, Request};

@@ -1,0 +1,171 @@
+//! Whether policies can apply: their actions are known, their ids are their own, and they validate strictly.
+
+use std::collections::{BTreeSet, HashMap};
+
+use cedar_policy::{PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use miette::Diagnostic;
+use serde_json::Value as Json;
+
+use super::read::{Parsed, line_of, with_help};
+use super::{PolicyFault, PolicyFile, Rule, Scope};
+use crate::aws::nearest::nearest;
+use crate::guard::reads::Reads;
+use crate::guard::schema::{Vocabulary, Wanted};
+
+/// Names of actions that stand in a policy: in its scope, and in its conditions.
+fn actions_of(rule: &Rule) -> BTreeSet<String> {
+    fn walk(json: &Json, found: &mut BTreeSet<String>) {
+        match json {
+            Json::Object(members) => {
+                let entity = members.get("__entity");
+                if let Some(entity) =
+                    entity.filter(|e| e.get("type").and_then(Json::as_str) == Some("Action"))
+                {
+                    found.extend(entity.get("id").and_then(Json::as_str).map(str::to_owned));
+                }
+                members.values().for_each(|m| walk(m, found));
+            }
+            Json::Array(items) => items.iter().for_each(|i| walk(i, found)),
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+        }
+    }
+    let mut found = BTreeSet::new();
+    if let Scope::Named { names, .. } = &rule.scope {
+        found.extend(names.iter().cloned());
+    }
+    if let Ok(json) = rule.policy.to_json() {
+        walk(&json, &mut found);
+    }
+    found
+}
+
+pub(super) fn unknown_actions(parsed: &Parsed, vocabulary: &Vocabulary) -> Vec<PolicyFault> {
+    let Parsed { rule, line, .. } = parsed;
+    let groups: BTreeSet<String> = vocabulary.action_groups().collect();
+    let fault = |message| PolicyFault {
+        file: rule.file.clone(),
+        line: Some(*line),
+        policy: Some(rule.id.clone()),
+        message,
+    };
+    let scoped = match &rule.scope {
+        Scope::Named {
+            names,
+            groups: false,
+        } => names.as_slice(),
+        Scope::Named { .. } | Scope::All => &[],
+    };
+    let mut faults = Vec::new();
+    for action in actions_of(rule) {
+        if groups.contains(&action) {
+            if scoped.contains(&action) {
+                let message = format!(
+                    "`action == Action::\"{action}\"` never applies, since it is a group; write `action in Action::\"{action}\"`"
+                );
+                faults.push(fault(message));
+            }
+        } else if vocabulary.operation(&action).is_none() {
+            let known: Vec<String> = vocabulary.actions().chain(groups.iter().cloned()).collect();
+            let near = nearest(&action, known.iter().map(String::as_str));
+            let near = near
+                .map(|n| format!("; did you mean `{n}`?"))
+                .unwrap_or_default();
+            faults.push(fault(format!("the catalog has no action `{action}`{near}")));
+        }
+    }
+    faults
+}
+
+pub(super) fn duplicates(rules: &[Parsed]) -> Vec<PolicyFault> {
+    let mut seen: HashMap<&str, &str> = HashMap::new();
+    let mut faults = Vec::new();
+    for Parsed { rule, line, .. } in rules {
+        if let Some(file) = seen.insert(&rule.id, &rule.file) {
+            faults.push(PolicyFault {
+                file: rule.file.clone(),
+                line: Some(*line),
+                policy: Some(rule.id.clone()),
+                message: format!("its id is taken by a policy in {file}"),
+            });
+        }
+    }
+    faults
+}
+
+pub(super) fn validate(
+    rules: &[Parsed],
+    files: &[PolicyFile],
+    vocabulary: &Vocabulary,
+) -> Vec<PolicyFault> {
+    let wanted = Wanted {
+        actions: rules
+            .iter()
+            .flat_map(|parsed| actions_of(&parsed.rule))
+            .collect(),
+        input: rules
+            .iter()
+            .fold(Reads::default(), |mut all, parsed| {
+                all.join(&parsed.rule.reads);
+                all
+            })
+            .input,
+        guarded: rules
+            .iter()
+            .flat_map(|parsed| parsed.rule.widens().map(str::to_owned))
+            .collect(),
+    };
+    let whole = |message: String| {
+        vec![PolicyFault {
+            file: "schema".to_owned(),
+            line: None,
+            policy: None,
+            message,
+        }]
+    };
+    let schema = match Schema::from_cedarschema_str(&vocabulary.schema(&wanted)) {
+        Ok((schema, _)) => schema,
+        Err(e) => return whole(format!("the generated schema can't be read: {e}")),
+    };
+    let set = match PolicySet::from_policies(rules.iter().map(|parsed| parsed.source.clone())) {
+        Ok(set) => set,
+        Err(e) => return whole(e.to_string()),
+    };
+    let lines: HashMap<&str, (&Rule, usize)> = rules
+        .iter()
+        .map(|p| (p.rule.id.as_str(), (&p.rule, p.line)))
+        .collect();
+    let fault = |id: &PolicyId, problem: &dyn Diagnostic| {
+        let id = id.to_string();
+        let found = lines.get(id.as_str());
+        let text = found
+            .and_then(|(rule, _)| files.iter().find(|f| f.name == rule.file))
+            .map(|f| f.text.as_str());
+        let exact = text.and_then(|text| line_of(problem, text));
+        PolicyFault {
+            file: found.map_or_else(|| "policies".to_owned(), |(rule, _)| rule.file.clone()),
+            line: exact.or_else(|| found.map(|(_, line)| *line)),
+            message: with_help(problem).replace(&format!("for policy `{id}`, "), ""),
+            policy: Some(id),
+        }
+    };
+    let result = Validator::new(schema).validate(&set, ValidationMode::Strict);
+    let errors = result.validation_errors().map(|e| fault(e.policy_id(), e));
+    let warnings = result
+        .validation_warnings()
+        .map(|w| fault(w.policy_id(), w));
+    each_once(errors.chain(warnings).collect())
+}
+
+/// The faults in order, without those that say the same for another action.
+fn each_once(mut faults: Vec<PolicyFault>) -> Vec<PolicyFault> {
+    fn what(fault: &PolicyFault) -> (&str, Option<usize>, Option<&str>, &str) {
+        let whole = fault.message.as_str();
+        let what = whole
+            .split_once(" for Action::")
+            .map_or(whole, |(what, _)| what);
+        (&fault.file, fault.line, fault.policy.as_deref(), what)
+    }
+    faults.sort_by(|a, b| (what(a), &a.message).cmp(&(what(b), &b.message)));
+    faults.dedup_by(|a, b| what(a) == what(b));
+    faults
+}
