@@ -6,12 +6,14 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use cedar_policy::Effect;
+
 use crate::aws::catalog::{Catalog, CatalogError};
 use crate::aws::sigv4::sha256_hex;
 use crate::config::Config;
 use crate::guard::fit::{self, Misfit};
 use crate::guard::knowledge::{Knowledge, KnowledgeError};
-use crate::guard::policies::{Policies, PoliciesError, PolicyFile};
+use crate::guard::policies::{Policies, PoliciesError, PolicyFile, Rule};
 use crate::guard::protected::{Protected, ProtectedError};
 use crate::guard::question::Rules;
 use crate::guard::schema::Vocabulary;
@@ -102,6 +104,15 @@ impl Ruleset {
             policies: &self.policies,
             protected: &self.protected,
         }
+    }
+
+    /// Whether the protected list protects nothing: it has ids, and no policy forbids anything for them.
+    #[must_use]
+    pub fn protects_in_vain(&self) -> bool {
+        let heeds = |rule: &Rule| {
+            rule.effect == Effect::Forbid && rule.reads.resource.contains("protected")
+        };
+        !self.protected.is_empty() && !self.policies.rules().iter().any(heeds)
     }
 
     /// The catalog that the configuration names, or the embedded one.
@@ -284,4 +295,49 @@ fn read(path: &Path) -> Result<String, RulesetError> {
 
 fn name(path: &Path) -> String {
     path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ruleset(policies: &[PolicyFile], list: Option<&str>) -> Ruleset {
+        let list = list.map(|text| ("protected.toml".to_owned(), text.to_owned()));
+        let catalog = Catalog::embedded().unwrap();
+        Ruleset::new(catalog, &[], policies, list.as_ref(), &[].into(), false).unwrap()
+    }
+
+    #[test]
+    fn a_list_that_no_policy_heeds_is_noticed() {
+        let all = [PolicyFile {
+            name: "all.cedar".to_owned(),
+            text: "@id(\"all\") permit (principal, action, resource);".to_owned(),
+        }];
+        let list = "[workspaces]\nids = [\"ws-1\"]";
+        assert!(ruleset(&all, Some(list)).protects_in_vain());
+        assert!(!ruleset(&all, Some("[workspaces]\nids = []")).protects_in_vain());
+        assert!(!ruleset(&all, None).protects_in_vain());
+        assert!(!ruleset(&starter(), Some(list)).protects_in_vain());
+    }
+
+    #[test]
+    fn whatever_decisions_are_made_by_is_in_the_hash() {
+        let plain = ruleset(&starter(), None).hash;
+        assert_eq!(plain, ruleset(&starter(), None).hash);
+        assert_ne!(
+            plain,
+            ruleset(&starter(), Some("[evs]\nids = [\"env-1\"]")).hash
+        );
+        let mut other = starter();
+        other.pop();
+        assert_ne!(plain, ruleset(&other, None).hash);
+        let overlay = [("x.toml".to_owned(), "service = \"ec2\"".to_owned())];
+        let catalog = || Catalog::embedded().unwrap();
+        let new = |overlay: &[(String, String)], groups: &[&str]| {
+            let groups = groups.iter().copied().collect();
+            Ruleset::new(catalog(), overlay, &starter(), None, &groups, true)
+        };
+        assert_ne!(plain, new(&overlay, &[]).unwrap().hash);
+        assert_ne!(plain, new(&[], &["deployers"]).unwrap().hash);
+    }
 }

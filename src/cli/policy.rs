@@ -94,6 +94,7 @@ fn check(config: &Config, json: bool) -> Result<Printed, Failure> {
             "ruleset_hash": ruleset.hash,
             "policies": policies.collect::<Vec<_>>(),
             "unguarded_tag_keys": open.collect::<Vec<_>>(),
+            "protects_in_vain": ruleset.protects_in_vain(),
         });
         return Ok(Printed::Text(format!("{text}\n")));
     }
@@ -120,6 +121,12 @@ fn check(config: &Config, json: bool) -> Result<Printed, Failure> {
             "\nwarning: policy `{policy}` reads the tag `{key}`, which anyone who may tag can change: \
              forbid it by `context.tagKeys`\n"
         ));
+    }
+    if ruleset.protects_in_vain() {
+        text.push_str(
+            "\nwarning: ids are on the protected list, but no policy forbids anything for them: \
+             forbid it by `resource.protected`\n",
+        );
     }
     let set = if ruleset.starter {
         "the embedded starter set"

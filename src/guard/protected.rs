@@ -101,6 +101,12 @@ impl Protected {
         Ok(protected)
     }
 
+    /// Whether nothing is protected.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.services.values().all(Vec::is_empty)
+    }
+
     /// Whether anything of the service is protected.
     #[must_use]
     pub fn speaks_of(&self, service: &str) -> bool {
