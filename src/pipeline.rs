@@ -25,6 +25,7 @@ mod authenticate;
 mod doors;
 mod enrich;
 mod forward;
+mod in_force;
 mod outgoing;
 mod refuse;
 mod trail;
@@ -39,7 +40,8 @@ use crate::admin::metrics::Metrics;
 use crate::aws::host::Host;
 use crate::config::{Egress, Limits, LookupConfig};
 use crate::guard::refusal::Refusal;
-use crate::journal::Journal;
+use crate::journal::{Journal, Mode};
+use crate::proxy::egress::Dialler;
 use crate::proxy::upstream::Upstream;
 use crate::proxy::{Body, Budget, Handle, Intercepted, Timeouts};
 use crate::ruleset::Ruleset;
@@ -49,30 +51,35 @@ use crate::sources::keys::LiveKeys;
 use crate::sources::lookup::Lookups;
 
 pub use doors::UNRECORDED;
+pub use in_force::InForce;
 pub use refuse::LogRate;
 use trail::Trail;
 
-/// Everything that a request meets on its way.
+/// Everything that a request meets on its way, of one reading of the configuration: [`InForce`] has the one for requests
+/// that begin now.
 #[derive(Debug)]
 pub struct Guard {
     pub ruleset: Ruleset,
     pub keys: LiveKeys,
-    pub credentials: UpstreamCredentials,
+    pub credentials: Arc<UpstreamCredentials>,
     /// The accounts that each `[credentials.*]` table may reach; an empty list is the one that they belong to.
     pub accounts: BTreeMap<String, Vec<String>>,
-    pub lookups: Lookups,
+    pub lookups: Arc<Lookups>,
     pub upstream: Upstream,
+    /// For tunnels.
+    pub dialler: Dialler,
     pub journal: Journal,
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
     pub egress: Egress,
     pub limits: Limits,
     pub lookup: LookupConfig,
+    pub mode: Mode,
     pub timeouts: Timeouts,
     pub budget: Budget,
     /// `upstream.dangerous_override`, as every record says it.
     pub upstream_override: Option<String>,
-    pub log_rate: LogRate,
+    pub log_rate: Arc<LogRate>,
 }
 
 impl Handle for Guard {

@@ -1,9 +1,11 @@
 //! A running guard: from a configuration to listeners, and back down in order.
 
+mod assemble;
 mod descriptors;
 mod keys;
+mod reload;
+mod watcher;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,25 +16,25 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::admin::metrics::{Effect, Metrics, MetricsError, Proxied, Vocabulary};
+use self::assemble::{Common, holders, overridden, tell, timeouts, vocabulary, warn_of_open_tags};
+use self::reload::Reload;
+use crate::admin::metrics::{Metrics, MetricsError, Proxied};
 use crate::admin::readiness::Readiness;
 use crate::admin::server::Admin;
-use crate::config::{Config, Scheme};
-use crate::guard::keyring::Holder;
-use crate::guard::refusal::Refusal;
+use crate::config::Config;
 use crate::journal::record::Lifecycle;
-use crate::journal::{Durability, Journal, JournalError, Mode, Observe, Options, Record};
-use crate::pipeline::{Guard, LogRate, UNRECORDED};
+use crate::journal::{Durability, Journal, JournalError, Observe, Options, Record};
+use crate::pipeline::InForce;
 use crate::proxy::authority::{self, Authority, AuthorityError};
-use crate::proxy::egress::Dialler;
-use crate::proxy::upstream::{Upstream, UpstreamError};
-use crate::proxy::{Budget, Proxy, Timeouts, roots};
+use crate::proxy::upstream::UpstreamError;
+use crate::proxy::{Budget, Proxy, roots};
 use crate::ruleset::{Ruleset, RulesetError};
 use crate::sources::clock::Clock;
-use crate::sources::credentials::{ClientSetup, UpstreamCredentials};
+use crate::sources::credentials::ClientSetup;
 use crate::sources::keys::{FirstUse, KeysError, LiveKeys};
-use crate::sources::lookup::Lookups;
 use crate::state::{GuardLock, StateDir, StateError};
+
+pub use self::watcher::Watcher;
 
 /// How long requests in flight have to end when the guard stops.
 const GRACE: Duration = Duration::from_secs(30);
@@ -44,6 +46,7 @@ pub struct Running {
     admin: SocketAddr,
     stop: watch::Sender<bool>,
     task: JoinHandle<Result<(), JournalError>>,
+    reload: tokio::sync::Mutex<Reload>,
 }
 
 /// Why a guard can't start.
@@ -92,11 +95,7 @@ impl Running {
         let ruleset = Ruleset::load(config)?;
         warn_of_open_tags(&ruleset);
         let clock = Clock::system();
-        let timeouts = Timeouts {
-            response_head: config.upstream.timeout,
-            ..Timeouts::default()
-        };
-        let metrics = Arc::new(metrics(&ruleset)?);
+        let metrics = Arc::new(Metrics::new(vocabulary(&ruleset))?);
         let authority = Authority::open(
             &state.authority(),
             ruleset.catalog.dns_suffixes(),
@@ -104,13 +103,7 @@ impl Running {
         )?;
         let leaves = authority::leaves(authority)?;
         let minting = Arc::clone(&leaves);
-        let holders = config.callers.iter().map(|c| Holder {
-            name: c.name.clone(),
-            groups: c.groups.clone(),
-            credentials: c.credentials.clone(),
-        });
-        let (keys, first_uses) = LiveKeys::new(state.keys()?, holders.collect())?;
-        let upstream = Upstream::new(&config.upstream, &config.egress, timeouts)?;
+        let (keys, first_uses) = LiveKeys::new(state.keys()?, holders(config))?;
         let budget = Budget::new(config.limits.buffer_total_max);
         let listener = listen("listen", config.listen).await?;
         let admin_listener = listen("admin", config.admin).await?;
@@ -130,66 +123,35 @@ impl Running {
         let observer: Arc<dyn Observe> = Arc::clone(&metrics) as _;
         let (journal, _) = Journal::open_observed(&state.journal(), options, Some(observer))?;
         metrics.watch_journal(journal.status());
-        let upstream_override = config.upstream.dangerous_override.as_ref().map(|o| {
-            let scheme = if o.scheme == Scheme::Https {
-                "https"
-            } else {
-                "http"
-            };
-            format!("{scheme}://{}:{}", o.host, o.port)
-        });
         let started = Lifecycle::Start {
             ruleset_hash: ruleset.hash.clone(),
             catalog: ruleset.catalog.version().to_owned(),
-            mode: Mode::Enforce,
-            upstream_override: upstream_override.clone(),
+            mode: config.mode,
+            upstream_override: overridden(config),
         };
         let started = journal
             .append(Record::lifecycle(clock.now(), started))
             .await?;
         tracing::debug!(sequence = started.sequence(), "the start is recorded");
-        let lookups = Lookups::new(
-            upstream.clone(),
-            clock.clone(),
-            Arc::<Metrics>::clone(&metrics),
-            budget.clone(),
-            timeouts,
-            config.lookup.cache_ttl,
-        );
-        let trusted = roots::certificates(config.upstream.ca_file.as_deref())?;
-        let guard = Arc::new(Guard {
-            ruleset,
+        let common = Common {
             keys,
-            credentials: UpstreamCredentials::new(&config.credentials, &trusted, clock.clone())?,
-            accounts: config
-                .credentials
-                .iter()
-                .map(|c| (c.name.clone(), c.accounts.clone()))
-                .collect::<BTreeMap<_, _>>(),
-            lookups,
-            upstream,
             journal: journal.clone(),
             metrics: Arc::clone(&metrics),
-            clock,
-            egress: config.egress.clone(),
-            limits: config.limits,
-            lookup: config.lookup,
-            timeouts,
+            clock: clock.clone(),
             budget,
-            upstream_override,
-            log_rate: LogRate::default(),
-        });
+            log_rate: Arc::default(),
+        };
+        let guard = Arc::new(InForce::new(common.guard(config, ruleset, None)?));
+        tell(&metrics, &guard.now());
         let readiness = Readiness::new();
         let status = journal.status();
         readiness.ask("journal", move || {
             status.failure().map(|error| error.to_string())
         });
-        let dialler = Dialler::new(&config.egress, &timeouts);
         let proxy = Proxy::new(
             Arc::clone(&guard),
             leaves,
-            dialler,
-            timeouts,
+            timeouts(config),
             descriptors::connections(config.limits.connections_max),
         )?;
         let proxy = Arc::new(proxy);
@@ -202,8 +164,16 @@ impl Running {
         }));
         write_run_file(&state, listen, admin)?;
         let (stop, stopped) = watch::channel(false);
+        let reload = Reload::new(
+            common,
+            Arc::clone(&guard),
+            readiness.clone(),
+            config.clone(),
+        );
         let parts = Parts {
             guard,
+            journal,
+            clock,
             proxy,
             listener,
             admin_listener,
@@ -220,7 +190,22 @@ impl Running {
             admin,
             stop,
             task,
+            reload: tokio::sync::Mutex::new(reload),
         })
+    }
+
+    /// Puts a configuration that was read anew in force, as a whole or not at all: `Err` where it doesn't read well, with
+    /// what it says of itself. Connections stay; requests in flight end as they began. One reload at a time.
+    ///
+    /// # Errors
+    /// Why what was in force stays in force; a metric, a record and `/readyz` say so too.
+    pub async fn reload(&self, read: Result<Config, String>) -> Result<(), String> {
+        self.reload.lock().await.apply(read).await
+    }
+
+    /// The configuration in force.
+    pub async fn config(&self) -> Config {
+        self.reload.lock().await.config().clone()
     }
 
     /// Where the proxy listens.
@@ -248,8 +233,10 @@ impl Running {
 
 /// What runs.
 struct Parts {
-    guard: Arc<Guard>,
-    proxy: Arc<Proxy<Guard>>,
+    guard: Arc<InForce>,
+    journal: Journal,
+    clock: Clock,
+    proxy: Arc<Proxy<InForce>>,
     listener: TcpListener,
     admin_listener: TcpListener,
     readiness: Readiness,
@@ -263,6 +250,8 @@ impl Parts {
     async fn run(self, stopped: watch::Receiver<bool>) -> Result<(), JournalError> {
         let Self {
             guard,
+            journal,
+            clock,
             proxy,
             listener,
             admin_listener,
@@ -306,12 +295,10 @@ impl Parts {
         // Panics of theirs have been logged; the stop goes on.
         let _ = ledger.await;
         let _ = uses.await;
-        let now = guard.clock.now();
-        let last = guard
-            .journal
-            .append(Record::lifecycle(now, Lifecycle::Stop))
+        let last = journal
+            .append(Record::lifecycle(clock.now(), Lifecycle::Stop))
             .await;
-        let closed = guard.journal.close().await;
+        let closed = journal.close().await;
         let _ = admin_stop.send(true);
         // The admin server ends by itself; a panic of it has been logged.
         let _ = admin.await;
@@ -363,49 +350,4 @@ fn write_run_file(
         path: path.display().to_string(),
         error,
     })
-}
-
-fn metrics(ruleset: &Ruleset) -> Result<Metrics, MetricsError> {
-    let vocabulary = ruleset.vocabulary.clone();
-    let sources = ruleset.knowledge.services().flat_map(|rules| {
-        rules
-            .lookups
-            .values()
-            .map(|lookup| format!("{}:{}", rules.service, lookup.operation))
-    });
-    let mut reasons = Refusal::REASONS.to_vec();
-    reasons.extend(UNRECORDED);
-    let metrics = Metrics::new(Vocabulary {
-        knows_action: Box::new(move |service, operation| {
-            vocabulary
-                .operation(&format!("{service}:{operation}"))
-                .is_some()
-        }),
-        refusal_reasons: reasons,
-        unidentified_reasons: Refusal::REASONS.to_vec(),
-        lookup_sources: sources
-            .chain(["sts:GetCallerIdentity".to_owned()])
-            .collect(),
-        catalog: ruleset.catalog.version().to_owned(),
-    })?;
-    metrics.policies_in_force(ruleset.policies.rules().iter().map(|rule| {
-        let effect = match rule.effect {
-            cedar_policy::Effect::Permit => Effect::Permit,
-            cedar_policy::Effect::Forbid => Effect::Forbid,
-        };
-        (rule.id.as_str(), effect)
-    }));
-    metrics.ruleset_in_force(&ruleset.hash);
-    metrics.runs_in(Mode::Enforce);
-    Ok(metrics)
-}
-
-fn warn_of_open_tags(ruleset: &Ruleset) {
-    for (key, policy) in ruleset.policies.unguarded_tag_keys() {
-        tracing::warn!(
-            policy,
-            key,
-            "the policy reads a tag that anyone who may tag can change: forbid it by `context.tagKeys`"
-        );
-    }
 }

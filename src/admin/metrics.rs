@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use prometheus::{
@@ -65,7 +65,8 @@ pub enum ReloadOutcome {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    vocabulary: Vocabulary,
+    vocabulary: RwLock<Vocabulary>,
+    build: IntGaugeVec,
     policies: RwLock<BTreeMap<String, Effect>>,
     journal: OnceLock<Arc<Status>>,
     proxy: OnceLock<Ask>,
@@ -227,11 +228,32 @@ impl Metrics {
             policies: RwLock::new(BTreeMap::new()),
             journal: OnceLock::new(),
             proxy: OnceLock::new(),
-            vocabulary,
+            build: gauges(
+                r,
+                "palisade_build_info",
+                "The versions of the guard and its catalog.",
+                &["version", "catalog"],
+            )?,
+            vocabulary: RwLock::new(vocabulary),
             registry,
         };
-        metrics.begin_at_zero()?;
+        metrics.begin_at_zero();
         Ok(metrics)
+    }
+
+    /// Other closed sets from now on: the catalog, or what it is asked about, was read anew.
+    pub fn speaks(&self, vocabulary: Vocabulary) {
+        *self
+            .vocabulary
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = vocabulary;
+        self.begin_at_zero();
+    }
+
+    fn vocabulary(&self) -> RwLockReadGuard<'_, Vocabulary> {
+        self.vocabulary
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads sequence and health from a journal from now on.
@@ -270,7 +292,7 @@ impl Metrics {
     pub fn refused_unrecorded(&self, reason: &str) {
         add(
             &self.refusals,
-            &[closed(&self.vocabulary.refusal_reasons, reason)],
+            &[closed(&self.vocabulary().refusal_reasons, reason)],
             1,
         );
     }
@@ -279,7 +301,7 @@ impl Metrics {
     pub fn unidentified(&self, reason: &str) {
         add(
             &self.unidentified,
-            &[closed(&self.vocabulary.unidentified_reasons, reason)],
+            &[closed(&self.vocabulary().unidentified_reasons, reason)],
             1,
         );
     }
@@ -365,7 +387,7 @@ impl Metrics {
         };
         let api = &record.event().api;
         let (service, operation) = (&*api.service.name, &*api.operation);
-        let (service, operation) = if (self.vocabulary.knows_action)(service, operation) {
+        let (service, operation) = if (self.vocabulary().knows_action)(service, operation) {
             (service, operation)
         } else {
             (OTHER, OTHER)
@@ -390,11 +412,12 @@ impl Metrics {
         }
     }
 
-    fn begin_at_zero(&self) -> Result<(), MetricsError> {
-        for reason in self.vocabulary.refusal_reasons.iter().chain([&OTHER]) {
+    fn begin_at_zero(&self) {
+        let vocabulary = self.vocabulary();
+        for reason in vocabulary.refusal_reasons.iter().chain([&OTHER]) {
             touch(&self.refusals, &[reason]);
         }
-        for reason in self.vocabulary.unidentified_reasons.iter().chain([&OTHER]) {
+        for reason in vocabulary.unidentified_reasons.iter().chain([&OTHER]) {
             touch(&self.unidentified, &[reason]);
         }
         for verdict in Verdict::ALL {
@@ -406,22 +429,18 @@ impl Metrics {
         for outcome in [ReloadOutcome::Applied, ReloadOutcome::Refused] {
             touch(&self.policy_reloads, &[outcome.as_str()]);
         }
-        let build = gauges(
-            &self.registry,
-            "palisade_build_info",
-            "The versions of the guard and its catalog.",
-            &["version", "catalog"],
-        )?;
-        build
-            .get_metric_with_label_values(&[env!("CARGO_PKG_VERSION"), &self.vocabulary.catalog])?
-            .set(1);
-        Ok(())
+        self.build.reset();
+        let labels = [env!("CARGO_PKG_VERSION"), &vocabulary.catalog];
+        if let Ok(build) = self.build.get_metric_with_label_values(&labels) {
+            build.set(1);
+        }
     }
 }
 
 impl Watch for Metrics {
     fn lookup_took(&self, source: &str, outcome: LookupOutcome, took: Duration) {
-        let source = closed(&self.vocabulary.lookup_sources, source);
+        let vocabulary = self.vocabulary();
+        let source = closed(&vocabulary.lookup_sources, source);
         observe(&self.lookup_duration, &[source, outcome.as_str()], took);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug, Clone, Default)]
 pub struct Readiness {
     conditions: Arc<Mutex<Vec<Slot>>>,
+    remark: Arc<Mutex<Option<String>>>,
 }
 
 /// One condition, held by whoever knows about it. Where it is dropped, it stays as it was.
@@ -78,6 +79,19 @@ impl Readiness {
             Some(format!("{}: {line}", slot.name))
         });
         reasons.collect()
+    }
+
+    /// Says something that whoever asks should know, though the guard does its work; `None` takes it back.
+    pub fn remark(&self, remark: Option<String>) {
+        let remark = remark.map(|text| text.replace(char::is_control, " "));
+        *self.remark.lock().unwrap_or_else(PoisonError::into_inner) = remark;
+    }
+
+    /// What was last remarked, in one line.
+    #[must_use]
+    pub fn remarked(&self) -> Option<String> {
+        let remark = self.remark.lock().unwrap_or_else(PoisonError::into_inner);
+        remark.clone()
     }
 
     fn push(&self, name: &'static str, state: State) -> usize {

@@ -118,13 +118,13 @@ impl Admin {
 
     fn ready(&self) -> Response<Full<Bytes>> {
         let reasons = self.readiness.reasons();
-        if reasons.is_empty() {
-            return text(StatusCode::OK, "ok\n");
-        }
-        text(
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("{}\n", reasons.join("\n")),
-        )
+        let (status, mut lines) = if reasons.is_empty() {
+            (StatusCode::OK, vec!["ok".to_owned()])
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, reasons)
+        };
+        lines.extend(self.readiness.remarked());
+        text(status, format!("{}\n", lines.join("\n")))
     }
 }
 

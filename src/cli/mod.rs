@@ -139,7 +139,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 fn run(arguments: Arguments) -> Answer {
     let config = arguments.config;
     match arguments.command {
-        Command::Serve(arguments) => serve::run(&arguments, load(config)?),
+        Command::Serve(arguments) => serve::run(&arguments, &|| load(config.clone())),
         Command::Demo(_) if config.is_some() => Err(Failure::usage(anyhow::anyhow!(
             "the demonstration has a configuration of its own: leave --config out"
         ))),

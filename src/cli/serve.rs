@@ -8,7 +8,7 @@ use crate::config::{
     CallerConfig, Config, CredentialSource, CredentialsConfig, Override, Scheme, StaticKeys,
 };
 use crate::ruleset::RulesetError;
-use crate::running::{Running, StartError};
+use crate::running::{Running, StartError, Watcher};
 use crate::sandbox::{ACCOUNT_ID, Account, Sandbox};
 
 use super::Printed;
@@ -21,18 +21,24 @@ pub(crate) struct Arguments {
     sandbox: bool,
 }
 
-pub(crate) fn run(arguments: &Arguments, config: Config) -> Result<Printed, Failure> {
+/// Reads the configuration: once at the start, and again at each reload.
+pub(crate) type Read<'r> = &'r dyn Fn() -> Result<Config, Failure>;
+
+pub(crate) fn run(arguments: &Arguments, read: Read<'_>) -> Result<Printed, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     runtime
         .map_err(Failure::refused)?
-        .block_on(serve(arguments, config))
+        .block_on(serve(arguments, read))
 }
 
-async fn serve(arguments: &Arguments, mut config: Config) -> Result<Printed, Failure> {
+async fn serve(arguments: &Arguments, read: Read<'_>) -> Result<Printed, Failure> {
+    let mut config = read()?;
     let sandbox = if arguments.sandbox {
-        Some(sandboxed(&mut config).await?)
+        let sandbox = start_sandbox().await?;
+        turn_to(&sandbox, &mut config)?;
+        Some(sandbox)
     } else {
         None
     };
@@ -42,10 +48,30 @@ async fn serve(arguments: &Arguments, mut config: Config) -> Result<Printed, Fai
         );
     }
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::refused)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(Failure::refused)?;
+    let mut files = Watcher::new(&config);
     let running = Running::start(&config).await.map_err(failed)?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Failure::refused)?,
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted.map_err(Failure::refused)?;
+                break;
+            }
+            _ = hang_up.recv() => {}
+            () = files.changed() => {}
+        }
+        let mut again = read();
+        if let (Ok(config), Some(sandbox)) = (&mut again, &sandbox)
+            && let Err(failure) = turn_to(sandbox, config)
+        {
+            again = Err(failure);
+        }
+        // What became of it is logged, counted and recorded there.
+        let _ = running
+            .reload(again.map_err(|failure| failure.to_string()))
+            .await;
+        files.follow(&running.config().await);
     }
     tracing::info!("stopping: requests in flight have 30 seconds");
     running.stop().await.map_err(Failure::refused)?;
@@ -55,11 +81,15 @@ async fn serve(arguments: &Arguments, mut config: Config) -> Result<Printed, Fai
     Ok(Printed::Done(ExitCode::SUCCESS))
 }
 
-/// Starts the stand-in and turns the configuration to it: every AWS host goes there, signed with its key.
-pub(crate) async fn sandboxed(config: &mut Config) -> Result<Sandbox, Failure> {
-    let sandbox = Sandbox::start(Account::demo())
+/// Starts the stand-in for AWS.
+pub(crate) async fn start_sandbox() -> Result<Sandbox, Failure> {
+    Sandbox::start(Account::demo())
         .await
-        .map_err(Failure::refused)?;
+        .map_err(Failure::refused)
+}
+
+/// Turns a configuration to the stand-in: every AWS host goes there, signed with its key.
+pub(crate) fn turn_to(sandbox: &Sandbox, config: &mut Config) -> Result<(), Failure> {
     std::fs::create_dir_all(&config.state_dir).map_err(Failure::refused)?;
     let ca_file = config.state_dir.join("sandbox-ca.pem");
     std::fs::write(&ca_file, sandbox.ca_pem()).map_err(Failure::refused)?;
@@ -92,7 +122,7 @@ pub(crate) async fn sandboxed(config: &mut Config) -> Result<Sandbox, Failure> {
         table.source = CredentialSource::Static(keys.clone());
         table.accounts = vec![ACCOUNT_ID.to_owned()];
     }
-    Ok(sandbox)
+    Ok(())
 }
 
 pub(crate) fn failed(error: StartError) -> Failure {

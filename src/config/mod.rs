@@ -19,6 +19,7 @@ pub use error::{ConfigError, Place};
 pub use load::environment;
 pub use value::name as check_name;
 
+pub use crate::journal::Mode;
 pub use crate::proxy::egress::{Egress, OtherHosts, PrivateAddresses};
 pub use crate::proxy::upstream::{Override, Scheme, UpstreamConfig};
 pub use crate::sources::credentials::{CredentialSource, CredentialsConfig, StaticKeys};
@@ -32,6 +33,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where metrics and health are served.
     pub admin: SocketAddr,
+    pub mode: Mode,
     /// `None`: the embedded starter set.
     pub policies: Option<PathBuf>,
     /// `None`: nothing is protected by id.

@@ -14,8 +14,8 @@ use super::section::{Found, Section, Source};
 use super::tables::{no_budgets, read_callers, read_credentials};
 use super::value::{self, Folders};
 use super::{
-    Config, Egress, JournalConfig, Limits, LookupConfig, OtherHosts, Override, PrivateAddresses,
-    UpstreamConfig,
+    Config, Egress, JournalConfig, Limits, LookupConfig, Mode, OtherHosts, Override,
+    PrivateAddresses, UpstreamConfig,
 };
 use crate::aws::host::Host;
 
@@ -45,7 +45,8 @@ pub(super) fn config(
         file: path.and_then(Path::parent),
         home: home.as_deref(),
     };
-    settings.choice(keys::MODE, &[("enforce", ())], &["monitor"])?;
+    let modes = [("enforce", Mode::Enforce)];
+    let mode = settings.choice(keys::MODE, &modes, &["monitor"])?;
     settings.choice(keys::FOREIGN_KEYS, &[("refuse", ())], &["passthrough"])?;
     settings.choice(keys::PARTIAL, &[("refuse", ())], &["filter"])?;
     settings.unbuilt(keys::CHECKPOINT_KEY)?;
@@ -56,6 +57,7 @@ pub(super) fn config(
         file: path.map(Path::to_path_buf),
         listen,
         admin,
+        mode,
         policies: path_of(&settings, keys::POLICIES, folders)?,
         protected: path_of(&settings, keys::PROTECTED, folders)?,
         services: path_of(&settings, keys::SERVICES, folders)?,

@@ -130,8 +130,15 @@ pub enum Lifecycle {
     },
     /// The guard stops in order: whatever was in flight has its outcome.
     Stop,
-    /// Other policies came into force.
-    Reload { old: String, new: String },
+    /// The configuration and all it names were read anew and came into force.
+    Reload {
+        /// Hashes of the rule sets.
+        old: String,
+        new: String,
+        mode: Mode,
+    },
+    /// What was read anew is refused; the last good set stays in force.
+    ReloadRefused { ruleset_hash: String, error: String },
     KeyIssued {
         caller: String,
         access_key_id: String,
@@ -257,7 +264,20 @@ impl Record {
                 ("start", json!({ "catalog": catalog }))
             }
             Lifecycle::Stop => ("stop", Value::Null),
-            Lifecycle::Reload { old, new } => ("reload", json!({ "old": old, "new": new })),
+            Lifecycle::Reload { old, new, mode } => {
+                event.unmapped.palisade.mode = Some(mode);
+                event.unmapped.palisade.ruleset_hash = Some(new.clone());
+                ("reload", json!({ "old": old, "new": new }))
+            }
+            Lifecycle::ReloadRefused {
+                ruleset_hash,
+                error,
+            } => {
+                severity(&mut event, Severity::Medium);
+                event.unmapped.palisade.ruleset_hash = Some(ruleset_hash);
+                let error = clip(error, MESSAGE_BYTES_MAX);
+                ("reload_refused", json!({ "error": error }))
+            }
             Lifecycle::KeyIssued {
                 caller,
                 access_key_id,

@@ -9,7 +9,7 @@ use crate::aws::endpoint::Endpoint;
 use crate::guard::call::{Call, Verdict};
 use crate::guard::decide::Decision;
 use crate::journal::record::{Judgement, Pending, Resource};
-use crate::journal::{JournalError, Mode, Receipt, Record, record};
+use crate::journal::{JournalError, Receipt, Record, record};
 use crate::proxy::Body;
 
 /// A request that may be sent now. Only [`Guard::admit`] makes one.
@@ -108,7 +108,7 @@ impl Guard {
             judgement,
             policies: decision.map(|d| d.policies.clone()).unwrap_or_default(),
             ruleset_hash: self.ruleset.hash.clone(),
-            mode: Mode::Enforce,
+            mode: self.mode,
             batch_size: seen.batch_size,
             upstream_role: None,
             upstream_override: self.upstream_override.clone(),

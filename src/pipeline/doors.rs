@@ -11,7 +11,7 @@ use crate::guard::call::Verdict;
 use crate::journal::Record;
 use crate::journal::record;
 use crate::proxy::connect::{Door, Doors, Refused, Tunnel};
-use crate::proxy::egress::DialError;
+use crate::proxy::egress::{DialError, Dialler};
 use crate::proxy::tunnel::{Ended, Traffic};
 
 impl Doors for Guard {
@@ -33,6 +33,10 @@ impl Doors for Guard {
                 )),
             },
         }
+    }
+
+    fn dialler(&self) -> Dialler {
+        self.dialler.clone()
     }
 
     async fn tunnel_opening(&self, tunnel: &Tunnel) -> Result<(), String> {

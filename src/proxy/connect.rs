@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use super::answer::plain;
 use super::authority::MintError;
 use super::body::Body;
-use super::egress::{DialError, Purpose};
+use super::egress::{DialError, Dialler, Purpose};
 use super::framing::{HEAD_BYTES_MAX, HEADERS_MAX};
 use super::intercept::{self, Handle};
 use super::listen::{Connection, Shared};
@@ -81,6 +81,9 @@ pub enum Refused {
 pub trait Doors: Send + Sync + 'static {
     /// What the host is.
     fn door(&self, host: &Host, port: u16) -> Door;
+
+    /// How a tunnel's host is dialled.
+    fn dialler(&self) -> Dialler;
 
     /// Asked before a tunnel is dialled. It is opened only on `Ok`, so whatever must be durable first is written here.
     ///
@@ -212,7 +215,8 @@ async fn open<G: Doors + Handle>(shared: &Arc<Shared<G>>, tunnel: Tunnel) -> Res
         return Err(Refused::NotPermitted { tunnel, why });
     }
     let dialled = shared
-        .dialler
+        .guard
+        .dialler()
         .dial(&tunnel.host, tunnel.port, Purpose::Tunnel)
         .await;
     match dialled {

@@ -16,7 +16,7 @@ use crate::aws::host::Host;
 const ADDRESSES_MAX: usize = 16;
 
 /// `[egress]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Egress {
     pub other_hosts: OtherHosts,
     /// Hosts that may be tunnelled to, by exact name.

@@ -14,7 +14,6 @@ use tokio::time::Instant;
 
 use super::authority::Leaves;
 use super::connect::{self, Doors};
-use super::egress::Dialler;
 use super::intercept::Handle;
 use super::timeouts::Timeouts;
 
@@ -36,7 +35,6 @@ pub(super) struct Shared<G> {
     pub(super) guard: Arc<G>,
     pub(super) leaves: Arc<Leaves>,
     pub(super) tls: Arc<ServerConfig>,
-    pub(super) dialler: Dialler,
     pub(super) timeouts: Timeouts,
 }
 
@@ -84,7 +82,6 @@ impl<G: Doors + Handle> Proxy<G> {
     pub fn new(
         guard: Arc<G>,
         leaves: Arc<Leaves>,
-        dialler: Dialler,
         timeouts: Timeouts,
         connections_max: usize,
     ) -> Result<Self, rustls::Error> {
@@ -96,7 +93,6 @@ impl<G: Doors + Handle> Proxy<G> {
                 guard,
                 leaves,
                 tls,
-                dialler,
                 timeouts,
             }),
             slots: Arc::new(Semaphore::new(slots_max as usize)),

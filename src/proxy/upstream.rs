@@ -37,7 +37,7 @@ use crate::aws::host::{Host, HostError};
 const HEAD_BYTES_MAX: usize = 256 * 1024;
 
 /// `[upstream]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamConfig {
     /// Every AWS host goes to this URL's host and port instead.
     pub dangerous_override: Option<Override>,

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::journal::Record;
 use crate::journal::record::Lifecycle;
-use crate::pipeline::Guard;
+use crate::pipeline::{Guard, InForce};
 use crate::sources::keys::FirstUse;
 use crate::state::KeyRecord;
 
@@ -19,11 +19,11 @@ const LEDGER_EVERY: Duration = Duration::from_millis(500);
 
 /// Takes over what is revoked, and records what was issued and revoked meanwhile; a last time when the guard stops.
 pub(super) async fn follow_ledger(
-    guard: Arc<Guard>,
+    in_force: Arc<InForce>,
     recorded: PathBuf,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let mut watch = guard.keys.store().watch();
+    let mut watch = in_force.now().keys.store().watch();
     let mut known = Recorded::load(&recorded);
     let mut ticks = tokio::time::interval(LEDGER_EVERY);
     loop {
@@ -35,10 +35,12 @@ pub(super) async fn follow_ledger(
         match watch.poll() {
             Ok(None) => {}
             Ok(Some(keys)) => {
-                if let Err(error) = guard.keys.renew(&keys) {
+                let guards = in_force.all();
+                let mut renewed = guards.iter().map(|guard| guard.keys.renew(&keys));
+                if let Some(Err(error)) = renewed.find(Result::is_err) {
                     tracing::error!("the key ledger can't be taken over: {error}");
                 } else {
-                    record_keys(&guard, &mut known, &keys);
+                    record_keys(&in_force.now(), &mut known, &keys);
                     if let Err(error) = known.save(&recorded) {
                         tracing::warn!("{} can't be written: {error}", recorded.display());
                     }
@@ -107,7 +109,7 @@ fn record_keys(guard: &Guard, recorded: &mut Recorded, keys: &[KeyRecord]) {
 
 /// Records the first use of each key, until the guard stops and none is left.
 pub(super) async fn record_first_uses(
-    guard: Arc<Guard>,
+    in_force: Arc<InForce>,
     mut uses: mpsc::UnboundedReceiver<FirstUse>,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -124,6 +126,7 @@ pub(super) async fn record_first_uses(
         else {
             return;
         };
+        let guard = in_force.now();
         let now = guard.clock.now();
         let (store, id) = (guard.keys.store().clone(), access_key_id.clone());
         let written = tokio::task::spawn_blocking(move || store.record_first_use(&id, now)).await;

@@ -14,7 +14,7 @@ pub struct LiveKeys {
     holders: Vec<Holder>,
     keyring: RwLock<Arc<Keyring>>,
     redaction_key: [u8; 32],
-    used: Mutex<HashSet<String>>,
+    used: Arc<Mutex<HashSet<String>>>,
     first: tokio::sync::mpsc::UnboundedSender<FirstUse>,
 }
 
@@ -52,11 +52,28 @@ impl LiveKeys {
                 holders,
                 keyring,
                 redaction_key,
-                used: Mutex::default(),
+                used: Arc::default(),
                 first,
             },
             firsts,
         ))
+    }
+
+    /// The same keys for callers that are configured otherwise.
+    ///
+    /// # Errors
+    /// [`KeysError`] if the ledger can't be read to its end.
+    pub fn of(&self, holders: Vec<Holder>) -> Result<Self, KeysError> {
+        let store = self.store.clone();
+        let keyring = keyring(&store, &holders, &store.list()?)?;
+        Ok(Self {
+            store,
+            holders,
+            keyring: RwLock::new(Arc::new(keyring)),
+            redaction_key: self.redaction_key,
+            used: Arc::clone(&self.used),
+            first: self.first.clone(),
+        })
     }
 
     /// Whose key it is.

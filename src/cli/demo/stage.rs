@@ -85,7 +85,8 @@ impl Stage {
         let protected = folder.path().join("protected.toml");
         write(&protected, PROTECTED).map_err(Failure::refused)?;
         let mut config = Config::from_toml(CONFIGURATION, &file, &[])?;
-        let sandbox = serve::sandboxed(&mut config).await?;
+        let sandbox = serve::start_sandbox().await?;
+        serve::turn_to(&sandbox, &mut config)?;
         let state = StateDir::open(&config.state_dir)?;
         let (keys, now) = (state.keys()?, Clock::system().now());
         let (me, admin) = (keys.issue("me", now)?, keys.issue("admin", now)?);

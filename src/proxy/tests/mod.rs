@@ -5,7 +5,7 @@ mod port;
 mod upstream;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use http::Response;
@@ -40,6 +40,7 @@ struct Guard {
     release: Notify,
     /// Set: no tunnel is permitted.
     full: bool,
+    dialler: OnceLock<Dialler>,
 }
 
 impl Guard {
@@ -64,6 +65,10 @@ impl Doors for Guard {
             "foreign.api.aws" => Door::Intercept,
             other => Door::Refuse(format!("`{other}` is not allowed")),
         }
+    }
+
+    fn dialler(&self) -> Dialler {
+        self.dialler.get().unwrap().clone()
     }
 
     async fn tunnel_opening(&self, tunnel: &Tunnel) -> Result<(), String> {
@@ -149,10 +154,11 @@ async fn start(setup: Setup) -> Running {
     let authority = Authority::open(&folder, ["amazonaws.com"], SystemTime::now()).unwrap();
     let leaves = leaves(authority).unwrap();
     let guard = Arc::new(setup.guard);
+    let dialler = Dialler::new(&egress(setup.private_addresses), &setup.timeouts);
+    guard.dialler.set(dialler).unwrap();
     let proxy = Proxy::new(
         Arc::clone(&guard),
         Arc::clone(&leaves),
-        Dialler::new(&egress(setup.private_addresses), &setup.timeouts),
         setup.timeouts,
         setup.connections_max,
     );

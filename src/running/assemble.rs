@@ -1,0 +1,187 @@
+//! From a configuration to a guard: the first at the start, others at each reload.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::StartError;
+use crate::admin::metrics::{Effect, Metrics, Vocabulary};
+use crate::config::{Config, Scheme};
+use crate::guard::keyring::Holder;
+use crate::guard::refusal::Refusal;
+use crate::journal::Journal;
+use crate::pipeline::{Guard, LogRate, UNRECORDED};
+use crate::proxy::egress::Dialler;
+use crate::proxy::upstream::Upstream;
+use crate::proxy::{Budget, Timeouts, roots};
+use crate::ruleset::Ruleset;
+use crate::sources::clock::Clock;
+use crate::sources::credentials::UpstreamCredentials;
+use crate::sources::keys::LiveKeys;
+use crate::sources::lookup::Lookups;
+
+/// What every guard of a process shares, whatever its configuration.
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) keys: LiveKeys,
+    pub(super) journal: Journal,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) clock: Clock,
+    pub(super) budget: Budget,
+    pub(super) log_rate: Arc<LogRate>,
+}
+
+/// A guard together with the configuration that it was made from.
+pub(super) struct Before<'g> {
+    pub(super) guard: &'g Guard,
+    pub(super) config: &'g Config,
+}
+
+impl Common {
+    /// A guard by a configuration. What the one before it keeps (connections, answers, credentials) goes on where its
+    /// settings are the same.
+    pub(super) fn guard(
+        &self,
+        config: &Config,
+        ruleset: Ruleset,
+        before: Option<Before<'_>>,
+    ) -> Result<Guard, StartError> {
+        let timeouts = timeouts(config);
+        let keys = self.keys.of(holders(config))?;
+        let same_way = before.as_ref().filter(|before| {
+            before.config.upstream == config.upstream && before.config.egress == config.egress
+        });
+        let upstream = match &same_way {
+            Some(before) => before.guard.upstream.clone(),
+            None => Upstream::new(&config.upstream, &config.egress, timeouts)?,
+        };
+        let lookups = match &same_way {
+            Some(before) if before.config.lookup.cache_ttl == config.lookup.cache_ttl => {
+                Arc::clone(&before.guard.lookups)
+            }
+            Some(_) | None => Arc::new(Lookups::new(
+                upstream.clone(),
+                self.clock.clone(),
+                Arc::<Metrics>::clone(&self.metrics),
+                self.budget.clone(),
+                timeouts,
+                config.lookup.cache_ttl,
+            )),
+        };
+        let credentials = match &same_way {
+            Some(before) if before.config.credentials == config.credentials => {
+                Arc::clone(&before.guard.credentials)
+            }
+            Some(_) | None => {
+                let trusted = roots::certificates(config.upstream.ca_file.as_deref())?;
+                let clock = self.clock.clone();
+                Arc::new(UpstreamCredentials::new(
+                    &config.credentials,
+                    &trusted,
+                    clock,
+                )?)
+            }
+        };
+        let accounts = config.credentials.iter();
+        let accounts = accounts.map(|c| (c.name.clone(), c.accounts.clone()));
+        Ok(Guard {
+            ruleset,
+            keys,
+            credentials,
+            accounts: accounts.collect::<BTreeMap<_, _>>(),
+            lookups,
+            upstream,
+            dialler: Dialler::new(&config.egress, &timeouts),
+            journal: self.journal.clone(),
+            metrics: Arc::clone(&self.metrics),
+            clock: self.clock.clone(),
+            egress: config.egress.clone(),
+            limits: config.limits,
+            lookup: config.lookup,
+            mode: config.mode,
+            timeouts,
+            budget: self.budget.clone(),
+            upstream_override: overridden(config),
+            log_rate: Arc::clone(&self.log_rate),
+        })
+    }
+}
+
+pub(super) fn timeouts(config: &Config) -> Timeouts {
+    Timeouts {
+        response_head: config.upstream.timeout,
+        ..Timeouts::default()
+    }
+}
+
+/// Who may hold keys.
+pub(super) fn holders(config: &Config) -> Vec<Holder> {
+    let holders = config.callers.iter().map(|c| Holder {
+        name: c.name.clone(),
+        groups: c.groups.clone(),
+        credentials: c.credentials.clone(),
+    });
+    holders.collect()
+}
+
+/// `upstream.dangerous_override`, as records say it.
+pub(super) fn overridden(config: &Config) -> Option<String> {
+    config.upstream.dangerous_override.as_ref().map(|o| {
+        let scheme = if o.scheme == Scheme::Https {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}:{}", o.host, o.port)
+    })
+}
+
+/// The closed sets of labels.
+pub(super) fn vocabulary(ruleset: &Ruleset) -> Vocabulary {
+    let sources = ruleset.knowledge.services().flat_map(|rules| {
+        rules
+            .lookups
+            .values()
+            .map(|lookup| format!("{}:{}", rules.service, lookup.operation))
+    });
+    let mut reasons = Refusal::REASONS.to_vec();
+    reasons.extend(UNRECORDED);
+    let vocabulary = ruleset.vocabulary.clone();
+    Vocabulary {
+        knows_action: Box::new(move |service, operation| {
+            vocabulary
+                .operation(&format!("{service}:{operation}"))
+                .is_some()
+        }),
+        refusal_reasons: reasons,
+        unidentified_reasons: Refusal::REASONS.to_vec(),
+        lookup_sources: sources
+            .chain(["sts:GetCallerIdentity".to_owned()])
+            .collect(),
+        catalog: ruleset.catalog.version().to_owned(),
+    }
+}
+
+/// Tells the metrics what is in force.
+pub(super) fn tell(metrics: &Metrics, guard: &Guard) {
+    let ruleset = &guard.ruleset;
+    metrics.policies_in_force(ruleset.policies.rules().iter().map(|rule| {
+        let effect = match rule.effect {
+            cedar_policy::Effect::Permit => Effect::Permit,
+            cedar_policy::Effect::Forbid => Effect::Forbid,
+        };
+        (rule.id.as_str(), effect)
+    }));
+    metrics.ruleset_in_force(&ruleset.hash);
+    metrics.runs_in(guard.mode);
+}
+
+/// Warns of what can be switched off by those whom it should hold.
+pub(super) fn warn_of_open_tags(ruleset: &Ruleset) {
+    for (key, policy) in ruleset.policies.unguarded_tag_keys() {
+        tracing::warn!(
+            policy,
+            key,
+            "the policy reads a tag that anyone who may tag can change: forbid it by `context.tagKeys`"
+        );
+    }
+}
