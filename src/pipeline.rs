@@ -3,9 +3,10 @@
 //! ```text
 //! identify      endpoint + protocol → operation                  they must agree, else refused
 //! authenticate  SigV4 verified against the keyring → Caller
-//! parse         guarded calls: strict decode into the typed input → Targets
-//! enrich        facts for each target, only those that a policy in the slice can ask for
-//! decide        Cedar, once per resource, then one verdict → Allowed, which owns the request
+//! judge
+//!   parse       guarded calls: strict decode into the typed input → Targets
+//!   enrich      facts for each target, only those that a policy in the slice can ask for
+//!   decide      Cedar, once per resource, then one verdict → Allowed, which owns the request
 //! sign          with the caller's upstream credentials
 //! admit         the decision is recorded: guarded calls wait until it is durable → Admitted
 //! forward       once; then the outcome is recorded; then the answer
@@ -26,6 +27,7 @@ mod doors;
 mod enrich;
 mod forward;
 mod in_force;
+mod judge;
 mod outgoing;
 mod refuse;
 mod trail;
@@ -39,8 +41,9 @@ use http::Response;
 use crate::admin::metrics::Metrics;
 use crate::aws::host::Host;
 use crate::config::{Egress, Limits, LookupConfig};
+use crate::guard::call::Mode;
 use crate::guard::refusal::Refusal;
-use crate::journal::{Journal, Mode};
+use crate::journal::Journal;
 use crate::proxy::egress::Dialler;
 use crate::proxy::upstream::Upstream;
 use crate::proxy::{Body, Budget, Handle, Intercepted, Timeouts};
@@ -123,9 +126,7 @@ impl Guard {
         let arrived = self.arrive(trail, request)?;
         let identified = self.identify(trail, arrived).await?;
         let authenticated = self.authenticate(trail, identified).await?;
-        let understood = self.parse(trail, authenticated)?;
-        let enriched = self.enrich(trail, understood).await?;
-        let allowed = self.decide(trail, enriched)?;
+        let allowed = self.judge(trail, authenticated).await?;
         let signed = self.sign(trail, allowed)?;
         let admitted = self.admit(trail, signed).await?;
         self.forward(trail, admitted).await

@@ -11,6 +11,7 @@ use cedar_policy::Effect;
 use crate::aws::catalog::{Catalog, CatalogError};
 use crate::aws::sigv4::sha256_hex;
 use crate::config::Config;
+use crate::guard::call::Mode;
 use crate::guard::fit::{self, Misfit};
 use crate::guard::knowledge::{Knowledge, KnowledgeError};
 use crate::guard::policies::{Policies, PoliciesError, PolicyFile, Rule};
@@ -110,7 +111,9 @@ impl Ruleset {
     #[must_use]
     pub fn protects_in_vain(&self) -> bool {
         let heeds = |rule: &Rule| {
-            rule.effect == Effect::Forbid && rule.reads.resource.contains("protected")
+            rule.effect == Effect::Forbid
+                && rule.mode == Mode::Enforce
+                && rule.reads.resource.contains("protected")
         };
         !self.protected.is_empty() && !self.policies.rules().iter().any(heeds)
     }

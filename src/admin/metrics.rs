@@ -15,9 +15,9 @@ use prometheus::{
 
 use super::declare::{counters, gauge, gauges, histogram, histograms, registered};
 use crate::aws::class::Class;
-use crate::guard::call::{Outcome, Verdict};
+use crate::guard::call::{Mode, Outcome, Verdict};
 use crate::journal::event::Palisade;
-use crate::journal::{Mode, Observe, Phase, Record, Status};
+use crate::journal::{Observe, Phase, Record, Status};
 use crate::sources::lookup::{LookupOutcome, Watch};
 
 /// The metrics could not be declared or written; it says which.

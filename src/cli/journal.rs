@@ -331,7 +331,7 @@ fn verdict(text: &str) -> Result<Verdict, String> {
     Verdict::ALL
         .into_iter()
         .find(|verdict| verdict.as_str() == text)
-        .ok_or_else(|| "say `allowed` or `refused`".to_owned())
+        .ok_or_else(|| "say `allowed`, `would_refuse` or `refused`".to_owned())
 }
 
 fn since(text: &str) -> Result<Since, String> {

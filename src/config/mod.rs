@@ -19,7 +19,7 @@ pub use error::{ConfigError, Place};
 pub use load::environment;
 pub use value::name as check_name;
 
-pub use crate::journal::Mode;
+pub use crate::guard::call::Mode;
 pub use crate::proxy::egress::{Egress, OtherHosts, PrivateAddresses};
 pub use crate::proxy::upstream::{Override, Scheme, UpstreamConfig};
 pub use crate::sources::credentials::{CredentialSource, CredentialsConfig, StaticKeys};

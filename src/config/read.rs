@@ -45,8 +45,8 @@ pub(super) fn config(
         file: path.and_then(Path::parent),
         home: home.as_deref(),
     };
-    let modes = [("enforce", Mode::Enforce)];
-    let mode = settings.choice(keys::MODE, &modes, &["monitor"])?;
+    let modes = [("enforce", Mode::Enforce), ("monitor", Mode::Monitor)];
+    let mode = settings.choice(keys::MODE, &modes, &[])?;
     settings.choice(keys::FOREIGN_KEYS, &[("refuse", ())], &["passthrough"])?;
     settings.choice(keys::PARTIAL, &[("refuse", ())], &["filter"])?;
     settings.unbuilt(keys::CHECKPOINT_KEY)?;

@@ -207,11 +207,6 @@ fn variables_that_set_nothing_are_refused() {
         "policies",
         "PALISADE_POLICIES: `policies` = `policies`: not an absolute path, and there is no file that it could be relative to",
     );
-    check_variable_refused(
-        "PALISADE_MODE",
-        "monitor",
-        "PALISADE_MODE: `mode = \"monitor\"` isn't built yet\nhelp: what there is: `enforce`",
-    );
 }
 
 #[test]
@@ -326,10 +321,6 @@ fn values_of_another_type_are_refused() {
 #[test]
 fn features_that_arent_built_are_refused_by_name() {
     let empty = "help: take the key out, or leave it empty";
-    check_refused(
-        "mode = \"monitor\"",
-        "F:1: `mode = \"monitor\"` isn't built yet\nhelp: what there is: `enforce`",
-    );
     check_refused(
         "[identity]\nforeign_keys = \"passthrough\"",
         "F:2: `identity.foreign_keys = \"passthrough\"` isn't built yet\nhelp: what there is: `refuse`",

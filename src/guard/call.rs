@@ -84,18 +84,52 @@ impl fmt::Display for DecisionId {
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Allowed,
+    /// It went on, though it would have been refused: the guard, or the policy, only monitors.
+    WouldRefuse,
     Refused,
 }
 
 impl Verdict {
     /// Every verdict, for metrics that begin at zero.
-    pub const ALL: [Verdict; 2] = [Verdict::Allowed, Verdict::Refused];
+    pub const ALL: [Verdict; 3] = [Verdict::Allowed, Verdict::WouldRefuse, Verdict::Refused];
+
+    /// Whether the call went on.
+    #[must_use]
+    pub const fn goes_on(self) -> bool {
+        match self {
+            Verdict::Allowed | Verdict::WouldRefuse => true,
+            Verdict::Refused => false,
+        }
+    }
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Verdict::Allowed => "allowed",
+            Verdict::WouldRefuse => "would_refuse",
             Verdict::Refused => "refused",
+        }
+    }
+}
+
+/// `mode` of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    Enforce,
+    Monitor,
+}
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Mode; 2] = [Mode::Enforce, Mode::Monitor];
+
+    /// The mode as the configuration spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Mode::Enforce => "enforce",
+            Mode::Monitor => "monitor",
         }
     }
 }

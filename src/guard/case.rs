@@ -23,9 +23,10 @@ use crate::aws::head::Head;
 use crate::aws::nearest::nearest;
 use crate::aws::protocol::{self, Malformed, json};
 use crate::aws::value::{Number, Object, Value};
-use crate::guard::call::{Action, Call, Caller, DecisionId, Verdict};
+use crate::guard::call::{Action, Call, Caller, DecisionId, Mode, Verdict};
 use crate::guard::decide::{Decision, action_groups, decide, decide_early};
 use crate::guard::facts::{Attribute, Enquiry};
+use crate::guard::policies::Slice;
 use crate::guard::protected::{Protected, ProtectedError};
 use crate::guard::question::Rules;
 use crate::guard::refusal::Refusal;
@@ -234,13 +235,13 @@ pub fn run(case: &Case, catalog: &Catalog, rules: Rules<'_>) -> Result<Outcome, 
         rules,
         lookups: Vec::new(),
     };
-    let judged = run.judge();
+    let judged = run.judge_by_all();
     let lookups = run.lookups;
     match judged {
         Ok((decision, sent)) => Ok(Outcome {
-            verdict: Verdict::Allowed,
+            verdict: decision.verdict,
             policies: decision.policies,
-            refusal: None,
+            refusal: decision.would.map(|refusal| *refusal),
             resources: decision.resources,
             lookups,
             sent: Some(sent),
@@ -290,9 +291,26 @@ struct Run<'c> {
 }
 
 impl Run<'_> {
-    fn judge(&mut self) -> Result<(Decision, Object), Stop> {
+    /// Judges by all policies; by those that are enforced, if others stand in the way.
+    fn judge_by_all(&mut self) -> Result<(Decision, Object), Stop> {
+        let call = self.call(Mode::Monitor).map_err(fault)?;
+        let slice = self
+            .rules
+            .policies
+            .slice(&call.action, &action_groups(&call));
+        let slice = slice.map_err(|message| fault(CaseFault::Guard(message)))?;
+        let refusal = match (self.judge(call, &slice), slice.enforced()) {
+            (Err(Stop::Refused(refusal)), Some(_)) => *refusal,
+            (judged, _) => return judged,
+        };
+        let call = self.call(Mode::Enforce).map_err(fault)?;
+        let (mut decision, sent) = self.judge(call, slice.enforced().unwrap_or(&slice))?;
+        decision.note(refusal);
+        Ok((decision, sent))
+    }
+
+    fn judge(&mut self, mut call: Call, slice: &Slice) -> Result<(Decision, Object), Stop> {
         let rules = self.rules;
-        let mut call = self.call().map_err(fault)?;
         let found = if call.guarded {
             call.input = self.decoded(&call)?;
             Some(rules.targets(self.service, self.operation, &mut call)?)
@@ -302,15 +320,13 @@ impl Run<'_> {
         } else {
             None
         };
-        let slice = rules.policies.slice(&call.action, &action_groups(&call));
-        let slice = slice.map_err(|message| fault(CaseFault::Guard(message)))?;
         let now = self.now().map_err(fault)?;
         let mut question = rules.question(call, Arc::clone(self.service), found.as_ref(), now);
         let by = found.as_ref().and_then(|found| found.named.clone());
         if let Some(found) = found
-            && let Some(needs) = rules.needs(&slice, &question, &found)
+            && let Some(needs) = rules.needs(slice, &question, &found)
         {
-            if let Some(denial) = decide_early(&slice, &question) {
+            if let Some(denial) = decide_early(slice, &question) {
                 return Err(denial.into());
             }
             let place = rules.place(&question.call, &found);
@@ -321,16 +337,12 @@ impl Run<'_> {
         }
         question.name_by_id(by.as_ref());
         let sent = question.call.input.clone();
-        match decide(&slice, question, sent) {
-            Ok(allowed) => {
-                let (_, decision, sent) = allowed.into_parts();
-                Ok((decision, sent))
-            }
-            Err(denied) => Err(denied.denial.into()),
-        }
+        let (_, decision, sent) = decide(Mode::Enforce, slice, question, sent)?.into_parts();
+        Ok((decision, sent))
     }
 
-    fn call(&self) -> Result<Call, CaseFault> {
+    /// `Enforce`: guarded only if a policy that is enforced, or the service, wants it.
+    fn call(&self, mode: Mode) -> Result<Call, CaseFault> {
         let case = self.case;
         let action = Action {
             service: self.service.id.clone(),
@@ -338,7 +350,11 @@ impl Run<'_> {
         };
         Ok(Call {
             id: DecisionId::at(self.now()?),
-            guarded: self.rules.guards(&action, self.operation),
+            guarded: match self.rules.guards(&action, self.operation) {
+                Some(Mode::Enforce) => true,
+                Some(Mode::Monitor) => mode == Mode::Monitor,
+                None => false,
+            },
             action,
             class: self.operation.class,
             group: self.operation.group,

@@ -19,11 +19,12 @@ use cedar_policy::{
 
 use crate::aws::catalog::model::Service;
 use crate::aws::value::Object;
-use crate::guard::call::{Call, Verdict};
+use crate::guard::call::{Call, Mode, Verdict};
 use crate::guard::entity::{ACCOUNT, ACTION, CALLER, GROUP, RESOURCE, SERVICE, TAGS, uid};
 use crate::guard::facts::{Attribute, Facts};
 use crate::guard::policies::Slice;
 use crate::guard::protected::{Protected, arn_parts};
+use crate::guard::refusal::Refusal;
 use crate::guard::target::{Spelling, Target};
 
 use context::context;
@@ -204,6 +205,29 @@ impl<R> Allowed<R> {
         &self.decision
     }
 
+    /// What would have been refused, and goes on all the same.
+    fn unjudged(question: Question, refusal: Refusal, request: R) -> Self {
+        let decision = Decision {
+            verdict: Verdict::WouldRefuse,
+            policies: Vec::new(),
+            resources: Vec::new(),
+            would: None,
+        };
+        let allowed = Self {
+            question,
+            decision,
+            request,
+        };
+        allowed.noting(refusal)
+    }
+
+    /// Notes what would have refused it. It goes on.
+    #[must_use]
+    pub fn noting(mut self, refusal: Refusal) -> Self {
+        self.decision.note(refusal);
+        self
+    }
+
     /// Gives the request up, to be sent.
     #[must_use]
     pub fn into_parts(self) -> (Question, Decision, R) {
@@ -218,6 +242,24 @@ pub struct Decision {
     /// The policies that decided, each once.
     pub policies: Vec<String>,
     pub resources: Vec<ResourceVerdict>,
+    /// What would have refused it, where the verdict is [`Verdict::WouldRefuse`].
+    pub would: Option<Box<Refusal>>,
+}
+
+impl Decision {
+    /// Notes what would have refused the call. It goes on.
+    pub(in crate::guard) fn note(&mut self, refusal: Refusal) {
+        if let Some(refused) = refusal.decision() {
+            *self = refused.clone();
+        }
+        self.verdict = Verdict::WouldRefuse;
+        for resource in &mut self.resources {
+            if resource.verdict == Verdict::Refused {
+                resource.verdict = Verdict::WouldRefuse;
+            }
+        }
+        self.would = Some(Box::new(refusal));
+    }
 }
 
 /// What the policies said about one resource.
@@ -247,18 +289,62 @@ pub enum Denial {
     Unjudgeable { message: String },
 }
 
-/// A question together with the judgement that was denied.
-#[derive(Debug)]
-pub struct Denied {
-    pub question: Question,
-    pub denial: Denial,
-}
-
 /// Judges a question. The request comes along, and comes out only in an [`Allowed`].
 ///
+/// What only policies that monitor refuse goes on, and so does everything where the mode is [`Mode::Monitor`]; the
+/// verdict is [`Verdict::WouldRefuse`] then.
+///
 /// # Errors
-/// [`Denied`] for everything but a clean Allow for each resource.
-pub fn decide<R>(slice: &Slice, question: Question, request: R) -> Result<Allowed<R>, Box<Denied>> {
+/// [`Denial`] for everything but a clean Allow for each resource.
+pub fn decide<R>(
+    mode: Mode,
+    slice: &Slice,
+    question: Question,
+    request: R,
+) -> Result<Allowed<R>, Denial> {
+    let Denied {
+        question,
+        denial,
+        request,
+    } = match ask(slice, question, request) {
+        Ok(allowed) => return Ok(allowed),
+        Err(denied) => *denied,
+    };
+    match (mode, slice.enforced()) {
+        (Mode::Monitor, _) => Ok(Allowed::unjudged(question, denial.into(), request)),
+        (Mode::Enforce, Some(enforced)) => match ask(enforced, question, request) {
+            Ok(allowed) => Ok(allowed.noting(denial.into())),
+            Err(denied) => Err(denied.denial),
+        },
+        (Mode::Enforce, None) => Err(denial),
+    }
+}
+
+/// What can't be judged goes on in monitor mode, and only there.
+///
+/// # Errors
+/// The refusal, where the mode enforces.
+pub fn go_on<R>(
+    mode: Mode,
+    refusal: Refusal,
+    question: Question,
+    request: R,
+) -> Result<Allowed<R>, Refusal> {
+    match mode {
+        Mode::Monitor => Ok(Allowed::unjudged(question, refusal, request)),
+        Mode::Enforce => Err(refusal),
+    }
+}
+
+/// A question together with the judgement that was denied.
+struct Denied<R> {
+    question: Question,
+    denial: Denial,
+    request: R,
+}
+
+/// Asks the policies of one slice.
+fn ask<R>(slice: &Slice, question: Question, request: R) -> Result<Allowed<R>, Box<Denied<R>>> {
     let judged = learnt(slice, &question).and_then(|()| judge(&slice.policies, slice, &question));
     match judged {
         Ok(decision) => Ok(Allowed {
@@ -266,7 +352,11 @@ pub fn decide<R>(slice: &Slice, question: Question, request: R) -> Result<Allowe
             decision,
             request,
         }),
-        Err(denial) => Err(Box::new(Denied { question, denial })),
+        Err(denial) => Err(Box::new(Denied {
+            question,
+            denial,
+            request,
+        })),
     }
 }
 
@@ -407,9 +497,10 @@ fn conclude(slice: &Slice, resources: Vec<ResourceVerdict>) -> Result<Decision, 
         verdict,
         policies,
         resources,
+        would: None,
     };
     match (verdict, forbidden) {
-        (Verdict::Allowed, _) => Ok(decision),
+        (Verdict::Allowed | Verdict::WouldRefuse, _) => Ok(decision),
         (Verdict::Refused, true) => {
             let reason = first.and_then(|policy| slice.reason(&policy).map(str::to_owned));
             Err(Denial::Forbidden { decision, reason })
@@ -538,5 +629,7 @@ pub fn action_groups(call: &Call) -> Vec<String> {
     groups
 }
 
+#[cfg(test)]
+mod monitor_tests;
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use std::sync::{Arc, RwLock};
 
 use cedar_policy::{Effect, Entities, Entity, Policy, PolicySet};
 
-use crate::guard::call::Action;
+use crate::guard::call::{Action, Mode};
 use crate::guard::entity::{ACTION, uid};
 use crate::guard::facts::{Attribute, Facts, Needs};
 use crate::guard::reads::{Names, Reads};
@@ -34,7 +34,8 @@ pub struct Policies {
     rules: Vec<Rule>,
     by_action: HashMap<String, Vec<usize>>,
     everywhere: Vec<usize>,
-    guarded: BTreeSet<String>,
+    /// The actions that policies make guarded, and whether one that is enforced does.
+    guarded: BTreeMap<String, Mode>,
     slices: RwLock<HashMap<Action, Arc<Slice>>>,
 }
 
@@ -46,6 +47,8 @@ pub struct Rule {
     /// What the denied user reads.
     pub reason: Option<String>,
     pub effect: Effect,
+    /// `@mode`: a forbid that only monitors is recorded, and refuses nothing.
+    pub mode: Mode,
     pub reads: Reads,
     scope: Scope,
     /// Without its scope on actions.
@@ -89,6 +92,8 @@ pub struct Slice {
     pub reads: Reads,
     needs: Needs,
     reasons: BTreeMap<String, Option<String>>,
+    /// The same without the policies that only monitor; `None` where there are none.
+    enforced: Option<Box<Slice>>,
 }
 
 impl Slice {
@@ -112,6 +117,12 @@ impl Slice {
         let mut needed = self.needs.attributes.iter();
         let (attribute, policy) = needed.find(|(attribute, _)| unknown(attribute))?;
         Some((policy, format!("`{attribute}`")))
+    }
+
+    /// The same without the policies that only monitor, where there are any.
+    #[must_use]
+    pub fn enforced(&self) -> Option<&Self> {
+        self.enforced.as_deref()
     }
 
     /// The reason that a policy gives.
@@ -200,10 +211,11 @@ impl Policies {
         &self.rules
     }
 
-    /// Whether a policy makes the action guarded: it names the action and reads its input.
+    /// Whether a policy makes the action guarded, since it names the action and reads its input: `Monitor` if only
+    /// policies that monitor do.
     #[must_use]
-    pub fn guards(&self, action: &Action) -> bool {
-        self.guarded.contains(&action.to_string())
+    pub fn guards(&self, action: &Action) -> Option<Mode> {
+        self.guarded.get(&action.to_string()).copied()
     }
 
     /// Tag keys that policies read of a resource and that no policy on `context.tagKeys` mentions: whoever may tag
@@ -213,7 +225,8 @@ impl Policies {
         let watching: Vec<String> = self
             .rules
             .iter()
-            .filter(|rule| rule.effect == Effect::Forbid && rule.reads.context.contains("tagKeys"))
+            .filter(|rule| rule.effect == Effect::Forbid && rule.mode == Mode::Enforce)
+            .filter(|rule| rule.reads.context.contains("tagKeys"))
             .map(|rule| rule.policy.to_string())
             .collect();
         let mut found = BTreeMap::new();
@@ -257,7 +270,7 @@ impl Policies {
 
     fn index(rules: Vec<Rule>) -> Self {
         let mut by_action: HashMap<String, Vec<usize>> = HashMap::new();
-        let (mut everywhere, mut guarded) = (Vec::new(), BTreeSet::new());
+        let (mut everywhere, mut guarded) = (Vec::new(), BTreeMap::new());
         for (at, rule) in rules.iter().enumerate() {
             match &rule.scope {
                 Scope::All => everywhere.push(at),
@@ -265,7 +278,12 @@ impl Policies {
                     for name in names {
                         by_action.entry(name.clone()).or_default().push(at);
                     }
-                    guarded.extend(rule.widens().map(str::to_owned));
+                    for name in rule.widens() {
+                        let mode = guarded.entry(name.to_owned()).or_insert(rule.mode);
+                        if rule.mode == Mode::Enforce {
+                            *mode = Mode::Enforce;
+                        }
+                    }
                 }
             }
         }
@@ -281,6 +299,13 @@ impl Policies {
 
 impl Slice {
     fn of(action: &Action, groups: &[String], rules: &[&Rule]) -> Result<Self, String> {
+        let is_enforced = |rule: &&&Rule| rule.mode == Mode::Enforce;
+        let enforced: Vec<&Rule> = rules.iter().filter(is_enforced).copied().collect();
+        let enforced = if enforced.len() == rules.len() {
+            None
+        } else {
+            Some(Box::new(Self::of(action, groups, &enforced)?))
+        };
         let in_groups = groups.iter().map(|group| uid(&ACTION, group)).collect();
         let entity = Entity::new_no_attrs(uid(&ACTION, &action.to_string()), in_groups);
         let mut reads = Reads::default();
@@ -305,6 +330,7 @@ impl Slice {
         }
         let early: Vec<&&Rule> = rules
             .iter()
+            .filter(is_enforced)
             .filter(|r| r.effect == Effect::Forbid && !needs_facts(&r.reads))
             .collect();
         let set = |rules: &mut dyn Iterator<Item = &Rule>| {
@@ -321,6 +347,7 @@ impl Slice {
             },
             reads,
             needs,
+            enforced,
             reasons: rules
                 .iter()
                 .map(|r| (r.id.clone(), r.reason.clone()))

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use crate::aws::catalog::model::{Operation, Service};
 use crate::aws::value::{Object, Value};
-use crate::guard::call::{Action, Call};
+use crate::guard::call::{Action, Call, Mode};
 use crate::guard::decide::{On, Question, Resource};
 use crate::guard::facts::{Facts, Needs, Place};
 use crate::guard::knowledge::Knowledge;
@@ -27,13 +27,14 @@ pub struct Rules<'r> {
 
 impl Rules<'_> {
     /// Whether a call is parsed in full, looked up and rebuilt: by its class, by its service file, or because a policy
-    /// reads its input.
+    /// reads its input. `Monitor`: only because of policies that monitor.
     #[must_use]
-    pub fn guards(&self, action: &Action, operation: &Operation) -> bool {
+    pub fn guards(&self, action: &Action, operation: &Operation) -> Option<Mode> {
         let by_file = || self.knowledge.operation(&action.service, &action.operation);
-        operation.class.is_guarded()
-            || by_file().is_some_and(|rule| rule.guarded)
-            || self.policies.guards(action)
+        if operation.class.is_guarded() || by_file().is_some_and(|rule| rule.guarded) {
+            return Some(Mode::Enforce);
+        }
+        self.policies.guards(action)
     }
 
     /// What a guarded call names, from its input. A call that acts in another account than that of its credentials has

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::chain::Link;
 use crate::aws::class::Class;
-use crate::guard::call::{DecisionId, Outcome, Verdict};
+use crate::guard::call::{DecisionId, Mode, Outcome, Verdict};
 
 /// The version of OCSF that the lines follow.
 pub const OCSF_VERSION: &str = "1.3.0";
@@ -248,9 +248,12 @@ pub struct Palisade {
     pub decision_id: Option<DecisionId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
-    /// Why it was refused, from a closed set; or why an outcome isn't known.
+    /// Why it was refused, or would have been, from a closed set; or why an outcome isn't known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text>,
+    /// What the caller of a call that would have been refused would have been told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Text>,
     /// The policies that decided, by `@id`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<String>,
@@ -325,28 +328,6 @@ pub enum Phase {
     Tunnel,
     /// Something of the guard itself.
     Lifecycle,
-}
-
-/// `mode` of the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    Enforce,
-    Monitor,
-}
-
-impl Mode {
-    /// Every mode.
-    pub const ALL: [Mode; 2] = [Mode::Enforce, Mode::Monitor];
-
-    /// The mode as the configuration spells it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Mode::Enforce => "enforce",
-            Mode::Monitor => "monitor",
-        }
-    }
 }
 
 impl Event {

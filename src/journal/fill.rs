@@ -158,6 +158,7 @@ fn own(phase: Phase) -> Palisade {
         decision_id: None,
         verdict: None,
         reason: None,
+        message: None,
         policies: Vec::new(),
         ruleset_hash: None,
         class: None,
@@ -210,19 +211,25 @@ pub(super) fn status(event: &mut Event, status: Status) {
 }
 
 pub(super) fn judged(event: &mut Event, verdict: Verdict, policies: Vec<String>) {
-    let (id, action, disposition, grade) = match verdict {
-        Verdict::Allowed => (1, "Allowed", "Allowed", Severity::Informational),
-        Verdict::Refused => (2, "Denied", "Blocked", Severity::Low),
+    let (action, disposition, grade) = match verdict {
+        Verdict::Allowed => ((1, "Allowed"), (1, "Allowed"), Severity::Informational),
+        // What the policies say is logged, and no more.
+        Verdict::WouldRefuse => ((1, "Allowed"), (17, "Logged"), Severity::Low),
+        Verdict::Refused => ((2, "Denied"), (2, "Blocked"), Severity::Low),
     };
-    event.action_id = Some(id);
-    event.action = Some(action.into());
-    event.disposition_id = Some(id);
-    event.disposition = Some(disposition.into());
+    event.action_id = Some(action.0);
+    event.action = Some(action.1.into());
+    event.disposition_id = Some(disposition.0);
+    event.disposition = Some(disposition.1.into());
+    let said = match verdict {
+        Verdict::Allowed => "Allowed",
+        Verdict::WouldRefuse | Verdict::Refused => "Denied",
+    };
     event.unmapped.palisade.verdict = Some(verdict);
     event.authorizations = policies
         .into_iter()
         .map(|uid| Authorization {
-            decision: action.into(),
+            decision: said.into(),
             policy: PolicyReference { uid },
         })
         .collect();

@@ -27,7 +27,7 @@ mod writer;
 
 pub use chain::Link;
 pub use error::JournalError;
-pub use event::{Mode, Phase};
+pub use event::Phase;
 pub use handle::{Journal, Observe, Options, Receipt};
 pub use read::visit;
 pub use record::{

@@ -162,7 +162,7 @@ impl Glance {
         let own = raw.unmapped.palisade;
         let what = match (own.phase, own.decision_id) {
             (Phase::Decision, Some(id))
-                if own.verdict == Some(Verdict::Allowed) && own.outcome.is_none() =>
+                if own.verdict.is_some_and(Verdict::goes_on) && own.outcome.is_none() =>
             {
                 What::Opens(id)
             }

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use super::bound::{CODE_BYTES_MAX, MESSAGE_BYTES_MAX, clip, shrink};
 use super::event::{
-    Actor, Endpoint, Event, JudgedResource, Mode, Phase, ResourceData, ResourceDetails, User,
+    Actor, Endpoint, Event, JudgedResource, Phase, ResourceData, ResourceDetails, User,
 };
 use super::fill::{
     Severity, Status, activity, blank, happen, judged, key, millis, of_call, refuse, severity,
     status, uid,
 };
-use crate::guard::call::{Call, DecisionId, Outcome, Verdict};
+use crate::guard::call::{Call, DecisionId, Mode, Outcome, Verdict};
 
 /// One event, ready to be written. Its place in the chain is given to it when it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,8 @@ pub struct Decision<'a> {
     /// The client's port.
     pub source_port: Option<u16>,
     pub judgement: Judgement,
+    /// What would have refused it, had somebody not only monitored.
+    pub would: Option<Would>,
     /// The policies that decided, by `@id`.
     pub policies: Vec<String>,
     pub ruleset_hash: String,
@@ -56,6 +58,15 @@ pub enum Judgement {
     /// Allowed and over: an unguarded call, recorded with its outcome.
     Done(Happened),
     Refused(Refused),
+}
+
+/// Why a call that was forwarded would have been refused.
+#[derive(Debug, Clone)]
+pub struct Would {
+    /// The refusal's name, from its closed set.
+    pub reason: &'static str,
+    /// What the client would have been told.
+    pub message: String,
 }
 
 /// Why a call was not forwarded.
@@ -175,9 +186,14 @@ impl Record {
         own.facts = decision.facts;
         own.context = decision.context;
         shrink([&mut own.input, &mut own.facts, &mut own.context]);
-        let verdict = match &decision.judgement {
-            Judgement::Allowed | Judgement::Done(_) => Verdict::Allowed,
-            Judgement::Refused(_) => Verdict::Refused,
+        if let Some(would) = &decision.would {
+            own.reason = Some(would.reason.into());
+            own.message = Some(clip(would.message.clone(), MESSAGE_BYTES_MAX).into());
+        }
+        let verdict = match (&decision.judgement, &decision.would) {
+            (Judgement::Allowed | Judgement::Done(_), None) => Verdict::Allowed,
+            (Judgement::Allowed | Judgement::Done(_), Some(_)) => Verdict::WouldRefuse,
+            (Judgement::Refused(_), _) => Verdict::Refused,
         };
         judged(&mut event, verdict, decision.policies);
         for resource in decision.resources {
@@ -240,7 +256,7 @@ impl Record {
         });
         judged(&mut event, tunnel.verdict, Vec::new());
         match tunnel.verdict {
-            Verdict::Allowed => status(&mut event, Status::Success),
+            Verdict::Allowed | Verdict::WouldRefuse => status(&mut event, Status::Success),
             Verdict::Refused => status(&mut event, Status::Failure),
         }
         event.unmapped.palisade.reason = tunnel.reason.map(Cow::Borrowed);
@@ -334,7 +350,7 @@ impl Pending {
     pub(super) fn of(event: &Event) -> Option<Self> {
         let own = &event.unmapped.palisade;
         if own.phase != Phase::Decision
-            || own.verdict != Some(Verdict::Allowed)
+            || !own.verdict.is_some_and(Verdict::goes_on)
             || own.outcome.is_some()
         {
             return None;

@@ -8,7 +8,7 @@ use super::{Guard, Refusal};
 use crate::aws::endpoint::Endpoint;
 use crate::guard::call::{Call, Verdict};
 use crate::guard::decide::Decision;
-use crate::journal::record::{Judgement, Pending, Resource};
+use crate::journal::record::{Judgement, Pending, Resource, Would};
 use crate::journal::{JournalError, Receipt, Record, record};
 use crate::proxy::Body;
 
@@ -88,10 +88,16 @@ impl Guard {
     ) -> record::Decision<'c> {
         let seen = &trail.seen;
         let verdict = |id: &str| decision.and_then(|d| d.resources.iter().find(|r| r.id == id));
-        let overall = match &judgement {
-            Judgement::Allowed | Judgement::Done(_) => Verdict::Allowed,
-            Judgement::Refused(_) => Verdict::Refused,
+        let would = decision.and_then(|decision| decision.would.as_deref());
+        let overall = match (&judgement, would) {
+            (Judgement::Allowed | Judgement::Done(_), None) => Verdict::Allowed,
+            (Judgement::Allowed | Judgement::Done(_), Some(_)) => Verdict::WouldRefuse,
+            (Judgement::Refused(_), _) => Verdict::Refused,
         };
+        let would = would.map(|refusal| Would {
+            reason: refusal.reason(),
+            message: refusal.told(trail.action.as_deref(), trail.id),
+        });
         let resources = seen.resources.iter().map(|r| Resource {
             id: r.id.clone(),
             arn: r.arn.clone(),
@@ -106,6 +112,7 @@ impl Guard {
             call,
             source_port: Some(trail.peer.port()),
             judgement,
+            would,
             policies: decision.map(|d| d.policies.clone()).unwrap_or_default(),
             ruleset_hash: self.ruleset.hash.clone(),
             mode: self.mode,

@@ -14,7 +14,7 @@ use crate::aws::endpoint::{Endpoint, Resolved};
 use crate::aws::head::Head;
 use crate::aws::protocol::{self, Identified};
 use crate::aws::sigv4::Declared;
-use crate::guard::call::Action;
+use crate::guard::call::{Action, Mode};
 use crate::proxy::Intercepted;
 use crate::proxy::body::{BodyError, Buffered, discard, read_whole};
 
@@ -173,15 +173,19 @@ impl Guard {
             service: identified.service().id.clone(),
             operation: operation.name.clone(),
         };
-        let guarded = self.ruleset.rules().guards(&action, operation);
+        let guarded = match self.ruleset.rules().guards(&action, operation) {
+            Some(Mode::Enforce) => true,
+            // A policy that only monitors may not cost a call what its length needs.
+            Some(Mode::Monitor) => length(&parts).is_some_and(|l| l <= self.limits.body_bytes_max),
+            None => false,
+        };
         trail.action = Some(action.to_string());
         trail.class = Some(operation.class);
         trail.shape = Shape::of(&identified, &head(&parts));
         let is_form = identified.protocol() == Protocol::AwsQuery;
-        let max = if guarded {
-            self.limits.body_bytes_max
-        } else {
-            self.limits.body_buffer_max
+        let max = match (guarded, self.mode) {
+            (true, Mode::Enforce) => self.limits.body_bytes_max,
+            (true, Mode::Monitor) | (false, _) => self.limits.body_buffer_max,
         };
         let payload = match (whole, unread) {
             (Some(body), _) if u64::try_from(body.bytes().len()).is_ok_and(|len| len > max) => {
@@ -220,6 +224,12 @@ impl Guard {
                 },
             })
     }
+}
+
+/// What the head says of the body's length.
+fn length(parts: &Parts) -> Option<u64> {
+    let length = parts.headers.get(http::header::CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
 }
 
 pub(super) fn lost() -> Refusal {

@@ -1,33 +1,55 @@
-//! From an input to a question with facts, and from the question to an [`Allowed`].
+//! From an input to a question with facts.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::arrive::{head, not_understood};
 use super::authenticate::Authenticated;
-use super::outgoing::Outgoing;
 use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::protocol;
-use crate::guard::call::Call;
-use crate::guard::decide::{self, Allowed, Question};
+use crate::guard::call::{Call, Mode};
+use crate::guard::decide::{self, Question};
 use crate::guard::facts::{Enquiry, Facts};
 use crate::guard::policies::Slice;
-use crate::guard::target::Targets;
+use crate::guard::target::{NamePlace, Targets};
 use crate::journal::redact;
+
+/// Which policies a call is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    All,
+    /// Those that are enforced.
+    Enforced,
+}
+
+impl By {
+    pub(super) fn of(self, slice: &Slice) -> &Slice {
+        match self {
+            By::All => slice,
+            By::Enforced => slice.enforced().unwrap_or(slice),
+        }
+    }
+}
 
 /// A call that is understood: what it names is known, what those are isn't yet.
 pub(super) struct Understood {
-    authenticated: Authenticated,
     call: Call,
     targets: Option<Targets>,
 }
 
-/// A question with all the facts that its slice of the policies can ask for, and the request to send.
+/// A question with all the facts that its slice of the policies can ask for.
 pub(super) struct Enriched {
     slice: Arc<Slice>,
+    by: By,
     question: Question,
-    outgoing: Outgoing,
+    /// Where the caller gave a name, and where the id goes in its place.
+    named: Option<NamePlace>,
+}
+
+impl Enriched {
+    pub(super) fn into_parts(self) -> (Arc<Slice>, By, Question, Option<NamePlace>) {
+        (self.slice, self.by, self.question, self.named)
+    }
 }
 
 impl Guard {
@@ -35,12 +57,15 @@ impl Guard {
     pub(super) fn parse(
         &self,
         trail: &mut Trail,
-        authenticated: Authenticated,
+        authenticated: &Authenticated,
+        by: By,
     ) -> Result<Understood, Refusal> {
         let mut call = authenticated.call.clone();
+        call.guarded = call.guarded && (by == By::All || self.is_guarded_by_force(authenticated));
         if !call.guarded {
+            trail.seen.input = serde_json::Value::Null;
+            trail.call = Some(Arc::new(call.clone()));
             return Ok(Understood {
-                authenticated,
                 call,
                 targets: None,
             });
@@ -57,7 +82,6 @@ impl Guard {
         self.reaches(&call.caller.credentials, &own, &call.account)?;
         trail.call = Some(Arc::new(call.clone()));
         Ok(Understood {
-            authenticated,
             call,
             targets: Some(targets),
         })
@@ -74,43 +98,70 @@ impl Guard {
     pub(super) async fn enrich(
         &self,
         trail: &mut Trail,
+        authenticated: &Authenticated,
         understood: Understood,
+        by: By,
     ) -> Result<Enriched, Refusal> {
-        let Understood {
-            authenticated,
-            call,
-            targets,
-        } = understood;
-        let slice = self
-            .ruleset
-            .policies
-            .slice(&call.action, &decide::action_groups(&call));
-        let slice = slice.map_err(|message| Refusal::Internal { message })?;
+        let Understood { call, targets } = understood;
+        let whole = self.slice(&call)?;
+        let slice = by.of(&whole);
         let rules = self.ruleset.rules();
         let service = Arc::clone(authenticated.known.identified.service());
         let now = self.clock.now();
         let mut question = rules.question(call, service, targets.as_ref(), now);
         trail.see(&question, trail.seen.input.clone());
-        let by = targets.as_ref().and_then(|targets| targets.named.clone());
+        let named = targets.as_ref().and_then(|targets| targets.named.clone());
         if let Some(targets) = targets
-            && let Some(needs) = rules.needs(&slice, &question, &targets)
+            && let Some(needs) = rules.needs(slice, &question, &targets)
         {
             // What no fact can save is refused before AWS is asked anything.
-            if let Some(denial) = decide::decide_early(&slice, &question) {
+            if self.mode == Mode::Enforce
+                && let Some(denial) = decide::decide_early(slice, &question)
+            {
                 return Err(denial.into());
             }
             let facts = self
-                .learn(&authenticated, &question.call, &targets, needs)
+                .learn(authenticated, &question.call, &targets, needs)
                 .await?;
             rules.learn(&mut question, targets, facts);
             trail.learn(&question);
         }
-        let outgoing = Outgoing::of(by.as_ref(), trail, authenticated, &mut question)?;
         Ok(Enriched {
-            slice,
+            slice: whole,
+            by,
             question,
-            outgoing,
+            named,
         })
+    }
+
+    /// The policies that can apply to a call.
+    fn slice(&self, call: &Call) -> Result<Arc<Slice>, Refusal> {
+        let groups = decide::action_groups(call);
+        let slice = self.ruleset.policies.slice(&call.action, &groups);
+        slice.map_err(|message| Refusal::Internal { message })
+    }
+
+    /// Whether policies that only monitor have a say in a call.
+    pub(super) fn monitors(&self, call: &Call) -> Result<bool, Refusal> {
+        Ok(self.slice(call)?.enforced().is_some())
+    }
+
+    /// Whether a call is guarded whatever policies that only monitor want to know.
+    fn is_guarded_by_force(&self, authenticated: &Authenticated) -> bool {
+        let known = &authenticated.known;
+        let guards = self
+            .ruleset
+            .rules()
+            .guards(&known.action, known.operation());
+        guards == Some(Mode::Enforce)
+    }
+
+    /// The question about a call of which nothing more is known.
+    pub(super) fn unjudged(&self, authenticated: &Authenticated) -> Question {
+        let service = Arc::clone(authenticated.known.identified.service());
+        let call = authenticated.call.clone();
+        let now = self.clock.now();
+        self.ruleset.rules().question(call, service, None, now)
     }
 
     async fn learn(
@@ -145,28 +196,5 @@ impl Guard {
             }
         }
         Ok(enquiry.finish()?)
-    }
-
-    /// Asks the policies.
-    pub(super) fn decide(
-        &self,
-        trail: &mut Trail,
-        enriched: Enriched,
-    ) -> Result<Allowed<Outgoing>, Refusal> {
-        let Enriched {
-            slice,
-            question,
-            outgoing,
-        } = enriched;
-        let begun = Instant::now();
-        let decided = decide::decide(&slice, question, outgoing);
-        self.metrics.decision_took(begun.elapsed());
-        match decided {
-            Ok(allowed) => {
-                trail.seen.decision = Some(allowed.decision().clone());
-                Ok(allowed)
-            }
-            Err(denied) => Err(denied.denial.into()),
-        }
     }
 }

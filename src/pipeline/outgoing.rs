@@ -7,7 +7,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 
-use super::arrive::{Known, Payload, head, not_understood};
+use super::arrive::{Payload, head, not_understood};
 use super::authenticate::Authenticated;
 use super::trail::Trail;
 use super::{Guard, Refusal};
@@ -70,13 +70,10 @@ impl Outgoing {
         authenticated: Authenticated,
         question: &mut Question,
     ) -> Result<Self, Refusal> {
-        let Authenticated {
-            known, credentials, ..
-        } = authenticated;
         if question.call.guarded {
-            Self::rebuilt(by, trail, known, credentials, question)
+            Self::rebuilt(by, trail, authenticated, question)
         } else {
-            Self::passed(trail, known, credentials)
+            Self::passed(trail, authenticated)
         }
     }
 
@@ -84,10 +81,12 @@ impl Outgoing {
     fn rebuilt(
         by: Option<&NamePlace>,
         trail: &Trail,
-        known: Known,
-        credentials: Credentials,
+        authenticated: Authenticated,
         question: &mut Question,
     ) -> Result<Self, Refusal> {
+        let Authenticated {
+            known, credentials, ..
+        } = authenticated;
         question.name_by_id(by);
         let internal = |message: String| Refusal::Internal { message };
         let service = known.identified.service();
@@ -120,7 +119,10 @@ impl Outgoing {
 
     /// The client's own, but for its framing and its signature; a form, which says what it is in its body, is written
     /// anew.
-    fn passed(trail: &Trail, known: Known, credentials: Credentials) -> Result<Self, Refusal> {
+    pub(super) fn passed(trail: &Trail, authenticated: Authenticated) -> Result<Self, Refusal> {
+        let Authenticated {
+            known, credentials, ..
+        } = authenticated;
         let restated = protocol::restate(
             &known.identified,
             &head(&known.parts),

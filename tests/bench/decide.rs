@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use palisade::aws::catalog::{Catalog, Protocol, Service};
 use palisade::aws::value::Object;
-use palisade::guard::call::{Action, Call, Caller, DecisionId, Verdict};
+use palisade::guard::call::{Action, Call, Caller, DecisionId, Mode, Verdict};
 use palisade::guard::decide::{On, Question, Resource, action_groups, decide, decide_early};
 use palisade::guard::facts::{Attribute, Facts};
 use palisade::guard::knowledge::Knowledge;
@@ -105,7 +105,7 @@ fn judged(policies: &Policies, question: Question) -> Verdict {
     let slice = policies
         .slice(&question.call.action, &action_groups(&question.call))
         .unwrap();
-    match decide(&slice, question, ()) {
+    match decide(Mode::Enforce, &slice, question, ()) {
         Ok(allowed) => allowed.decision().verdict,
         Err(_) => Verdict::Refused,
     }

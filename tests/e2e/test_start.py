@@ -26,7 +26,6 @@ def not_started(guard, *words):
         ({"upstream.timeuot": "5s"}, ["timeuot", "timeout"]),
         ({"upstream.timeout": 5}, ["timeout"]),
         ({"upstream.timeout": "2m"}, ["timeout"]),
-        ({"mode": "monitor"}, ["monitor"]),
         ({"mode": "enfroce"}, ["enfroce"]),
         ({"identity.foreign_keys": "passthrough"}, ["passthrough"]),
         ({"batch.partial": "filter"}, ["filter"]),
@@ -79,7 +78,8 @@ def test_a_misspelt_variable_is_named(new_guard):
         ('@id("base") permit (principal, action, resource);', ["base"]),
         ('@id("x") forbid (principal, action, resource);', ["reason"]),
         ('@reason("r") forbid (principal, action, resource);', ["id"]),
-        ('@id("x") @reason("r") @mode("monitor") forbid (principal, action, resource);', ["mode"]),
+        ('@id("x") @reason("r") @mode("monitro") forbid (principal, action, resource);', ["monitro", "monitor"]),
+        ('@id("x") @mode("monitor") permit (principal, action, resource);', ["is for a forbid"]),
         ('@id("x") @reason("r") @aproval("sre") forbid (principal, action, resource);', ["aproval"]),
     ],
     ids=[
@@ -93,7 +93,8 @@ def test_a_misspelt_variable_is_named(new_guard):
         "id twice",
         "no reason",
         "no id",
-        "unbuilt",
+        "mode",
+        "mode of a permit",
         "unknown annotation",
     ],
 )

@@ -73,9 +73,17 @@ impl Outcome {
             found.push(format!("reason: expected `{reason}` in `{why}`"));
         }
         if let (false, Some(why)) = (found.is_empty(), why) {
-            found.push(format!("it was refused because: {why}"));
+            found.push(format!("it {} because: {why}", was(self.verdict)));
         }
         found
+    }
+}
+
+fn was(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Allowed => "was allowed",
+        Verdict::WouldRefuse => "would be refused",
+        Verdict::Refused => "was refused",
     }
 }
 

@@ -29,7 +29,7 @@ static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
     Vocabulary::new(["deployers"].into_iter(), ids, services, &knowledge)
 });
 
-fn load(text: &str) -> Policies {
+pub(super) fn load(text: &str) -> Policies {
     let file = PolicyFile {
         name: "x.cedar".to_owned(),
         text: text.to_owned(),
@@ -37,9 +37,9 @@ fn load(text: &str) -> Policies {
     Policies::load(&[file], &VOCABULARY).unwrap()
 }
 
-const PERMIT: &str = "@id(\"all\") permit (principal, action, resource);\n";
+pub(super) const PERMIT: &str = "@id(\"all\") permit (principal, action, resource);\n";
 
-fn forbid(id: &str, condition: &str) -> String {
+pub(super) fn forbid(id: &str, condition: &str) -> String {
     format!(
         "@id(\"{id}\") @reason(\"because of {id}\") forbid (principal, action in Action::\"destroy\", resource) \
          when {{ {condition} }};\n"
@@ -80,7 +80,7 @@ fn object(json: &str) -> Object {
 }
 
 /// Facts of a thing that was looked up and has nothing.
-fn bare(id: &str) -> Facts {
+pub(super) fn bare(id: &str) -> Facts {
     Facts {
         tags: Some(BTreeMap::new()),
         attributes: BTreeMap::new(),
@@ -105,7 +105,7 @@ fn target(id: &str) -> Target {
     }
 }
 
-fn resource(id: &str, facts: Facts) -> Resource {
+pub(super) fn resource(id: &str, facts: Facts) -> Resource {
     Resource::new(
         target(id),
         "123456789012",
@@ -133,7 +133,7 @@ fn question(action: &str, on: On) -> Question {
 
 const DELETE: &str = "mgn:DeleteWave";
 
-fn deleting(resources: Vec<Resource>) -> Question {
+pub(super) fn deleting(resources: Vec<Resource>) -> Question {
     question(DELETE, On::Resources(resources))
 }
 
@@ -141,13 +141,13 @@ fn ask(policies: &Policies, question: Question) -> Result<Decision, Denial> {
     let slice = policies
         .slice(&question.call.action, &action_groups(&question.call))
         .unwrap();
-    match decide(&slice, question, "the request") {
+    match decide(Mode::Enforce, &slice, question, "the request") {
         Ok(allowed) => {
             let (_, decision, request) = allowed.into_parts();
             assert_eq!(request, "the request");
             Ok(decision)
         }
-        Err(denied) => Err(denied.denial),
+        Err(denial) => Err(denial),
     }
 }
 

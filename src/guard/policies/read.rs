@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::{PolicyFault, PolicyFile, Rule, Scope};
 use crate::aws::nearest::nearest;
+use crate::guard::call::Mode;
 use crate::guard::reads::Reads;
 
 /// A policy as its file has it, for validation: parsed from text, it knows where it stands.
@@ -115,7 +116,14 @@ fn rule(file: &PolicyFile, policy: &Policy) -> Result<(Rule, Policy), (Option<St
                     "`@reason` must be 1 to 512 printable characters".to_owned(),
                 ));
             }
-            "mode" | "approval" => {
+            "mode" if ["enforce", "monitor"].contains(&value) => {}
+            "mode" => {
+                return Err(fault(format!(
+                    "`@mode(\"{}\")` is no mode: write `@mode(\"monitor\")`, or leave it out",
+                    value.escape_debug()
+                )));
+            }
+            "approval" => {
                 return Err(fault(format!("`@{key}` isn't built yet; take it out")));
             }
             other => {
@@ -126,6 +134,16 @@ fn rule(file: &PolicyFile, policy: &Policy) -> Result<(Rule, Policy), (Option<St
                 return Err(fault(format!("`@{other}` is no annotation{near}")));
             }
         }
+    }
+    let mode = match policy.annotation("mode") {
+        Some("monitor") => Mode::Monitor,
+        Some(_) | None => Mode::Enforce,
+    };
+    if mode == Mode::Monitor && policy.effect() == Effect::Permit {
+        return Err(fault(
+            "`@mode(\"monitor\")` is for a forbid: a permit that isn't enforced permits nothing; take it out"
+                .to_owned(),
+        ));
     }
     let reason = policy.annotation("reason").map(str::to_owned);
     if reason.is_none() && policy.effect() == Effect::Forbid {
@@ -149,6 +167,7 @@ fn rule(file: &PolicyFile, policy: &Policy) -> Result<(Rule, Policy), (Option<St
         Rule {
             reason,
             effect,
+            mode,
             reads,
             scope,
             policy: evaluated,

@@ -85,7 +85,7 @@ fn a_policy_knows_its_file_its_reason_and_what_it_reads() {
 fn a_read_or_write_that_is_named_and_whose_input_is_read_is_guarded() {
     let guards = |scope: &str, condition: &str, name: &str| {
         let policies = load(&forbid("a", scope, condition)).unwrap();
-        policies.guards(&action(name))
+        policies.guards(&action(name)) == Some(Mode::Enforce)
     };
     let import = "workspaces:CreateWorkspaces";
     let named = format!("action == Action::\"{import}\"");
@@ -109,9 +109,28 @@ fn a_scope_over_a_group_or_everything_never_widens() {
     ] {
         let policies = load(&forbid("a", scope, reads)).unwrap();
         for name in VOCABULARY.actions() {
-            assert!(!policies.guards(&action(&name)), "{scope} guards {name}");
+            assert!(
+                policies.guards(&action(&name)).is_none(),
+                "{scope} guards {name}"
+            );
         }
     }
+}
+
+#[test]
+fn a_policy_that_monitors_widens_only_what_nothing_else_does() {
+    let named = "action == Action::\"workspaces:CreateWorkspaces\"";
+    let of_it = "when { context.input has Workspaces }";
+    let enforced = forbid("a", named, of_it);
+    let monitors = format!("@mode(\"monitor\") {}", forbid("b", named, of_it));
+    let mode = |text: &str| {
+        let guards = load(text).unwrap();
+        guards.guards(&action("workspaces:CreateWorkspaces"))
+    };
+    assert_eq!(mode(&enforced), Some(Mode::Enforce));
+    assert_eq!(mode(&monitors), Some(Mode::Monitor));
+    assert_eq!(mode(&format!("{enforced}{monitors}")), Some(Mode::Enforce));
+    assert_eq!(mode(&format!("{monitors}{enforced}")), Some(Mode::Enforce));
 }
 
 #[test]
@@ -136,4 +155,7 @@ fn a_tag_that_nobody_watches_is_told() {
     // A permit on the same keys protects nothing.
     let permits = watches("keep").replace("forbid", "permit");
     assert_eq!(open(&format!("{reads}{permits}")), told);
+    // Nor does what only monitors.
+    let monitors = format!("@mode(\"monitor\") {}", watches("keep"));
+    assert_eq!(open(&format!("{reads}{monitors}")), told);
 }

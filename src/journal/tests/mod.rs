@@ -71,9 +71,10 @@ pub(crate) fn decision(call: &Call, judgement: Judgement) -> Record {
         call,
         source_port: Some(50_000),
         judgement,
+        would: None,
         policies: vec!["monthly-billing".into()],
         ruleset_hash: "abc".into(),
-        mode: Mode::Enforce,
+        mode: crate::guard::call::Mode::Enforce,
         batch_size: 1,
         upstream_role: None,
         upstream_override: None,
@@ -135,7 +136,7 @@ pub(crate) fn start() -> Record {
         Lifecycle::Start {
             ruleset_hash: "abc".into(),
             catalog: "1.44.0".into(),
-            mode: Mode::Enforce,
+            mode: crate::guard::call::Mode::Enforce,
             upstream_override: None,
         },
     )

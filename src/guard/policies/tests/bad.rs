@@ -165,12 +165,10 @@ fn an_id_is_taken_once() {
 #[test]
 fn an_annotation_that_is_not_built_or_not_known_is_refused() {
     let annotated = |text: &str| format!("@{text} {}", forbid("a", "action", ""));
-    for unbuilt in ["mode(\"monitor\")", "approval(\"admins\")"] {
-        check(
-            &annotated(unbuilt),
-            &["policy `a`: `@", "isn't built yet; take it out"],
-        );
-    }
+    check(
+        &annotated("approval(\"admins\")"),
+        &["policy `a`: `@approval` isn't built yet; take it out"],
+    );
     check(
         &annotated("mod(\"x\")"),
         &["`@mod` is no annotation; did you mean `@mode`?"],
@@ -178,6 +176,20 @@ fn an_annotation_that_is_not_built_or_not_known_is_refused() {
     check(&annotated("owner(\"x\")"), &["`@owner` is no annotation"]);
     let text = "@reasons(\"x\") @id(\"a\") permit (principal, action, resource);";
     check(text, &["did you mean `@reason`?"]);
+}
+
+#[test]
+fn a_mode_is_one_that_there_is_and_stands_on_a_forbid() {
+    let annotated = |text: &str| format!("@{text} {}", forbid("a", "action", ""));
+    check(
+        &annotated("mode(\"monitro\")"),
+        &["policy `a`: `@mode(\"monitro\")` is no mode: write `@mode(\"monitor\")`"],
+    );
+    check(
+        "@mode(\"monitor\") @id(\"a\") permit (principal, action, resource);",
+        &["policy `a`: `@mode(\"monitor\")` is for a forbid"],
+    );
+    load(&annotated("mode(\"enforce\")")).unwrap();
 }
 
 #[test]

@@ -142,14 +142,15 @@ fn a_slice_judges_no_other_action() {
     let slice = policies
         .slice(&own.call.action, &action_groups(&own.call))
         .unwrap();
-    assert!(decide(&slice, own, ()).is_ok());
+    assert!(decide(Mode::Enforce, &slice, own, ()).is_ok());
     let other = question(&catalog, "workspaces", "DescribeWorkspaces");
     let early = decide_early(&slice, &other);
     assert!(
         matches!(early, Some(Denial::Unjudgeable { .. })),
         "{early:?}"
     );
-    let Denial::Unjudgeable { message } = decide(&slice, other, ()).unwrap_err().denial else {
+    let Denial::Unjudgeable { message } = decide(Mode::Enforce, &slice, other, ()).unwrap_err()
+    else {
         panic!("judged");
     };
     assert_eq!(

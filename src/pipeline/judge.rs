@@ -1,0 +1,71 @@
+//! Parse, enrich, decide; and what becomes of it where policies, or the whole guard, only monitor.
+
+use std::time::Instant;
+
+use super::authenticate::Authenticated;
+use super::enrich::{By, Enriched};
+use super::outgoing::Outgoing;
+use super::trail::Trail;
+use super::{Guard, Refusal};
+use crate::guard::call::Mode;
+use crate::guard::decide::{self, Allowed};
+
+impl Guard {
+    /// Judges a call by all policies. What stands in the way of that, a parameter that can't be read or a fact that can't
+    /// be had, refuses it, unless the guard monitors, or only policies that monitor wanted to know.
+    pub(super) async fn judge(
+        &self,
+        trail: &mut Trail,
+        authenticated: Authenticated,
+    ) -> Result<Allowed<Outgoing>, Refusal> {
+        let refusal = match self.understand(trail, &authenticated, By::All).await {
+            Ok(enriched) => return self.decide(trail, enriched, authenticated),
+            Err(refusal) => refusal,
+        };
+        match self.mode {
+            Mode::Monitor => {
+                let question = self.unjudged(&authenticated);
+                let outgoing = Outgoing::passed(trail, authenticated)?;
+                let allowed = decide::go_on(self.mode, refusal, question, outgoing)?;
+                trail.seen.decision = Some(allowed.decision().clone());
+                Ok(allowed)
+            }
+            Mode::Enforce if self.monitors(&authenticated.call)? => {
+                let enriched = self.understand(trail, &authenticated, By::Enforced).await?;
+                let allowed = self.decide(trail, enriched, authenticated)?;
+                let allowed = allowed.noting(refusal);
+                trail.seen.decision = Some(allowed.decision().clone());
+                Ok(allowed)
+            }
+            Mode::Enforce => Err(refusal),
+        }
+    }
+
+    async fn understand(
+        &self,
+        trail: &mut Trail,
+        authenticated: &Authenticated,
+        by: By,
+    ) -> Result<Enriched, Refusal> {
+        let understood = self.parse(trail, authenticated, by)?;
+        self.enrich(trail, authenticated, understood, by).await
+    }
+
+    /// Asks the policies.
+    fn decide(
+        &self,
+        trail: &mut Trail,
+        enriched: Enriched,
+        authenticated: Authenticated,
+    ) -> Result<Allowed<Outgoing>, Refusal> {
+        let (slice, by, mut question, named) = enriched.into_parts();
+        let slice = by.of(&slice);
+        let outgoing = Outgoing::of(named.as_ref(), trail, authenticated, &mut question)?;
+        let begun = Instant::now();
+        let decided = decide::decide(self.mode, slice, question, outgoing);
+        self.metrics.decision_took(begun.elapsed());
+        let allowed = decided?;
+        trail.seen.decision = Some(allowed.decision().clone());
+        Ok(allowed)
+    }
+}
