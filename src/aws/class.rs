@@ -33,6 +33,15 @@ impl Class {
         Class::Grant,
     ];
 
+    /// Whether what its calls do can't be taken back, so that they must not be repeated unasked.
+    #[must_use]
+    pub const fn destroys(self) -> bool {
+        match self {
+            Class::Destroy | Class::Disrupt | Class::Unprotect | Class::Indirect => true,
+            Class::Read | Class::Write | Class::Tag | Class::Credentials | Class::Grant => false,
+        }
+    }
+
     /// The name of the class as policies, metrics and records spell it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -14,7 +14,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use answers::is_passing;
+pub use answers::{is_busy, is_passing};
 pub use enquiry::{Enquiry, EnquiryError, LookupAnswer, LookupCall, Place};
 
 /// An attribute of a resource that a lookup can tell.

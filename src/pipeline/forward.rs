@@ -14,11 +14,13 @@ use super::admit::{Admitted, Proof};
 use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::class::Class;
+use crate::aws::protocol;
 use crate::aws::sigv4::Declared;
-use crate::guard::call::Outcome;
+use crate::guard::call::{Call, Outcome};
+use crate::guard::facts::is_busy;
 use crate::journal::Record;
 use crate::journal::record::{Happened, Judgement, OutcomeRecord};
-use crate::proxy::body::{BodyError, Budget, read_whole};
+use crate::proxy::body::{BodyError, Budget, Buffered, read_whole};
 use crate::proxy::upstream::{Freshness, SendError, Target};
 use crate::proxy::{Body, Timeouts};
 
@@ -74,7 +76,11 @@ impl Guard {
             tracing::error!(decision = %trail.id, "the outcome could not be recorded: {error}");
         }
         match sent {
-            Ok(response) if call.guarded && call.class != Class::Read => self.whole(response).await,
+            Ok(response) if call.guarded && call.class != Class::Read => {
+                let answer = self.whole(response).await?;
+                may_be_repeated(&call, &answer)?;
+                Ok(answer.map(Body::buffered))
+            }
             Ok(response) => {
                 Ok(response.map(|body| Body::streaming(body, self.timeouts.body_stall)))
             }
@@ -93,7 +99,7 @@ impl Guard {
 impl Guard {
     /// Reads an answer to its end before the client gets any of it: one that breaks off halfway looks to most SDKs like
     /// a connection that failed, and they send the call again.
-    async fn whole(&self, response: Response<Incoming>) -> Result<Response<Body>, Refusal> {
+    async fn whole(&self, response: Response<Incoming>) -> Result<Response<Buffered>, Refusal> {
         let (head, body) = response.into_parts();
         let status = head.status;
         // A budget of its own: what others send may not cost this client its answer.
@@ -103,12 +109,29 @@ impl Guard {
             ..self.timeouts
         };
         match read_whole(body, ANSWER_BYTES_MAX, &budget, &timeouts).await {
-            Ok(body) => Ok(Response::from_parts(head, Body::buffered(body))),
+            Ok(body) => Ok(Response::from_parts(head, body)),
             Err(error) => Err(Refusal::OutcomeUnknown {
                 message: format!("AWS answered {status}, but not to the end: {error}"),
             }),
         }
     }
+}
+
+/// A fault of AWS's own leaves open whether a destructive call has happened, and SDKs answer it by sending the call
+/// again: that is told as unknown instead. An answer of AWS's that it was too busy is passed on: it says that nothing
+/// has happened.
+fn may_be_repeated(call: &Call, answer: &Response<Buffered>) -> Result<(), Refusal> {
+    let (status, body) = (answer.status(), answer.body().bytes());
+    if !call.class.destroys() || !status.is_server_error() {
+        return Ok(());
+    }
+    let error = protocol::decode_error(call.protocol, status, answer.headers(), body);
+    if is_busy(&error.code) {
+        return Ok(());
+    }
+    Err(Refusal::OutcomeUnknown {
+        message: format!("AWS answered {status}: {error}"),
+    })
 }
 
 fn happened(sent: &Result<Response<Incoming>, SendError>) -> Happened {

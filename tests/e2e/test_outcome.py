@@ -80,16 +80,30 @@ def test_aws_does_not_answer_in_time(guard, upstream, cloud):
 
 
 @pytest.mark.parametrize("api", APIS, ids=str)
-def test_a_server_error_of_aws_is_not_retried_by_the_guard(guard, upstream, cloud, api):
-    """It comes back as it is: whether to send again is the caller's decision."""
+def test_a_fault_of_aws_is_told_as_unknown_and_nobody_sends_again(guard, upstream, cloud, api):
+    """A 500 doesn't say that nothing was destroyed, and an SDK would send the call again."""
     things = api.make(cloud)
-    client = guard.client(api.service, retries={"total_max_attempts": 1})
+    client = guard.client(api.service)
     with upstream.fault(api.operation, Fail("InternalServerException", "oops", 500)):
         error = error_of(lambda: api.destroy(client, things))
-    assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+    assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 409
+    assert error.response["Error"]["Code"] == "GuardOutcomeUnknown"
+    assert "AWS answered 500" in error.response["Error"]["Message"]
+    assert "InternalServerException: oops" in error.response["Error"]["Message"]
+    assert client.attempts == 1
     _, decision = allowed(guard, upstream, api)
     outcome = guard.outcome(decision)
     assert (outcome["outcome"], outcome["upstream_status"]) == ("sent", 500)
+
+
+@pytest.mark.parametrize("code, status", [("ThrottlingException", 400), ("ServiceUnavailableException", 503)])
+def test_that_aws_is_too_busy_is_passed_on_and_the_sdk_tries_again(guard, upstream, cloud, code, status):
+    things = WORKSPACES.make(cloud)
+    client = guard.client("workspaces")
+    with upstream.fault("TerminateWorkspaces", Fail(code, "slow down", status), times=1):
+        WORKSPACES.destroy(client, things)
+    assert client.attempts == 2
+    assert not WORKSPACES.alive(cloud, things)
 
 
 def test_a_client_that_leaves_does_not_take_the_outcome_with_it(guard, upstream, cloud):

@@ -300,6 +300,12 @@ impl Subject<'_> {
 /// Whether an error of AWS's heals by itself: it is busy, or at fault itself.
 #[must_use]
 pub fn is_passing(status: u16, code: &str) -> bool {
+    status >= 500 || status == 429 || is_busy(code)
+}
+
+/// Whether an error of AWS's says that it was too busy to take the call.
+#[must_use]
+pub fn is_busy(code: &str) -> bool {
     const BUSY: [&str; 5] = [
         "Throttl",
         "TooManyRequests",
@@ -307,7 +313,7 @@ pub fn is_passing(status: u16, code: &str) -> bool {
         "SlowDown",
         "ServiceUnavailable",
     ];
-    status >= 500 || status == 429 || BUSY.iter().any(|busy| code.contains(busy))
+    BUSY.iter().any(|busy| code.contains(busy))
 }
 
 fn failed(call: &LookupCall, message: &str) -> EnquiryError {
