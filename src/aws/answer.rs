@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::aws::catalog::model::{Protocol, Service, Signature};
 use crate::aws::head::Head;
+use crate::aws::protocol::cbor::write_texts;
 use crate::aws::protocol::json::write_string;
 use crate::aws::protocol::xml::is_char;
 use crate::aws::protocol::{Identified, JsonVersion, preferred};
@@ -107,7 +108,9 @@ impl Shape {
         };
         let service = candidates.first();
         let usual = service.and_then(|s| preferred(s).or(s.protocols.first().copied()));
-        let protocol = if head.headers.contains_key("smithy-protocol") {
+        let protocol = if head.headers.contains_key("smithy-protocol")
+            || content_type.starts_with("application/cbor")
+        {
             Protocol::RpcV2Cbor
         } else if head.headers.contains_key("x-amz-target")
             || content_type.starts_with("application/x-amz-json-")
@@ -276,7 +279,7 @@ fn body(format: &Format, code: &str, kind: Kind, message: &str, request_id: &str
     match format {
         Format::AwsJson(_) => json(&[("__type", code), ("message", message), ("Message", message)]),
         Format::RestJson => json(&[("message", message), ("Message", message)]),
-        Format::RpcV2Cbor => cbor(&[("__type", code), ("message", message)]),
+        Format::RpcV2Cbor => write_texts(&[("__type", code), ("message", message)]),
         Format::AwsQuery { namespace } | Format::RestXml { namespace } => {
             let xmlns = namespace.as_deref().map_or_else(String::new, |n| {
                 format!(" xmlns=\"{}\"", xml_text(n))
@@ -316,34 +319,6 @@ fn json(members: &[(&str, &str)]) -> Vec<u8> {
     }
     out.push('}');
     out.into_bytes()
-}
-
-/// A CBOR map of fewer than 24 texts (RFC 8949).
-fn cbor(members: &[(&str, &str)]) -> Vec<u8> {
-    let mut out = Vec::new();
-    cbor_head(0xa0, members.len(), &mut out);
-    for text in members.iter().flat_map(|(key, text)| [key, text]) {
-        cbor_head(0x60, text.len(), &mut out);
-        out.extend_from_slice(text.as_bytes());
-    }
-    out
-}
-
-/// The initial byte of a major type and its argument, as short as it goes up to 32 bits.
-fn cbor_head(major: u8, argument: usize, out: &mut Vec<u8>) {
-    let argument = u32::try_from(argument).unwrap_or(u32::MAX);
-    match (u8::try_from(argument), u16::try_from(argument)) {
-        (Ok(small), _) if small < 24 => out.push(major | small),
-        (Ok(byte), _) => out.extend_from_slice(&[major | 24, byte]),
-        (Err(_), Ok(word)) => {
-            out.push(major | 25);
-            out.extend_from_slice(&word.to_be_bytes());
-        }
-        (Err(_), Err(_)) => {
-            out.push(major | 26);
-            out.extend_from_slice(&argument.to_be_bytes());
-        }
-    }
 }
 
 /// A text inside an element or attribute; characters that XML 1.0 lacks become U+FFFD.

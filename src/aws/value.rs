@@ -104,7 +104,8 @@ impl Object {
     }
 }
 
-fn first_repeated(members: &[(String, Value)]) -> Option<&str> {
+/// The first key that stands for a second time.
+pub(crate) fn first_repeated<V>(members: &[(String, V)]) -> Option<&str> {
     // Most objects are small: comparing beats hashing there, and nowhere is it quadratic.
     const SMALL: usize = 16;
     let mut keys = members.iter().map(|(key, _)| key.as_str()).enumerate();

@@ -5,7 +5,7 @@ use http::{HeaderMap, StatusCode};
 use crate::aws::catalog::Protocol;
 use crate::aws::value::{Object, Value};
 
-use super::{json, xml};
+use super::{json, rpc_v2_cbor, xml};
 
 /// Bytes of an error's body that are read; a longer one tells its code by header or status only.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -38,7 +38,7 @@ pub fn decode_error(
     let (in_body, message) = match protocol {
         Protocol::AwsJson | Protocol::RestJson => json_error(body),
         Protocol::AwsQuery | Protocol::Ec2Query | Protocol::RestXml => xml_error(body),
-        Protocol::RpcV2Cbor => (None, None),
+        Protocol::RpcV2Cbor => cbor_error(body),
     };
     let in_header = headers
         .get("x-amzn-errortype")
@@ -63,6 +63,19 @@ fn json_error(body: &[u8]) -> (Option<String>, Option<String>) {
         first(&object, &["__type", "code", "Code"]),
         first(&object, &["message", "Message"]),
     )
+}
+
+fn cbor_error(body: &[u8]) -> (Option<String>, Option<String>) {
+    let Ok(Some(members)) = rpc_v2_cbor::map(body) else {
+        return (None, None);
+    };
+    let text = |names: &[&str]| {
+        names.iter().find_map(|name| {
+            let (_, item) = members.iter().find(|(key, _)| key == name)?;
+            item.as_text().map(str::to_owned)
+        })
+    };
+    (text(&["__type"]), text(&["message", "Message"]))
 }
 
 fn first(object: &Object, names: &[&str]) -> Option<String> {

@@ -17,7 +17,7 @@ use super::path::shown;
 use super::rest_headers::single;
 use super::rest_query::X_ID;
 use super::route::{self, RequestPath};
-use super::{Identified, JsonVersion, aws_json, form, query};
+use super::{Identified, JsonVersion, aws_json, form, query, rpc_v2_cbor};
 
 /// Headers by which a client or a proxy could mean another method or path than the request line's.
 const OVERRIDES: [&str; 6] = [
@@ -30,7 +30,7 @@ const OVERRIDES: [&str; 6] = [
 ];
 
 const TARGET: &str = "the header `x-amz-target`";
-const SMITHY: &str = "the header `smithy-protocol`";
+pub(super) const SMITHY: &str = "the header `smithy-protocol`";
 const SERVICE_PATH: &str = "a path `/service/…/operation/…`";
 const FORM_BODY: &str = "a form body";
 const ACTION: &str = "the parameter `Action`";
@@ -58,8 +58,10 @@ pub fn identify(
         return Err(Malformed::Lookalike(shown(name.as_str())));
     }
     match signal(candidates, head)? {
-        Some(SMITHY | SERVICE_PATH) => Err(Malformed::NotSpoken {
-            protocol: malformed::name(Protocol::RpcV2Cbor),
+        Some(SMITHY) => rpc_v2_cbor::identify(candidates, head),
+        Some(SERVICE_PATH) => Err(Malformed::NoSignal {
+            services: names(candidates),
+            expected: SMITHY,
         }),
         Some(TARGET) => aws_json(candidates, head),
         Some(_) => aws_query(candidates, head, body),
@@ -138,7 +140,7 @@ fn signal(candidates: &[Arc<Service>], head: &Head<'_>) -> Result<Option<&'stati
     let queries = speaks(candidates, Protocol::AwsQuery) || speaks(candidates, Protocol::Ec2Query);
     let targeted = head.headers.contains_key("x-amz-target");
     let mut found = Vec::new();
-    if head.headers.contains_key("smithy-protocol") {
+    if head.headers.contains_key(rpc_v2_cbor::HEADER) {
         found.push(SMITHY);
     } else if is_service_path(head.path)
         && (speaks(candidates, Protocol::RpcV2Cbor) || !is_rest(candidates))
@@ -338,6 +340,7 @@ fn at_root(head: &Head<'_>, protocol: &'static str) -> Result<(), Malformed> {
     if head.path != "/" {
         return Err(Malformed::Path {
             protocol,
+            expected: "`/`",
             found: shown(head.path),
         });
     }
@@ -372,7 +375,7 @@ fn expected(candidates: &[Arc<Service>]) -> &'static str {
     }
 }
 
-fn names(candidates: &[Arc<Service>]) -> String {
+pub(super) fn names(candidates: &[Arc<Service>]) -> String {
     let ids: Vec<String> = candidates.iter().map(|s| format!("`{}`", s.id)).collect();
     ids.join(", ")
 }

@@ -2,6 +2,7 @@
 
 use crate::aws::catalog::Protocol;
 
+use super::cbor::CborError;
 use super::escape::EscapeError;
 use super::json::JsonError;
 use super::typed::TypeError;
@@ -30,7 +31,7 @@ pub enum Malformed {
         services: String,
         expected: &'static str,
     },
-    #[error("{protocol} isn't spoken yet{}", instead(.protocol))]
+    #[error("{protocol} isn't spoken yet")]
     NotSpoken { protocol: &'static str },
     #[error("{services} speaks no {protocol}")]
     NotItsProtocol {
@@ -43,9 +44,10 @@ pub enum Malformed {
         expected: &'static str,
         found: String,
     },
-    #[error("the path is `{found}`; {protocol} uses `/`")]
+    #[error("the path is `{found}`; {protocol} uses {expected}")]
     Path {
         protocol: &'static str,
+        expected: &'static str,
         found: String,
     },
     #[error("the request has both a query string and a body that name what is asked; use one")]
@@ -58,6 +60,10 @@ pub enum Malformed {
         expected: &'static str,
         found: String,
     },
+    #[error(
+        "the header `smithy-protocol` says `{0}`; of Smithy's protocols only `rpc-v2-cbor` is spoken"
+    )]
+    SmithyProtocol(String),
     #[error("the target `{0}` isn't `Prefix.Operation`")]
     Target(String),
     #[error("the parameter `{0}` is missing")]
@@ -96,6 +102,8 @@ pub enum Malformed {
     BodyNotEmpty,
     #[error("the body must be a JSON object")]
     BodyNotObject,
+    #[error("the body must be a CBOR map")]
+    BodyNotMap,
     #[error("{place}: {error}")]
     Escape {
         place: &'static str,
@@ -105,6 +113,8 @@ pub enum Malformed {
     HeaderList(String),
     #[error("in the body, {0}")]
     Json(#[from] JsonError),
+    #[error("in the body, {0}")]
+    Cbor(#[from] CborError),
     #[error("{0}")]
     Type(#[from] TypeError),
 }
@@ -119,6 +129,7 @@ impl Malformed {
             Malformed::UnknownOperation { .. }
                 | Malformed::UnknownVersion { .. }
                 | Malformed::NotSpoken { .. }
+                | Malformed::SmithyProtocol(_)
         )
     }
 }
@@ -128,7 +139,7 @@ impl Malformed {
 pub enum EncodeError {
     #[error("{0}")]
     Type(#[from] TypeError),
-    #[error("{protocol} isn't spoken yet{}", instead(.protocol))]
+    #[error("{protocol} isn't spoken yet")]
     NotSpoken { protocol: &'static str },
     #[error("`{member}` has a value that can't stand in {place}")]
     NotExpressible { member: String, place: &'static str },
@@ -145,6 +156,8 @@ pub enum OutputError {
     #[error("in the answer, {0}")]
     Json(#[from] JsonError),
     #[error("in the answer, {0}")]
+    Cbor(#[from] CborError),
+    #[error("in the answer, {0}")]
     Type(#[from] TypeError),
     #[error("in the answer, {0}")]
     Xml(#[from] super::xml::XmlError),
@@ -154,7 +167,7 @@ pub enum OutputError {
     NoElement(String),
     #[error("the answer's header `{0}` isn't plain ASCII")]
     Header(String),
-    #[error("{protocol} isn't spoken yet{}", instead(.protocol))]
+    #[error("{protocol} isn't spoken yet")]
     NotSpoken { protocol: &'static str },
 }
 
@@ -167,16 +180,6 @@ pub const fn name(protocol: Protocol) -> &'static str {
         Protocol::RestXml => "restXml",
         Protocol::AwsQuery => "awsQuery",
         Protocol::Ec2Query => "ec2Query",
-        Protocol::RpcV2Cbor => RPC_V2_CBOR,
-    }
-}
-
-const RPC_V2_CBOR: &str = "rpcv2Cbor";
-
-fn instead(protocol: &str) -> &'static str {
-    if protocol == RPC_V2_CBOR {
-        "; let the client use the service's JSON protocol"
-    } else {
-        ""
+        Protocol::RpcV2Cbor => "rpcv2Cbor",
     }
 }

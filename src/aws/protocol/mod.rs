@@ -12,6 +12,7 @@ use crate::aws::head::Head;
 use crate::aws::value::Object;
 
 mod aws_json;
+pub mod cbor;
 pub mod escape;
 mod failure;
 mod form;
@@ -25,6 +26,7 @@ mod rest_headers;
 mod rest_json;
 mod rest_query;
 mod route;
+mod rpc_v2_cbor;
 mod scalar;
 mod timestamp;
 pub mod typed;
@@ -62,7 +64,7 @@ pub struct WireRequest {
     pub method: Method,
     /// The raw path, beginning with `/`, and the query if there is one; both escaped.
     pub path_and_query: String,
-    /// The content type, `x-amz-target`, and the members that stand in headers.
+    /// The content type, what names operation and protocol, and the members that stand in headers.
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
@@ -116,14 +118,19 @@ impl JsonVersion {
     }
 }
 
-/// The protocol to send a service's requests in: the first of its own that is spoken here; `None` where none is.
+/// The protocol to send a service's requests in: the first of its own that is spoken here, CBOR only where it is the only
+/// one; `None` where none is.
 #[must_use]
 pub fn preferred(service: &Service) -> Option<Protocol> {
-    let spoken = |p: &&Protocol| match p {
-        Protocol::AwsJson | Protocol::RestJson | Protocol::AwsQuery => true,
-        Protocol::RestXml | Protocol::Ec2Query | Protocol::RpcV2Cbor => false,
+    let first = |spoken: &[Protocol]| {
+        service
+            .protocols
+            .iter()
+            .find(|p| spoken.contains(p))
+            .copied()
     };
-    service.protocols.iter().find(spoken).copied()
+    first(&[Protocol::AwsJson, Protocol::RestJson, Protocol::AwsQuery])
+        .or_else(|| first(&[Protocol::RpcV2Cbor]))
 }
 
 /// Reads an identified request's input, strictly: members by their names in the model, in no given order.
@@ -144,7 +151,8 @@ pub fn decode(identified: &Identified, head: &Head<'_>, body: &[u8]) -> Result<O
         Protocol::AwsQuery => {
             query::decode(service, input, identify::parameters(head, Some(body))?)
         }
-        Protocol::RestXml | Protocol::Ec2Query | Protocol::RpcV2Cbor => Err(Malformed::NotSpoken {
+        Protocol::RpcV2Cbor => rpc_v2_cbor::decode(service, input, head, body),
+        Protocol::RestXml | Protocol::Ec2Query => Err(Malformed::NotSpoken {
             protocol: name(identified.protocol),
         }),
     }
@@ -191,11 +199,10 @@ pub fn encode(
         Protocol::AwsJson => aws_json::encode(service, operation, input),
         Protocol::RestJson => rest_json::encode(service, operation, input),
         Protocol::AwsQuery => query::encode(service, operation, input),
-        Protocol::RestXml | Protocol::Ec2Query | Protocol::RpcV2Cbor => {
-            Err(EncodeError::NotSpoken {
-                protocol: name(protocol),
-            })
-        }
+        Protocol::RpcV2Cbor => rpc_v2_cbor::encode(service, operation, input),
+        Protocol::RestXml | Protocol::Ec2Query => Err(EncodeError::NotSpoken {
+            protocol: name(protocol),
+        }),
     }
 }
 

@@ -12,7 +12,7 @@ use super::malformed::{self, OutputError};
 use super::rest_json::{in_body, located, payload, shape_of};
 use super::typed::{TypeError, TypeReason};
 use super::xml::Element;
-use super::{json, rest_headers, scalar, typed, xml};
+use super::{json, rest_headers, rpc_v2_cbor, scalar, typed, xml};
 use crate::aws::catalog::model::Location;
 
 /// Reads a successful answer's output, members by their names in the model. An operation whose output the catalog
@@ -40,11 +40,10 @@ pub fn decode_output(
         }
         Protocol::RestJson => rest_json(service, shape, headers, body),
         Protocol::AwsQuery => aws_query(service, operation, shape, body),
-        Protocol::RestXml | Protocol::Ec2Query | Protocol::RpcV2Cbor => {
-            Err(OutputError::NotSpoken {
-                protocol: malformed::name(protocol),
-            })
-        }
+        Protocol::RpcV2Cbor => rpc_v2_cbor::decode_output(service, shape, body),
+        Protocol::RestXml | Protocol::Ec2Query => Err(OutputError::NotSpoken {
+            protocol: malformed::name(protocol),
+        }),
     }
 }
 

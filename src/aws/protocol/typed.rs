@@ -40,6 +40,8 @@ pub enum TypeReason {
     Range { bits: u32 },
     #[error("must be a finite number")]
     Finite,
+    #[error("is a document, which CBOR can't carry")]
+    Document,
     #[error("must be base64 with padding")]
     Base64,
     #[error("must be a timestamp written as {expected}")]
@@ -78,12 +80,38 @@ impl TypeReason {
     }
 }
 
+/// How timestamps are spelt in a protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timestamps {
+    /// As the model says: member, then shape, else seconds since 1970.
+    Modelled,
+    /// As seconds since 1970, whatever the model says.
+    EpochSeconds,
+}
+
 /// Takes a structure's members from JSON: names as in the model, nulls dropped, everything checked.
 ///
 /// # Errors
 /// [`TypeError`] for the first thing that the model doesn't have so.
 pub fn decode(service: &Service, shape: &Structure, wire: Object) -> Result<Object, TypeError> {
-    walk(service, Mode::Decode).structure(shape, wire, 0)
+    decode_with(service, shape, wire, Timestamps::Modelled)
+}
+
+/// As [`decode`], for a protocol with its own way of writing timestamps.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_with(
+    service: &Service,
+    shape: &Structure,
+    wire: Object,
+    timestamps: Timestamps,
+) -> Result<Object, TypeError> {
+    Walk {
+        timestamps,
+        ..walk(service, Mode::Decode)
+    }
+    .structure(shape, wire, 0)
 }
 
 /// Gives a structure's members their names on the wire; checks as [`decode`] does.
@@ -91,7 +119,24 @@ pub fn decode(service: &Service, shape: &Structure, wire: Object) -> Result<Obje
 /// # Errors
 /// [`TypeError`] for the first thing that the model doesn't have so.
 pub fn encode(service: &Service, shape: &Structure, input: &Object) -> Result<Object, TypeError> {
-    walk(service, Mode::Encode).structure(shape, input.clone(), 0)
+    encode_with(service, shape, input, Timestamps::Modelled)
+}
+
+/// As [`encode`], for a protocol with its own way of writing timestamps.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_with(
+    service: &Service,
+    shape: &Structure,
+    input: &Object,
+    timestamps: Timestamps,
+) -> Result<Object, TypeError> {
+    Walk {
+        timestamps,
+        ..walk(service, Mode::Encode)
+    }
+    .structure(shape, input.clone(), 0)
 }
 
 /// As [`decode`], for one value of any shape: a REST payload.
@@ -244,10 +289,15 @@ impl Mode {
 struct Walk<'a> {
     service: &'a Service,
     mode: Mode,
+    timestamps: Timestamps,
 }
 
 const fn walk(service: &Service, mode: Mode) -> Walk<'_> {
-    Walk { service, mode }
+    Walk {
+        service,
+        mode,
+        timestamps: Timestamps::Modelled,
+    }
 }
 
 impl Walk<'_> {
@@ -290,7 +340,11 @@ impl Walk<'_> {
                 Ok(value)
             }
             (Shape::Timestamp { format: own }, value) => {
-                let format = format.or(*own).unwrap_or(TimestampFormat::EpochSeconds);
+                let format = match self.timestamps {
+                    Timestamps::Modelled => format.or(*own),
+                    Timestamps::EpochSeconds => None,
+                };
+                let format = format.unwrap_or(TimestampFormat::EpochSeconds);
                 leaf(shape, &value, format).map_err(TypeReason::at_top)?;
                 Ok(value)
             }
