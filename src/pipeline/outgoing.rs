@@ -55,12 +55,14 @@ pub(super) struct Signed {
     pub(super) request: Request<Body>,
 }
 
-const CLIENT_HEADERS: [HeaderName; 5] = [
+const CLIENT_HEADERS: [HeaderName; 6] = [
     ACCEPT,
     ACCEPT_ENCODING,
     HeaderName::from_static("amz-sdk-invocation-id"),
     HeaderName::from_static("amz-sdk-request"),
     HeaderName::from_static("x-amzn-trace-id"),
+    // How the client wants error codes of a service that spoke a query protocol before.
+    HeaderName::from_static("x-amzn-query-mode"),
 ];
 
 impl Outgoing {
@@ -98,9 +100,11 @@ impl Outgoing {
         )
         .map_err(|e| internal(format!("the call can't be rebuilt: {e}")))?;
         let mut unsigned = HeaderMap::new();
-        for name in CLIENT_HEADERS {
-            for value in known.parts.headers.get_all(&name) {
-                unsigned.append(&name, value.clone());
+        // What the protocol itself says of the answer stands, and is signed.
+        let own = |name: &&HeaderName| !wire.headers.contains_key(*name);
+        for name in CLIENT_HEADERS.iter().filter(own) {
+            for value in known.parts.headers.get_all(name) {
+                unsigned.append(name, value.clone());
             }
         }
         unsigned.insert(USER_AGENT, user_agent(&known.parts.headers, trail.id));

@@ -42,7 +42,7 @@ impl ApiError {
     /// An operation that the service has not, or that this stand-in does not play.
     pub(super) fn unknown_operation(service: Service, operation: &str) -> Self {
         match service.wire() {
-            Wire::AwsJson { .. } => Self::new(
+            Wire::AwsJson { .. } | Wire::RpcV2Cbor { .. } => Self::new(
                 "UnknownOperationException",
                 format!("the sandbox knows no operation `{operation}`"),
             ),

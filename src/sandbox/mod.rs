@@ -13,6 +13,7 @@
 )]
 
 mod account;
+mod cbor;
 mod error;
 mod evs;
 mod fault;

@@ -161,9 +161,10 @@ fn perform(head: &Head<'_>, body: &[u8], shared: &Shared, request_id: &str) -> P
         return Performed::Answer(answer);
     };
     let checked = signature::check(head, body, &shared.keys, &place, now);
-    let route = wire::route(place.service, head, body);
+    let spoken = wire::spoken(place.service, head.headers);
+    let route = wire::route(place.service, spoken, head, body);
     let operation = route.as_ref().ok().map(|r| r.operation.clone());
-    let input = route.and_then(|route| wire::input(place.service, route, body));
+    let input = route.and_then(|route| wire::input(spoken, route, body));
     let mut state = shared.lock();
     state.remember(Seen {
         at: now,
@@ -177,7 +178,8 @@ fn perform(head: &Head<'_>, body: &[u8], shared: &Shared, request_id: &str) -> P
         signature: seen(&checked),
     });
     let service = place.service;
-    let refused = |error: &ApiError| Performed::Answer(wire::error(service, error, request_id));
+    let refused =
+        |error: &ApiError| Performed::Answer(wire::error(service, spoken, error, request_id));
     if let Err(fault) = checked {
         return refused(&fault.answer(service));
     }
@@ -193,7 +195,9 @@ fn perform(head: &Head<'_>, body: &[u8], shared: &Shared, request_id: &str) -> P
             .call(service, &place.region, &operation, &input, now)
     };
     let given = |result: Result<Value, ApiError>| match result {
-        Ok(value) => Performed::Answer(wire::result(service, &operation, &value, request_id)),
+        Ok(value) => Performed::Answer(wire::result(
+            service, spoken, &operation, &value, request_id,
+        )),
         Err(error) => refused(&error),
     };
     match fault {

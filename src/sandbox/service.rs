@@ -23,6 +23,12 @@ pub(super) enum Wire {
         /// What stands before `#` in `__type`; empty where the service writes the bare code.
         namespace: &'static str,
     },
+    /// `POST /service/<service>/operation/<operation>` with a CBOR body.
+    RpcV2Cbor {
+        service: &'static str,
+        /// As for [`Wire::AwsJson`].
+        namespace: &'static str,
+    },
     /// Paths name the operation.
     RestJson,
     /// `Action=` in a form.
@@ -69,6 +75,25 @@ impl Service {
         Self::ALL.into_iter().find(|s| s.id() == id)
     }
 
+    /// How it is spoken to by a request that says `smithy-protocol`, where it speaks such a protocol.
+    pub(super) const fn smithy_wire(self) -> Option<Wire> {
+        match self {
+            Service::Workspaces | Service::WorkspacesInstances | Service::ServiceCatalog => {
+                match self.wire() {
+                    Wire::AwsJson {
+                        target, namespace, ..
+                    } => Some(Wire::RpcV2Cbor {
+                        service: target,
+                        namespace,
+                    }),
+                    Wire::RpcV2Cbor { .. } | Wire::RestJson | Wire::Query { .. } => None,
+                }
+            }
+            Service::Mgn | Service::Evs | Service::Sts => None,
+        }
+    }
+
+    /// How it is spoken to by default.
     pub(super) const fn wire(self) -> Wire {
         match self {
             Service::Workspaces => Wire::AwsJson {

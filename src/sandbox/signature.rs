@@ -358,7 +358,7 @@ impl SignatureFault {
     pub(super) fn answer(&self, service: Service) -> ApiError {
         let query = matches!(service.wire(), Wire::Query { .. });
         let status = match service.wire() {
-            Wire::AwsJson { .. } => 400,
+            Wire::AwsJson { .. } | Wire::RpcV2Cbor { .. } => 400,
             Wire::RestJson | Wire::Query { .. } => 403,
         };
         let code = match self {

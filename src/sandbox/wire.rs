@@ -3,10 +3,15 @@
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use serde_json::{Map, Value};
 
+use super::cbor;
 use super::error::ApiError;
 use super::service::{Service, Wire};
 use super::signature::percent_decode;
 use crate::aws::head::Head;
+
+const SMITHY_PROTOCOL: &str = "smithy-protocol";
+const RPC_V2_CBOR: &str = "rpc-v2-cbor";
+const CBOR: &str = "application/cbor";
 
 /// The operation that a request asks for, and the parameters that stand outside its body.
 #[derive(Debug)]
@@ -15,24 +20,34 @@ pub(super) struct Route {
     members: Map<String, Value>,
 }
 
+/// How a request speaks to a service; where it names a protocol that the service lacks, as the service is used to.
+pub(super) fn spoken(service: Service, headers: &HeaderMap) -> Wire {
+    let named = headers.contains_key(SMITHY_PROTOCOL);
+    let smithy = named.then(|| service.smithy_wire()).flatten();
+    smithy.unwrap_or_else(|| service.wire())
+}
+
 /// Which operation a request asks for.
-pub(super) fn route(service: Service, head: &Head<'_>, body: &[u8]) -> Result<Route, ApiError> {
-    match service.wire() {
+pub(super) fn route(
+    service: Service,
+    wire: Wire,
+    head: &Head<'_>,
+    body: &[u8],
+) -> Result<Route, ApiError> {
+    match wire {
         Wire::AwsJson { target, .. } => awsjson_route(service, target, head),
+        Wire::RpcV2Cbor { service: name, .. } => cbor_route(service, name, head),
         Wire::RestJson => rest_route(service, head),
         Wire::Query { version, .. } => query_route(service, version, head, body),
     }
 }
 
 /// The parameters of the operation.
-pub(super) fn input(
-    service: Service,
-    route: Route,
-    body: &[u8],
-) -> Result<Map<String, Value>, ApiError> {
+pub(super) fn input(wire: Wire, route: Route, body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     let mut members = route.members;
-    match service.wire() {
+    match wire {
         Wire::AwsJson { .. } => members.extend(json_body(body)?),
+        Wire::RpcV2Cbor { .. } => members.extend(cbor::read(body)?),
         Wire::RestJson if body.is_empty() => {}
         Wire::RestJson => {
             for (name, value) in json_body(body)? {
@@ -63,6 +78,25 @@ fn awsjson_route(service: Service, target: &str, head: &Head<'_>) -> Result<Rout
             members: Map::new(),
         }),
         Some(_) | None => Err(ApiError::unknown_operation(service, asked)),
+    }
+}
+
+/// Smithy has a server refuse a target beside the path.
+fn cbor_route(service: Service, name: &str, head: &Head<'_>) -> Result<Route, ApiError> {
+    let operation = head
+        .path
+        .strip_prefix("/service/")
+        .and_then(|rest| rest.strip_prefix(name))
+        .and_then(|rest| rest.strip_prefix("/operation/"));
+    let protocol = text(head.headers, SMITHY_PROTOCOL) == RPC_V2_CBOR;
+    let plain = !head.headers.contains_key("x-amz-target") && head.query.is_none();
+    let cbor = text(head.headers, "content-type") == CBOR;
+    match operation {
+        Some(operation) if head.method == Method::POST && protocol && plain && cbor => Ok(Route {
+            operation: operation.to_owned(),
+            members: Map::new(),
+        }),
+        Some(_) | None => Err(ApiError::unknown_operation(service, head.path)),
     }
 }
 
@@ -167,6 +201,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 /// A result in the service's shape.
 pub(super) fn result(
     service: Service,
+    wire: Wire,
     operation: &str,
     value: &Value,
     request_id: &str,
@@ -179,7 +214,8 @@ pub(super) fn result(
     if status == StatusCode::NO_CONTENT {
         return respond(status, None, Vec::new(), request_id);
     }
-    match service.wire() {
+    match wire {
+        Wire::RpcV2Cbor { .. } => cbor_answer(status, value, request_id),
         Wire::AwsJson { content_type, .. } => respond(
             status,
             Some(content_type),
@@ -203,35 +239,31 @@ pub(super) fn result(
 }
 
 /// An error in the service's shape.
-pub(super) fn error(service: Service, error: &ApiError, request_id: &str) -> Response<Vec<u8>> {
+pub(super) fn error(
+    service: Service,
+    wire: Wire,
+    error: &ApiError,
+    request_id: &str,
+) -> Response<Vec<u8>> {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut body: Map<String, Value> = error
         .members
         .iter()
         .map(|(name, value)| ((*name).to_owned(), value.clone()))
         .collect();
-    match service.wire() {
+    match wire {
         Wire::AwsJson {
             content_type,
             namespace,
             ..
         } => {
-            let code = match namespace {
-                "" => error.code.to_owned(),
-                namespace => format!("{namespace}#{}", error.code),
-            };
-            body.insert("__type".to_owned(), code.into());
-            let message = match service {
-                Service::WorkspacesInstances => "Message",
-                Service::Workspaces
-                | Service::ServiceCatalog
-                | Service::Evs
-                | Service::Mgn
-                | Service::Sts => "message",
-            };
-            body.insert(message.to_owned(), error.message.as_str().into());
+            name_error(service, namespace, error, &mut body);
             let body = Value::Object(body).to_string().into_bytes();
             respond(status, Some(content_type), body, request_id)
+        }
+        Wire::RpcV2Cbor { namespace, .. } => {
+            name_error(service, namespace, error, &mut body);
+            cbor_answer(status, &Value::Object(body), request_id)
         }
         Wire::RestJson => {
             body.insert("code".to_owned(), error.code.into());
@@ -260,6 +292,31 @@ pub(super) fn error(service: Service, error: &ApiError, request_id: &str) -> Res
             respond(status, Some("text/xml"), body.into_bytes(), request_id)
         }
     }
+}
+
+/// Adds code and message to an error's members, as the protocols have them whose errors name themselves in the body.
+fn name_error(service: Service, namespace: &str, error: &ApiError, body: &mut Map<String, Value>) {
+    let code = match namespace {
+        "" => error.code.to_owned(),
+        namespace => format!("{namespace}#{}", error.code),
+    };
+    body.insert("__type".to_owned(), code.into());
+    let message = match service {
+        Service::WorkspacesInstances => "Message",
+        Service::Workspaces
+        | Service::ServiceCatalog
+        | Service::Evs
+        | Service::Mgn
+        | Service::Sts => "message",
+    };
+    body.insert(message.to_owned(), error.message.as_str().into());
+}
+
+fn cbor_answer(status: StatusCode, value: &Value, request_id: &str) -> Response<Vec<u8>> {
+    let mut response = respond(status, Some(CBOR), cbor::write(value), request_id);
+    let protocol = HeaderValue::from_static(RPC_V2_CBOR);
+    response.headers_mut().insert(SMITHY_PROTOCOL, protocol);
+    response
 }
 
 /// An answer with the headers that every AWS answer has; hyper adds the date.

@@ -13,6 +13,8 @@ import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
+import cbor
+import speak
 from checks import denied
 from guard import BINARY, Guard, clean_environment
 from upstream import SERVICES
@@ -31,6 +33,15 @@ def signed_operations():
 
 
 OPERATIONS = set(signed_operations())
+# Each service in the protocol that botocore prefers, and in CBOR where its model lists it.
+SPOKEN = [(service, model.resolved_protocol) for service, model in MODELS.items()]
+SPOKEN += [(service, speak.CBOR) for service in speak.CBOR_SERVICES]
+
+
+def speaking(guard, service, protocol, **settings):
+    if protocol == MODELS[service].resolved_protocol:
+        return guard.client(service, **settings)
+    return speak.client(guard, protocol, service, **settings)
 
 
 def given_to(service, operation, *, whole):
@@ -92,6 +103,8 @@ def content(protocol, body):
     """A body by what it means."""
     if not body:
         return None
+    if protocol == speak.CBOR:
+        return cbor.decode(body)
     if protocol == "query":
         text = body if isinstance(body, str) else body.decode()
         return sorted(parse_qsl(text, keep_blank_values=True))
@@ -116,10 +129,10 @@ def open_guard(_upstream, tmp_path_factory):
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "least"])
-@pytest.mark.parametrize("service", SERVICES)
-def test_what_the_sdk_says_is_what_aws_hears(open_guard, upstream, service, whole):
+@pytest.mark.parametrize("service, protocol", SPOKEN)
+def test_what_the_sdk_says_is_what_aws_hears(open_guard, upstream, service, protocol, whole):
     model = MODELS[service]
-    client = open_guard.client(service, retries={"total_max_attempts": 1}, parameter_validation=False)
+    client = speaking(open_guard, service, protocol, retries={"total_max_attempts": 1}, parameter_validation=False)
     problems = []
     for name in model.operation_names:
         if (service, name) not in OPERATIONS:
@@ -142,7 +155,7 @@ def test_what_the_sdk_says_is_what_aws_hears(open_guard, upstream, service, whol
             problems.append(f"{name}: {seen.signature_problem}")
         if parts(request.url) != parts(seen.target):
             problems.append(f"{name}: {request.url} became {seen.target}")
-        if content(model.resolved_protocol, request.body) != content(model.resolved_protocol, seen.body):
+        if content(protocol, request.body) != content(protocol, seen.body):
             problems.append(f"{name}: {request.body} became {seen.body}")
     assert not problems, "\n".join(problems)
 
@@ -164,10 +177,10 @@ def classes():
     return found
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_closed_class_is_refused_to_all_but_admins(guard, upstream, service):
+@pytest.mark.parametrize("service, protocol", SPOKEN)
+def test_a_closed_class_is_refused_to_all_but_admins(guard, upstream, service, protocol):
     """`unprotect`, `indirect`, `credentials` and `grant`: final, at the first attempt, and AWS hears of none."""
-    client = guard.client(service, parameter_validation=False)
+    client = speaking(guard, service, protocol, parameter_validation=False)
     code = "AccessDenied" if service == "sts" else "AccessDeniedException"
     for (owner, name), group in classes().items():
         if owner != service or group not in CLOSED or (service, name) not in OPERATIONS:

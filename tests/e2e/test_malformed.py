@@ -214,21 +214,6 @@ def test_an_operation_that_does_not_exist_is_denied(guard, upstream):
     assert upstream.calls() == []
 
 
-def test_cbor_is_refused_by_name_until_it_is_spoken(guard, upstream):
-    answer = raw.call(
-        guard,
-        WORKSPACES.host,
-        "POST",
-        "/service/WorkspacesService/operation/TerminateWorkspaces",
-        {"Content-Type": "application/cbor", "Smithy-Protocol": "rpc-v2-cbor"},
-        b"\xa0",
-        service="workspaces",
-    )
-    assert 400 <= answer.status < 500
-    assert b"rpcv2Cbor" in answer.body
-    assert upstream.calls() == []
-
-
 def test_a_path_of_another_spelling_is_no_other_operation(guard, upstream):
     for path in ("/terminatetargetinstances", "//TerminateTargetInstances", "/x/../TerminateTargetInstances"):
         method, _, headers, body = wire(MGN, BODIES[MGN])

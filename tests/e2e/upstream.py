@@ -21,6 +21,7 @@ import botocore.session
 from botocore.credentials import Credentials
 from botocore.validate import ParamValidator
 
+import cbor
 import signature
 from cloud import HANDLERS, REGION, AwsError, Cloud, is_destructive
 
@@ -228,7 +229,9 @@ class _Models:
         """
         model = self.models[service]
         protocol = model.resolved_protocol
-        if protocol == "json":
+        if cbor.speaks(model, headers):
+            name, given = cbor.read(model, target, headers, body)
+        elif protocol == "json":
             name, given = self._json(model, headers, body)
         elif protocol == "rest-json":
             name, given = self._rest(model, method, target, body)
@@ -368,8 +371,12 @@ class _Handler(BaseHTTPRequestHandler):
                 f"<ResponseMetadata><RequestId>{seen.request_id}</RequestId></ResponseMetadata>"
                 f"</{seen.operation}Response>"
             )
-            return self._write(seen, 200, text, "text/xml")
-        return self._write(seen, 200, json.dumps(body), self._json_type(seen))
+            return self._write(seen, 200, text.encode(), "text/xml")
+        model = self.upstream._models.models[seen.service]
+        if cbor.speaks(model, seen.headers):
+            shape = model.operation_model(seen.operation).output_shape
+            return self._write(seen, 200, cbor.encode(body, shape) if shape else b"", cbor.CONTENT_TYPE, **cbor.HEADERS)
+        return self._write(seen, 200, json.dumps(body).encode(), self._json_type(seen))
 
     def answer_error(self, seen, error):
         if seen.service == "sts":
@@ -378,15 +385,18 @@ class _Handler(BaseHTTPRequestHandler):
                 f"<Code>{error.code}</Code><Message>{escape(error.message)}</Message></Error>"
                 f"<RequestId>{seen.request_id}</RequestId></ErrorResponse>"
             )
-            return self._write(seen, error.status, text, "text/xml")
+            return self._write(seen, error.status, text.encode(), "text/xml")
+        if seen.service in SERVICES and cbor.speaks(self.upstream._models.models[seen.service], seen.headers):
+            body = cbor.encode_error(error.code, error.message)
+            return self._write(seen, error.status, body, cbor.CONTENT_TYPE, **cbor.HEADERS)
         body = {"__type": error.code, "message": error.message}
-        return self._write(seen, error.status, json.dumps(body), self._json_type(seen), error.code)
+        more = {"x-amzn-ErrorType": error.code}
+        return self._write(seen, error.status, json.dumps(body).encode(), self._json_type(seen), **more)
 
     def _json_type(self, seen):
         return seen.headers.get("content-type", "") if seen.service != "mgn" else "application/json"
 
-    def _write(self, seen, status, text, content_type, code=None):
-        body = text.encode()
+    def _write(self, seen, status, body, content_type, **more):
         lines = [
             f"HTTP/1.1 {status} Some Reason",
             f"Content-Type: {content_type}",
@@ -394,9 +404,8 @@ class _Handler(BaseHTTPRequestHandler):
             f"x-amzn-RequestId: {seen.request_id}",
             f"Date: {self.date_time_string()}",
             "Server: stand-in",
+            *(f"{name}: {value}" for name, value in more.items()),
         ]
-        if code:
-            lines.append(f"x-amzn-ErrorType: {code}")
         # In one write: a body that waits for the head's acknowledgement costs 40 ms.
         self.wfile.write("\r\n".join([*lines, "", ""]).encode() + (b"" if self.command == "HEAD" else body))
 

@@ -9,30 +9,26 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::aws::protocol::decode_error;
 
-fn formats() -> Vec<(&'static str, Option<Protocol>, Format)> {
+fn formats() -> Vec<(&'static str, Protocol, Format)> {
     let namespace = Some("https://example.com/doc/2026-01-01/?a&b".to_owned());
     vec![
         (
             "json",
-            Some(Protocol::AwsJson),
+            Protocol::AwsJson,
             Format::AwsJson(JsonVersion::V1_1),
         ),
-        ("rest-json", Some(Protocol::RestJson), Format::RestJson),
-        ("smithy-rpc-v2-cbor", None, Format::RpcV2Cbor),
+        ("rest-json", Protocol::RestJson, Format::RestJson),
+        ("smithy-rpc-v2-cbor", Protocol::RpcV2Cbor, Format::RpcV2Cbor),
         (
             "query",
-            Some(Protocol::AwsQuery),
+            Protocol::AwsQuery,
             Format::AwsQuery {
                 namespace: namespace.clone(),
             },
         ),
-        ("ec2", Some(Protocol::Ec2Query), Format::Ec2Query),
-        (
-            "rest-xml",
-            Some(Protocol::RestXml),
-            Format::RestXml { namespace },
-        ),
-        ("s3", Some(Protocol::RestXml), Format::S3),
+        ("ec2", Protocol::Ec2Query, Format::Ec2Query),
+        ("rest-xml", Protocol::RestXml, Format::RestXml { namespace }),
+        ("s3", Protocol::RestXml, Format::S3),
     ]
 }
 
@@ -54,10 +50,8 @@ fn every_kind_has_its_answer_in_every_shape() {
             let answer = refusal(&shape(format.clone()), kind, MESSAGE, "id-1");
             let (status, code) = status_and_code(&format, kind);
             assert_eq!(answer.status, status);
-            if let Some(protocol) = protocol {
-                let error = decode_error(protocol, status, &answer.headers, &answer.body);
-                assert_eq!(error.code, code, "{name} {kind:?}");
-            }
+            let error = decode_error(protocol, status, &answer.headers, &answer.body);
+            assert_eq!(error.code, code, "{name} {kind:?}");
             let headers: BTreeMap<&str, &str> = answer
                 .headers
                 .iter()
@@ -165,6 +159,8 @@ fn a_request_that_was_not_understood_is_answered_as_it_looks() {
     assert_eq!(form.format, Format::AwsQuery { namespace: None });
     let cbor = asked(Method::POST, &[("smithy-protocol", "rpc-v2-cbor")]);
     assert_eq!(cbor.format, Format::RpcV2Cbor);
+    let unmarked = asked(Method::POST, &[("content-type", "application/cbor")]);
+    assert_eq!(unmarked.format, Format::RpcV2Cbor);
     let head = asked(Method::HEAD, &[]);
     assert_eq!(head.format, Format::RestJson);
     assert!(refusal(&head, Kind::Denied, "no", "id-1").body.is_empty());

@@ -40,8 +40,10 @@ pub fn decode_error(
         Protocol::AwsQuery | Protocol::Ec2Query | Protocol::RestXml => xml_error(body),
         Protocol::RpcV2Cbor => cbor_error(body),
     };
+    // Smithy has clients of its RPC v2 heed the body alone.
     let in_header = headers
         .get("x-amzn-errortype")
+        .filter(|_| protocol != Protocol::RpcV2Cbor)
         .and_then(|v| v.to_str().ok())
         .map(str::to_owned);
     let code = in_header
@@ -159,6 +161,40 @@ mod tests {
             "<Response><Errors><Error><Code>X.Y</Code><Message>m</Message></Error></Errors></Response>",
             "X.Y: m",
         );
+    }
+
+    #[test]
+    fn a_cbor_error_is_named_by_its_body_alone() {
+        let error = |header: Option<&str>, members: &[(&str, &str)]| {
+            let mut headers = HeaderMap::new();
+            if let Some(text) = header {
+                headers.insert("x-amzn-errortype", text.parse().unwrap());
+            }
+            let body = crate::aws::protocol::cbor::write_texts(members);
+            decode_error(
+                Protocol::RpcV2Cbor,
+                StatusCode::BAD_REQUEST,
+                &headers,
+                &body,
+            )
+            .to_string()
+        };
+        let named = [("__type", "com.amazonaws.x#NotFound"), ("Message", "gone")];
+        assert_eq!(error(None, &named), "NotFound: gone");
+        assert_eq!(error(Some("Other"), &named), "NotFound: gone");
+        assert_eq!(error(Some("Other"), &[("message", "gone")]), "400: gone");
+        let headers = HeaderMap::new();
+        let status = StatusCode::BAD_REQUEST;
+        for body in [
+            b"\x80".as_slice(),
+            b"\xa1",
+            b"",
+            b"{}",
+            b"\xa1\x66__type\x01",
+        ] {
+            let found = decode_error(Protocol::RpcV2Cbor, status, &headers, body);
+            assert_eq!(found.to_string(), "400: ");
+        }
     }
 
     #[test]

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 
 use super::{decode, encode, identify, needs_body};
 use crate::aws::catalog::model::{Location, Shape, ShapeId, Structure, TimestampFormat};
-use crate::aws::catalog::{Protocol, Service};
+use crate::aws::catalog::{Catalog, Protocol, Service};
 use crate::aws::head::Head;
 use crate::aws::value::{Number, Object, Value};
 
@@ -17,6 +19,7 @@ use crate::aws::value::{Number, Object, Value};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Json,
+    Cbor,
     Form,
     Label,
     Query,
@@ -27,6 +30,14 @@ fn kitchen(which: &str) -> Arc<Service> {
     let text = include_str!("../../../tests/cases/protocol/kitchen/services.json");
     let mut services: BTreeMap<String, Service> = serde_json::from_str(text).unwrap();
     Arc::new(services.remove(which).unwrap())
+}
+
+/// The JSON kitchen, which speaks CBOR instead.
+fn kitchen_in_cbor() -> Arc<Service> {
+    let mut service = Service::clone(&kitchen("json"));
+    service.protocols = vec![Protocol::RpcV2Cbor];
+    service.target_prefix = Some("com.example.Kitchen_20260101".to_owned());
+    Arc::new(service)
 }
 
 fn check(service: &Arc<Service>, operation: &str, protocol: Protocol, input: &Object) {
@@ -89,6 +100,7 @@ fn structure(
         .members
         .iter()
         .filter(|m| m.required || depth > 0)
+        .filter(|m| place != Place::Cbor || !is_document(service, m.shape))
         .map(|m| {
             let place = match m.location {
                 Location::Body => place,
@@ -131,6 +143,11 @@ fn structure(
         .boxed()
 }
 
+/// CBOR carries no documents.
+fn is_document(service: &Service, id: ShapeId) -> bool {
+    matches!(service.shape(id), Some(Shape::Document))
+}
+
 fn value(
     service: &Arc<Service>,
     id: ShapeId,
@@ -139,13 +156,14 @@ fn value(
     depth: u32,
 ) -> BoxedStrategy<Value> {
     let format_here = |own: Option<TimestampFormat>| {
-        format.or(own).unwrap_or(match place {
-            Place::Json => TimestampFormat::EpochSeconds,
+        let modelled = format.or(own).filter(|_| place != Place::Cbor);
+        modelled.unwrap_or(match place {
+            Place::Json | Place::Cbor => TimestampFormat::EpochSeconds,
             Place::Form | Place::Label | Place::Query => TimestampFormat::DateTime,
             Place::Header => TimestampFormat::HttpDate,
         })
     };
-    let fewest = usize::from(place != Place::Json);
+    let fewest = usize::from(!matches!(place, Place::Json | Place::Cbor));
     match service.shape(id).unwrap() {
         Shape::Structure(shape) => structure(service, shape, place, depth)
             .prop_map(Value::Object)
@@ -184,7 +202,9 @@ fn value(
             };
             let key = match place {
                 Place::Header => "[a-z0-9-]{1,8}".boxed(),
-                Place::Json | Place::Form | Place::Label | Place::Query => any::<String>().boxed(),
+                Place::Json | Place::Cbor | Place::Form | Place::Label | Place::Query => {
+                    any::<String>().boxed()
+                }
             };
             prop::collection::vec((key, item), fewest..4)
                 .prop_map(|m| Value::Object(m.into_iter().collect()))
@@ -202,6 +222,13 @@ fn value(
             .prop_map(|n| Value::Number(i64::from(n).into()))
             .boxed(),
         Shape::Long => any::<i64>().prop_map(|n| Value::Number(n.into())).boxed(),
+        Shape::Float if place == Place::Cbor => prop_oneof![
+            number(),
+            Just(Value::String("NaN".into())),
+            Just(Value::String("-Infinity".into())),
+        ]
+        .boxed(),
+        Shape::Timestamp { .. } if place == Place::Cbor => number().boxed(),
         Shape::Float => prop_oneof![
             r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?"
                 .prop_map(|t| Value::Number(Number::parse(&t).unwrap())),
@@ -226,9 +253,24 @@ fn value(
     }
 }
 
+/// A number as it reads from CBOR: a whole one of 64 bits and a sign, or a float.
+fn number() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        any::<u64>().prop_map(|n| n.to_string()),
+        any::<u64>().prop_map(|n| (-1 - i128::from(n)).to_string()),
+        any::<f64>()
+            .prop_filter("has no number", |n| n.is_finite())
+            .prop_map(|n| format!("{n:?}")),
+        any::<f32>()
+            .prop_filter("has no number", |n| n.is_finite())
+            .prop_map(|n| format!("{:?}", f64::from(n))),
+    ];
+    text.prop_map(|t| Value::Number(Number::parse(&t).unwrap()))
+}
+
 fn text(place: Place) -> BoxedStrategy<String> {
     match place {
-        Place::Json | Place::Form | Place::Query => any::<String>().boxed(),
+        Place::Json | Place::Cbor | Place::Form | Place::Query => any::<String>().boxed(),
         Place::Label => any::<String>()
             .prop_filter("no path has it", |t| {
                 !t.split('/').any(|s| matches!(s, "" | "." | ".."))
@@ -278,9 +320,40 @@ proptest! {
     }
 
     #[test]
+    fn cbor_keeps_every_input(input in input(&kitchen_in_cbor(), "Cook", Place::Cbor)) {
+        check(&kitchen_in_cbor(), "Cook", Protocol::RpcV2Cbor, &input);
+    }
+
+    #[test]
     fn aws_query_keeps_every_input(input in input(&kitchen("query"), "Cook", Place::Form)) {
         check(&kitchen("query"), "Cook", Protocol::AwsQuery, &input);
     }
+}
+
+#[test]
+fn every_operation_that_speaks_cbor_keeps_its_inputs() {
+    let catalog = Catalog::embedded().unwrap();
+    let mut operations = 0;
+    for id in catalog.service_ids() {
+        let service = catalog.service(id).unwrap().unwrap();
+        if !service.protocols.contains(&Protocol::RpcV2Cbor) {
+            continue;
+        }
+        for operation in service.operations.keys() {
+            operations += 1;
+            if service.input(&service.operations[operation]).is_none() {
+                check(&service, operation, Protocol::RpcV2Cbor, &Object::new());
+                continue;
+            }
+            let mut runner = TestRunner::deterministic();
+            let inputs = input(&service, operation, Place::Cbor);
+            for _ in 0..4 {
+                let tree = inputs.new_tree(&mut runner).unwrap();
+                check(&service, operation, Protocol::RpcV2Cbor, &tree.current());
+            }
+        }
+    }
+    assert!(operations > 150, "{operations}");
 }
 
 #[test]

@@ -221,3 +221,6 @@ fn content_type(found: String) -> Malformed {
         found,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,8 @@ use tokio_rustls::TlsConnector;
 
 use super::super::seed::{self, plain_workspace};
 use super::super::{Account, Fault, Sandbox, SeenSignature, Service};
+use crate::aws::catalog::{Catalog, Protocol};
+use crate::aws::protocol;
 
 const WORKSPACES: &str = "workspaces.eu-central-1.amazonaws.com";
 
@@ -29,7 +31,7 @@ struct Call {
     method: Method,
     path: String,
     headers: Vec<(&'static str, &'static str)>,
-    body: String,
+    body: Vec<u8>,
     at: SystemTime,
     key: Option<(String, String)>,
 }
@@ -44,7 +46,7 @@ fn target(operation: &'static str, body: &Value) -> Call {
             ("content-type", "application/x-amz-json-1.1"),
             ("x-amz-target", operation),
         ],
-        body: body.to_string(),
+        body: body.to_string().into_bytes(),
         at: SystemTime::now(),
         key: None,
     }
@@ -67,7 +69,7 @@ fn mgn(method: Method, path: &str, body: &str) -> Call {
         method,
         path: path.to_owned(),
         headers: vec![("content-type", "application/json")],
-        body: body.to_owned(),
+        body: body.to_owned().into_bytes(),
         at: SystemTime::now(),
         key: None,
     }
@@ -90,7 +92,7 @@ fn signed(sandbox: &Sandbox, call: &Call) -> Request<Full<Bytes>> {
         .into();
     let uri = format!("https://{}{}", call.host, call.path);
     let headers = call.headers.iter().copied().chain([("host", call.host)]);
-    let body = SignableBody::Bytes(call.body.as_bytes());
+    let body = SignableBody::Bytes(&call.body);
     let signable = SignableRequest::new(call.method.as_str(), uri, headers, body).unwrap();
     let (instructions, _) = sign(signable, &params).unwrap().into_parts();
     let mut request = Request::builder()
@@ -330,6 +332,130 @@ async fn a_rest_service_takes_escaped_arns_and_its_own_statuses() {
     );
 }
 
+/// A request of a service, encoded as the guard's own protocol code does it, and the answer read by the model.
+async fn in_cbor(
+    sandbox: &Sandbox,
+    id: &'static str,
+    operation: &str,
+    input: &Value,
+) -> (StatusCode, Value) {
+    let service = Catalog::embedded().unwrap().service(id).unwrap().unwrap();
+    let operation = &service.operations[operation];
+    let input = protocol::json::parse(input.to_string().as_bytes()).unwrap();
+    let input = input.as_object().unwrap();
+    let spoken = Protocol::RpcV2Cbor;
+    let wire = protocol::encode(&service, operation, spoken, input).unwrap();
+    let call = Call {
+        host: match id {
+            "workspaces" => WORKSPACES,
+            "workspaces-instances" => "workspaces-instances.eu-central-1.api.aws",
+            _ => "servicecatalog.eu-central-1.amazonaws.com",
+        },
+        scope: ("eu-central-1", id),
+        path: wire.path_and_query,
+        headers: vec![
+            ("content-type", "application/cbor"),
+            ("smithy-protocol", "rpc-v2-cbor"),
+        ],
+        body: wire.body,
+        ..terminate()
+    };
+    let answer = send(sandbox, signed(sandbox, &call)).await.unwrap();
+    let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(header("content-type"), "application/cbor");
+    assert_eq!(header("smithy-protocol"), "rpc-v2-cbor");
+    let (status, headers, body) = (answer.status(), answer.headers(), answer.body());
+    let read = if status.is_success() {
+        let output = protocol::decode_output(&service, operation, spoken, headers, body);
+        output.unwrap().to_json()
+    } else {
+        let error = protocol::decode_error(spoken, status, headers, body);
+        json!({"code": error.code, "message": error.message})
+    };
+    (status, read)
+}
+
+#[tokio::test]
+async fn three_services_speak_cbor() {
+    let sandbox = start().await;
+    let look = json!({"WorkspaceIds": [plain_workspace(1)]});
+    let (status, shown) = in_cbor(&sandbox, "workspaces", "DescribeWorkspaces", &look).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(shown["Workspaces"][0]["WorkspaceId"], plain_workspace(1));
+    let end = json!({"TerminateWorkspaceRequests": [{"WorkspaceId": plain_workspace(1)}]});
+    let (status, _) = in_cbor(&sandbox, "workspaces", "TerminateWorkspaces", &end).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(state(&sandbox), "TERMINATING");
+    assert_eq!(sandbox.seen()[1].input, Some(end));
+
+    let search = json!({"PageSize": 1});
+    let (status, found) = in_cbor(
+        &sandbox,
+        "servicecatalog",
+        "SearchProvisionedProducts",
+        &search,
+    )
+    .await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(found["ProvisionedProducts"][0]["CreatedTime"].is_number());
+
+    let gone = json!({"WorkspaceInstanceId": "wsinst-00000000000000000"});
+    let (status, error) = in_cbor(
+        &sandbox,
+        "workspaces-instances",
+        "DeleteWorkspaceInstance",
+        &gone,
+    )
+    .await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(error["code"], "ResourceNotFoundException");
+    assert_ne!(error["message"], "");
+}
+
+#[tokio::test]
+async fn cbor_that_is_odd_is_refused() {
+    let sandbox = start().await;
+    let path = "/service/WorkspacesService/operation/DescribeWorkspaces";
+    let call = |path: &str, body: &[u8], more: Option<(&'static str, &'static str)>| {
+        let headers = [
+            ("content-type", "application/cbor"),
+            ("smithy-protocol", "rpc-v2-cbor"),
+        ];
+        Call {
+            path: path.to_owned(),
+            headers: headers.into_iter().chain(more).collect(),
+            body: body.to_vec(),
+            ..terminate()
+        }
+    };
+    let target = ("x-amz-target", "WorkspacesService.DescribeWorkspaces");
+    for (call, code) in [
+        (call(path, b"\xa0", None), None),
+        (
+            call(path, b"\xa0\xa0", None),
+            Some("SerializationException"),
+        ),
+        (call(path, b"{}", None), Some("SerializationException")),
+        (
+            call(path, b"\xa0", Some(target)),
+            Some("UnknownOperationException"),
+        ),
+        (call("/", b"\xa0", None), Some("UnknownOperationException")),
+    ] {
+        let answer = send(&sandbox, signed(&sandbox, &call)).await.unwrap();
+        let error = protocol::decode_error(
+            Protocol::RpcV2Cbor,
+            answer.status(),
+            answer.headers(),
+            answer.body(),
+        );
+        match code {
+            None => assert_eq!(answer.status(), StatusCode::OK),
+            Some(code) => assert_eq!(error.code, code),
+        }
+    }
+}
+
 #[tokio::test]
 async fn sts_speaks_xml() {
     let sandbox = start().await;
@@ -340,7 +466,7 @@ async fn sts_speaks_xml() {
             "content-type",
             "application/x-www-form-urlencoded; charset=utf-8",
         )],
-        body: body.to_owned(),
+        body: body.to_owned().into_bytes(),
         ..terminate()
     };
     let text = async |body: &str| {
