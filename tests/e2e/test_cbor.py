@@ -29,6 +29,8 @@ def path_of(api, operation=None):
 def head(major, length):
     if length < 24:
         return bytes([major << 5 | length])
+    if length < 256:
+        return bytes([major << 5 | 24, length])
     return bytes([major << 5 | 25]) + struct.pack(">H", length)
 
 
