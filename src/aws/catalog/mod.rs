@@ -7,6 +7,7 @@ pub mod compile;
 pub mod file;
 pub mod index;
 pub mod model;
+pub mod template;
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::template::Template;
 use crate::aws::class::{Class, Group};
 
 /// A protocol that a service's model lists or once listed.
@@ -102,7 +103,7 @@ pub struct Operation {
     /// The HTTP method of the model: `POST`.
     pub method: String,
     /// The URI template of the model, `/tags/{resourceArn}`; may carry a constant query.
-    pub uri: String,
+    pub uri: Template,
     /// The status of a successful answer, where the model says one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success_status: Option<u16>,

@@ -7,12 +7,13 @@ use http::{HeaderMap, HeaderValue, Method, header::CONTENT_TYPE};
 use crate::aws::catalog::model::{
     Location, Member, Operation, Service, Shape, ShapeId, Structure, TimestampFormat,
 };
+use crate::aws::catalog::template::{Segment, Template};
 use crate::aws::head::Head;
 use crate::aws::value::{Object, Value};
 
 use super::identify::media_type;
 use super::malformed::{EncodeError, Malformed};
-use super::route::{RequestPath, Segment, Template};
+use super::route::RequestPath;
 use super::typed::{TypeError, TypeReason};
 use super::{
     WireRequest, aws_json, escape, json, no_members, rest_headers, rest_query, scalar, typed,
@@ -34,9 +35,9 @@ pub(super) fn decode(
 ) -> Result<Object, Malformed> {
     let none = no_members();
     let shape = input.unwrap_or(&none);
-    let template = Template::parse(&operation.uri);
-    let mut members = labels(service, &template, shape, head.path)?;
-    members.extend(rest_query::decode(service, &template, shape, head.query)?);
+    let template = &operation.uri;
+    let mut members = labels(service, template, shape, head.path)?;
+    members.extend(rest_query::decode(service, template, shape, head.query)?);
     members.extend(rest_headers::decode(service, shape, head.headers)?);
     members.extend(body_members(service, shape, head.headers, body)?);
     let members = Object::from_members(members).map_err(|e| TypeReason::Twice.at(&e.0))?;
@@ -65,9 +66,9 @@ pub(super) fn encode(
             operation: operation.name.clone(),
             what: "a plain method",
         })?;
-    let template = Template::parse(&operation.uri);
-    let mut path_and_query = path(service, operation, &template, shape, input)?;
-    let pairs = rest_query::encode(service, &template, shape, input)?;
+    let template = &operation.uri;
+    let mut path_and_query = path(service, operation, template, shape, input)?;
+    let pairs = rest_query::encode(service, template, shape, input)?;
     for (n, (name, value)) in pairs.iter().enumerate() {
         path_and_query.push(if n == 0 { '?' } else { '&' });
         path_and_query.push_str(&escape::encode(name));
@@ -92,7 +93,7 @@ pub(super) fn encode(
 
 fn labels(
     service: &Service,
-    template: &Template<'_>,
+    template: &Template,
     shape: &Structure,
     path: &str,
 ) -> Result<Vec<(String, Value)>, Malformed> {
@@ -113,12 +114,12 @@ fn labels(
 fn path(
     service: &Service,
     operation: &Operation,
-    template: &Template<'_>,
+    template: &Template,
     shape: &Structure,
     input: &Object,
 ) -> Result<String, EncodeError> {
     let mut path = String::new();
-    for segment in &template.segments {
+    for segment in template.segments() {
         path.push('/');
         let name = match segment {
             Segment::Literal(text) => {
@@ -148,7 +149,7 @@ fn path(
         let parts: Vec<String> = parts.into_iter().map(escape::encode).collect();
         path.push_str(&parts.join("/"));
     }
-    path.push_str(template.end);
+    path.push_str(template.end());
     Ok(path)
 }
 

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use crate::aws::catalog::model::{
     Location, Member, Service, Shape, ShapeId, Structure, TimestampFormat,
 };
+use crate::aws::catalog::template::Template;
 use crate::aws::value::{Object, Value};
 
 use super::escape::Plus;
 use super::malformed::{EncodeError, Malformed};
 use super::rest_json::{located, not_expressible, shape_of};
-use super::route::Template;
 use super::typed::{TypeError, TypeReason};
 use super::{form, scalar, typed};
 
@@ -23,7 +23,7 @@ pub(super) const X_ID: &str = "x-id";
 /// [`Malformed`] for an unknown parameter, one that stands twice, and a value of the wrong type.
 pub(super) fn decode(
     service: &Service,
-    template: &Template<'_>,
+    template: &Template,
     shape: &Structure,
     query: Option<&str>,
 ) -> Result<Vec<(String, Value)>, Malformed> {
@@ -82,15 +82,11 @@ pub(super) fn decode(
 /// [`EncodeError`] for a wrong type, an empty list or map, and a map's key that is another parameter's name.
 pub(super) fn encode(
     service: &Service,
-    template: &Template<'_>,
+    template: &Template,
     shape: &Structure,
     input: &Object,
 ) -> Result<Vec<(String, String)>, EncodeError> {
-    let mut pairs: Vec<(String, String)> = template
-        .query
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
+    let mut pairs: Vec<(String, String)> = template.query().to_vec();
     for member in located(shape, Location::Query) {
         let Some(value) = input.get(&member.name).filter(|v| **v != Value::Null) else {
             continue;
@@ -226,8 +222,8 @@ impl Grouped {
     }
 }
 
-fn is_constant(template: &Template<'_>, name: &str) -> bool {
-    name == X_ID || template.query.iter().any(|(n, _)| *n == name)
+fn is_constant(template: &Template, name: &str) -> bool {
+    name == X_ID || template.query().iter().any(|(n, _)| *n == name)
 }
 
 fn within(error: TypeError, name: &str) -> TypeError {

@@ -6,89 +6,35 @@
 use http::Method;
 
 use crate::aws::catalog::model::Operation;
+use crate::aws::catalog::template::{Segment, Template};
 
 use super::escape::{self, Plus};
 use super::malformed::Malformed;
 use super::path::shown;
 
-/// A URI template of the model: `/tags/{resourceArn}?kind=x`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Template<'a> {
-    pub(super) segments: Vec<Segment<'a>>,
-    /// Parameters that every request of this operation carries.
-    pub(super) query: Vec<(&'a str, &'a str)>,
-    /// What stands after the last segment: a slash or nothing.
-    pub(super) end: &'static str,
-}
-
-/// One segment of a template.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Segment<'a> {
-    Literal(&'a str),
-    Label(&'a str),
-    /// `{key+}`: one segment or more.
-    Greedy(&'a str),
-}
-
-impl<'a> Template<'a> {
-    /// Reads a template. A segment that is only partly a label is a literal, which no path has.
-    #[must_use]
-    pub(super) fn parse(uri: &'a str) -> Self {
-        let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
-        let inner = path.strip_prefix('/').unwrap_or(path);
-        let (inner, end) = match inner.strip_suffix('/') {
-            Some(inner) => (inner, "/"),
-            None => (inner, ""),
+/// Pairs each segment of a template with its part of a path of that many segments; `None` where the numbers don't fit.
+fn aligned<'t, 'p>(
+    template: &'t Template,
+    path: &'p [String],
+) -> Option<impl Iterator<Item = (&'t Segment, &'p [String])>> {
+    let segments = template.segments();
+    let greedy = segments.iter().filter(|s| matches!(s, Segment::Greedy(_)));
+    // One greedy label takes what the others leave; where there are several, none can be told from the next.
+    let spare = match (greedy.count(), path.len().checked_sub(segments.len())?) {
+        (0, 0) => 0,
+        (1, spare) => spare + 1,
+        _ => return None,
+    };
+    let mut rest = path;
+    Some(segments.iter().map(move |segment| {
+        let take = match segment {
+            Segment::Greedy(_) => spare,
+            Segment::Literal(_) | Segment::Label(_) => 1,
         };
-        let segments = inner.split('/');
-        Self {
-            end,
-            segments: segments.map(Segment::parse).collect(),
-            query: query
-                .split('&')
-                .filter(|p| !p.is_empty())
-                .map(|p| p.split_once('=').unwrap_or((p, "")))
-                .filter(|(name, _)| *name != "x-id")
-                .collect(),
-        }
-    }
-
-    /// Pairs each segment with its part of a path of that many segments; `None` where the numbers don't fit.
-    fn align<'p>(&self, path: &'p [String]) -> Option<Vec<(Segment<'a>, &'p [String])>> {
-        let spare = (path.len() + 1).checked_sub(self.segments.len())?;
-        let mut rest = path;
-        let mut out = Vec::with_capacity(self.segments.len());
-        for segment in &self.segments {
-            let take = match segment {
-                Segment::Greedy(_) => spare,
-                Segment::Literal(_) | Segment::Label(_) => 1,
-            };
-            let (part, after) = rest.split_at_checked(take)?;
-            out.push((*segment, part));
-            rest = after;
-        }
-        rest.is_empty().then_some(out)
-    }
-}
-
-impl<'a> Segment<'a> {
-    fn parse(text: &'a str) -> Self {
-        match text.strip_prefix('{').and_then(|t| t.strip_suffix('}')) {
-            Some(label) => match label.strip_suffix('+') {
-                Some(greedy) => Segment::Greedy(greedy),
-                None => Segment::Label(label),
-            },
-            None => Segment::Literal(text),
-        }
-    }
-
-    const fn weight(&self) -> u8 {
-        match self {
-            Segment::Literal(_) => 2,
-            Segment::Label(_) => 1,
-            Segment::Greedy(_) => 0,
-        }
-    }
+        let (part, after) = rest.split_at_checked(take).unwrap_or_default();
+        rest = after;
+        (segment, part)
+    }))
 }
 
 /// A request's path: its segments as they were sent, and decoded once. A blank last segment is dropped: a slash
@@ -142,9 +88,9 @@ impl RequestPath {
     /// [`Malformed::EscapedSlash`] in a greedy label: it can't be told from a plain one.
     pub(super) fn labels(
         &self,
-        template: &Template<'_>,
+        template: &Template,
     ) -> Result<Option<Vec<(String, String)>>, Malformed> {
-        let Some(aligned) = template.align(&self.decoded) else {
+        let Some(aligned) = aligned(template, &self.decoded) else {
             return Ok(None);
         };
         let mut labels = Vec::new();
@@ -176,8 +122,7 @@ pub(super) fn route<'s, T: Copy>(
 ) -> Result<Option<(T, &'s Operation)>, Malformed> {
     let fitting: Vec<_> = operations
         .filter(|(_, operation)| operation.method == method.as_str())
-        .map(|(tag, operation)| (tag, operation, Template::parse(&operation.uri)))
-        .filter(|(_, _, template)| has_constants(template, query))
+        .filter(|(_, operation)| has_constants(&operation.uri, query))
         .collect();
     let raw = best(&fitting, &path.raw, path)?;
     let decoded = best(&fitting, &path.decoded, path)?;
@@ -192,17 +137,15 @@ pub(super) fn route<'s, T: Copy>(
     }
 }
 
-type Fitting<'s, T> = (T, &'s Operation, Template<'s>);
-
 fn best<'s, T: Copy>(
-    fitting: &[Fitting<'s, T>],
+    fitting: &[(T, &'s Operation)],
     segments: &[String],
     path: &RequestPath,
 ) -> Result<Option<(T, &'s Operation)>, Malformed> {
     let mut matches: Vec<_> = fitting
         .iter()
-        .filter(|(_, _, template)| fits(template, segments))
-        .map(|(tag, operation, template)| (weight(template), *tag, *operation))
+        .filter(|(_, operation)| fits(&operation.uri, segments))
+        .map(|(tag, operation)| (weight(&operation.uri), *tag, *operation))
         .collect();
     matches.sort_by(|(a, ..), (b, ..)| b.cmp(a));
     match matches.as_slice() {
@@ -213,14 +156,18 @@ fn best<'s, T: Copy>(
 }
 
 /// How specific a template is: literal before label, from the left, then the number of constant parameters.
-fn weight(template: &Template<'_>) -> (Vec<u8>, usize) {
-    let segments = template.segments.iter().map(Segment::weight).collect();
-    (segments, template.query.len())
+fn weight(template: &Template) -> (Vec<u8>, usize) {
+    let segments = template.segments().iter().map(|segment| match segment {
+        Segment::Literal(_) => 2,
+        Segment::Label(_) => 1,
+        Segment::Greedy(_) => 0,
+    });
+    (segments.collect(), template.query().len())
 }
 
-fn fits(template: &Template<'_>, segments: &[String]) -> bool {
-    template.align(segments).is_some_and(|aligned| {
-        aligned.iter().all(|(segment, part)| match segment {
+fn fits(template: &Template, segments: &[String]) -> bool {
+    aligned(template, segments).is_some_and(|mut aligned| {
+        aligned.all(|(segment, part)| match segment {
             Segment::Literal(text) => part.iter().all(|p| p == text),
             Segment::Label(_) | Segment::Greedy(_) => {
                 !part.is_empty() && part.iter().all(|p| !p.is_empty())
@@ -229,9 +176,9 @@ fn fits(template: &Template<'_>, segments: &[String]) -> bool {
     })
 }
 
-fn has_constants(template: &Template<'_>, query: &[(String, String)]) -> bool {
+fn has_constants(template: &Template, query: &[(String, String)]) -> bool {
     template
-        .query
+        .query()
         .iter()
         .all(|(name, value)| query.iter().any(|(n, v)| n == name && v == value))
 }
@@ -264,7 +211,7 @@ mod tests {
             class: Class::Write,
             group: None,
             method: method.to_owned(),
-            uri: uri.to_owned(),
+            uri: Template::parse(uri),
             success_status: None,
             host_prefix: None,
             input: None,
@@ -302,7 +249,7 @@ mod tests {
             let Some(((), operation)) = found else {
                 return Ok("none".to_owned());
             };
-            let labels = path.labels(&Template::parse(&operation.uri))?;
+            let labels = path.labels(&operation.uri)?;
             Ok(format!("{} {labels:?}", operation.name))
         });
         let found = found.unwrap_or_else(|e| e.to_string());

@@ -119,7 +119,7 @@ pub(super) fn find(
     }
     let found = by_noun(&candidates, subject)
         .map(|c| ("noun", c))
-        .or_else(|| by_label(&candidates, &operation.uri).map(|c| ("label", c)))
+        .or_else(|| by_label(&candidates, operation.uri.as_str()).map(|c| ("label", c)))
         .or_else(|| by_part(&candidates, subject, object).map(|c| ("suffix", c)))
         .or_else(|| single(&candidates).map(|c| ("single", c)))
         .or_else(|| last_of_tuple(&candidates).map(|c| ("tuple", c)))
@@ -142,7 +142,13 @@ pub(super) fn find(
             .filter(|c| c.words == chosen.words && c.is_id_like() && c.within == chosen.within)
             .map(|c| c.path.clone())
             .collect(),
-        parents: parents(&candidates, chosen, object, rule == "tuple", &operation.uri),
+        parents: parents(
+            &candidates,
+            chosen,
+            object,
+            rule == "tuple",
+            operation.uri.as_str(),
+        ),
         kind: if own {
             noun(&chosen.words)
         } else {

@@ -11,6 +11,7 @@ use crate::aws::catalog::model::{
     Location, Member, Operation, Protocol, Service, Shape, ShapeId, Signature, Structure,
     TimestampFormat,
 };
+use crate::aws::catalog::template::Template;
 use crate::aws::class::Class;
 
 /// A service's metadata: everything but operations and shapes.
@@ -133,7 +134,7 @@ fn operation(
         class: kind.class(),
         group: kind.group(),
         method,
-        uri: need("requestUri")?,
+        uri: Template::parse(&need("requestUri")?),
         success_status: http
             .get("responseCode")
             .and_then(Value::as_u64)

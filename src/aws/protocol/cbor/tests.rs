@@ -483,7 +483,7 @@ fn items() -> impl Strategy<Value = Item> {
         ]
         .prop_map(|n| match n {
             Numeric::Float(f) if f.is_nan() => Numeric::Float(f64::NAN),
-            other => other,
+            Numeric::Unsigned(_) | Numeric::Negative(_) | Numeric::Float(_) => n,
         })
     };
     let leaf = prop_oneof![
