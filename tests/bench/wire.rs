@@ -15,7 +15,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use palisade::aws::catalog::model::Signature;
-use palisade::aws::catalog::{Catalog, Service};
+use palisade::aws::catalog::{Catalog, Protocol, Service};
 use palisade::aws::head::Head;
 use palisade::aws::protocol::{decode, encode, identify};
 use palisade::aws::sigv4::{Authorization, Unsigned, payload_hash, sha256_hex, sign, verify};
@@ -56,7 +56,8 @@ fn reading(c: &mut Criterion) {
     let catalog = Catalog::embedded().unwrap();
     let json = terminate_workspaces(&catalog, 25);
     let rest = terminate_target_instances(&catalog, 25);
-    for (name, sent) in [("json", &json), ("rest", &rest)] {
+    let cbor = in_cbor(&json);
+    for (name, sent) in [("json", &json), ("rest", &rest), ("cbor", &cbor)] {
         let candidates = [Arc::clone(&sent.service)];
         c.bench_function(&format!("identify/{name}"), |b| {
             b.iter(|| identify(&candidates, black_box(&sent.head()), None).unwrap());
@@ -160,6 +161,20 @@ fn terminate_target_instances(catalog: &Catalog, count: usize) -> Sent {
         path: "/TerminateTargetInstances",
         headers: header_map(&[("content-type", "application/json")]),
         body: format!("{{\"sourceServerIDs\": [{ids}]}}").into_bytes(),
+    }
+}
+
+/// A call that was made in awsJson, in CBOR.
+fn in_cbor(sent: &Sent) -> Sent {
+    let identified = identify(&[Arc::clone(&sent.service)], &sent.head(), None).unwrap();
+    let input = decode(&identified, &sent.head(), &sent.body).unwrap();
+    let (service, operation) = (identified.service(), identified.operation());
+    let wire = encode(service, operation, Protocol::RpcV2Cbor, &input).unwrap();
+    Sent {
+        service: Arc::clone(service),
+        path: "/service/WorkspacesService/operation/TerminateWorkspaces",
+        headers: wire.headers,
+        body: wire.body,
     }
 }
 

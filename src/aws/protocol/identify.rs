@@ -61,7 +61,11 @@ pub fn identify(
         Some(SMITHY) => rpc_v2_cbor::identify(candidates, head),
         Some(SERVICE_PATH) => Err(Malformed::NoSignal {
             services: names(candidates),
-            expected: SMITHY,
+            expected: if speaks(candidates, Protocol::RpcV2Cbor) {
+                SMITHY
+            } else {
+                expected(candidates)
+            },
         }),
         Some(TARGET) => aws_json(candidates, head),
         Some(_) => aws_query(candidates, head, body),

@@ -270,6 +270,11 @@ fn a_path_has_four_segments_and_names_the_hosts_own_service() {
             )
         );
     }
+    let unmarked = Request::terminate().without("smithy-protocol");
+    assert_eq!(
+        unmarked.read_by(&service("evs")).unwrap_err().to_string(),
+        "nothing names what is asked; `evs` expects the header `x-amz-target`"
+    );
     let error = Request::terminate().read_by(&service("evs")).unwrap_err();
     assert_eq!(error.to_string(), "`evs` speaks no rpcv2Cbor");
 }
