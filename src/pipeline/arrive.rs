@@ -13,7 +13,7 @@ use crate::aws::catalog::model::{Operation, Protocol, Service};
 use crate::aws::endpoint::{Endpoint, Resolved};
 use crate::aws::head::Head;
 use crate::aws::protocol::{self, Identified};
-use crate::aws::sigv4::Declared;
+use crate::aws::sigv4::{Authorization, Declared};
 use crate::guard::call::{Action, Mode};
 use crate::proxy::Intercepted;
 use crate::proxy::body::{BodyError, Buffered, discard, read_whole};
@@ -36,6 +36,8 @@ pub(super) struct Known {
     pub(super) parts: Parts,
     pub(super) payload: Payload,
     pub(super) declared: Declared,
+    /// Why the operation isn't known, where the guard only monitors.
+    pub(super) misread: Option<Refusal>,
 }
 
 /// The body of a request.
@@ -125,7 +127,7 @@ impl Guard {
             })?);
         }
         trail.shape = Shape::asked(&services, &head(&parts));
-        if services.iter().all(|service| service.operations.is_empty()) {
+        if self.mode == Mode::Enforce && services.iter().all(|s| s.operations.is_empty()) {
             return Err(Refusal::UnmodelledService {
                 service: endpoint.services.join(", "),
             });
@@ -166,8 +168,15 @@ impl Guard {
             whole = Some(self.read(body, self.limits.body_buffer_max).await?);
         }
         let bytes = whole.as_ref().map(|b| b.bytes().as_ref());
-        let identified =
-            protocol::identify(&services, &head(&parts), bytes).map_err(not_understood)?;
+        let identified = protocol::identify(&services, &head(&parts), bytes);
+        let (identified, misread) = match (identified.map_err(not_understood), self.mode) {
+            (Ok(identified), _) => (identified, None),
+            (Err(refusal), Mode::Enforce) => return Err(refusal),
+            (Err(refusal), Mode::Monitor) => match signed_for(&services, &parts)? {
+                Some(service) => (Identified::unknown(service, &head(&parts)), Some(refusal)),
+                None => return Err(refusal),
+            },
+        };
         let operation = identified.operation();
         let action = Action {
             service: identified.service().id.clone(),
@@ -181,7 +190,9 @@ impl Guard {
         };
         trail.action = Some(action.to_string());
         trail.class = Some(operation.class);
-        trail.shape = Shape::of(&identified, &head(&parts));
+        if misread.is_none() {
+            trail.shape = Shape::of(&identified, &head(&parts));
+        }
         let is_form = identified.protocol() == Protocol::AwsQuery;
         let max = match (guarded, self.mode) {
             (true, Mode::Enforce) => self.limits.body_bytes_max,
@@ -207,6 +218,7 @@ impl Guard {
             parts,
             payload,
             declared,
+            misread,
         })
     }
 
@@ -224,6 +236,16 @@ impl Guard {
                 },
             })
     }
+}
+
+/// The one service that a request is signed for.
+fn signed_for<'s>(
+    services: &'s [Arc<Service>],
+    parts: &Parts,
+) -> Result<Option<&'s Arc<Service>>, Refusal> {
+    let scope = Authorization::of(&head(parts))?.scope;
+    let mut found = services.iter().filter(|s| s.signing_name == scope.service);
+    Ok(found.next().filter(|_| found.next().is_none()))
 }
 
 /// What the head says of the body's length.

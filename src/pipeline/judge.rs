@@ -16,11 +16,17 @@ impl Guard {
     pub(super) async fn judge(
         &self,
         trail: &mut Trail,
-        authenticated: Authenticated,
+        mut authenticated: Authenticated,
     ) -> Result<Allowed<Outgoing>, Refusal> {
-        let refusal = match self.understand(trail, &authenticated, By::All).await {
-            Ok(enriched) => return self.decide(trail, enriched, authenticated),
-            Err(refusal) => refusal,
+        let refusal = match authenticated.known.misread.take() {
+            Some(refusal) => {
+                self.metrics.unidentified(refusal.reason());
+                refusal
+            }
+            None => match self.understand(trail, &authenticated, By::All).await {
+                Ok(enriched) => return self.decide(trail, enriched, authenticated),
+                Err(refusal) => refusal,
+            },
         };
         match self.mode {
             Mode::Monitor => {

@@ -3,8 +3,10 @@
 import pytest
 from botocore.exceptions import ClientError
 
+import raw
 from apis import APIS, WORKSPACES
 from checks import error_of
+from guard import eventually
 from test_journal import limit_file_size
 from upstream import Fail
 
@@ -102,6 +104,27 @@ def test_in_monitor_mode_no_judgement_refuses(monitor, cloud, upstream):
     assert [o["reason"] for o in own] == ["forbidden", "lookup_failed"]
     assert {o["mode"] for o in own} == {"monitor"}
     assert guard.metrics()["palisade_mode", ("mode", "monitor")] == 1
+
+
+@pytest.mark.parametrize(
+    "operation, body, reason",
+    [
+        ("TerminateWorkspaces", '{"TerminateWorkspaceRequests":[{"WorkspaceId":"WS"}],"Force":true}', "malformed"),
+        ("TerminateWorkspaces", '{"TerminateWorkspaceRequests":[],"TerminateWorkspaceRequests":[{"WorkspaceId":"WS"}]}', "malformed"),
+        ("TerminateWorkspacesAtOnce", '{"WorkspaceId":"WS"}', "not_understood"),
+    ],
+    ids=["unknown member", "key twice", "unknown operation"],
+)
+def test_in_monitor_mode_what_is_not_understood_goes_on_as_it_is(monitor, cloud, upstream, operation, body, reason):
+    guard = monitor(settings={"mode": "monitor"})
+    [thing] = WORKSPACES.make(cloud)
+    body = body.replace("WS", thing).encode()
+    headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": f"WorkspacesService.{operation}"}
+    raw.call(guard, WORKSPACES.host, "POST", "/", headers, body, service="workspaces")
+    [seen] = [seen for seen in upstream.calls() if seen.body == body]
+    assert seen.signature_problem is None
+    [own] = eventually(lambda: [o for o in guard.records(phase="decision") if o.get("reason")], "the record")
+    assert (own["verdict"], own["reason"]) == ("would_refuse", reason)
 
 
 def test_in_monitor_mode_a_stranger_is_refused_all_the_same(monitor, cloud):

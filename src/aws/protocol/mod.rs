@@ -8,6 +8,8 @@ use std::sync::Arc;
 use http::{HeaderMap, Method};
 
 use crate::aws::catalog::model::{Operation, Protocol, Service, Structure};
+use crate::aws::catalog::template::Template;
+use crate::aws::class::Class;
 use crate::aws::head::Head;
 use crate::aws::value::Object;
 
@@ -42,7 +44,7 @@ pub use identify::{identify, needs_body};
 pub use malformed::{EncodeError, Malformed, OutputError, name};
 pub use output::decode_output;
 
-/// A request whose operation is known. Made by [`identify`] only.
+/// A request whose operation is known. Made by [`identify`], and for one that isn't known by [`Identified::unknown`].
 #[derive(Debug, Clone)]
 pub struct Identified {
     service: Arc<Service>,
@@ -50,6 +52,9 @@ pub struct Identified {
     protocol: Protocol,
     json_version: Option<JsonVersion>,
 }
+
+/// The name of an operation that isn't known.
+pub const UNKNOWN: &str = "Unknown";
 
 /// The version that an awsJson request asked in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +88,31 @@ impl Identified {
             protocol,
             json_version,
         })
+    }
+
+    /// A request of which nothing more is known than whose it is: an operation that the model doesn't have.
+    #[must_use]
+    pub fn unknown(service: &Arc<Service>, head: &Head<'_>) -> Self {
+        Self {
+            service: Arc::clone(service),
+            operation: Operation {
+                name: UNKNOWN.to_owned(),
+                class: Class::Write,
+                group: None,
+                method: head.method.to_string(),
+                uri: Template::from("/".to_owned()),
+                success_status: None,
+                host_prefix: None,
+                input: None,
+                output: None,
+                unsigned: false,
+                resource: None,
+                errors: Vec::new(),
+            },
+            // Never written anew: a protocol in which requests pass as they are.
+            protocol: Protocol::RestJson,
+            json_version: None,
+        }
     }
 
     #[must_use]
