@@ -4,6 +4,7 @@
 //! credentials are arguments.
 
 pub mod answer;
+pub mod arn;
 pub mod catalog;
 pub mod class;
 pub mod endpoint;
@@ -11,5 +12,6 @@ pub mod head;
 pub mod host;
 pub mod nearest;
 pub mod protocol;
+pub mod role_keys;
 pub mod sigv4;
 pub mod value;
