@@ -26,7 +26,7 @@
 //! admin      /metrics, /healthz, /readyz
 //! sandbox    an embedded stand-in for AWS
 //! config     the whole configuration, checked once
-//! sources    I/O in: lookups, upstream credentials, the clock, the keys in force
+//! sources    I/O in: lookups, upstream credentials and roles, the clock, the keys in force
 //! proxy      bytes: listen, connect, intercept, the certificate authority, the way out
 //! journal    the durable record; log lines and metrics derive from it
 //! state      the state folder: master key, key ledger, lock

@@ -7,7 +7,7 @@
 //!   parse       guarded calls: strict decode into the typed input → Targets
 //!   enrich      facts for each target, only those that a policy in the slice can ask for
 //!   decide      Cedar, once per resource, then one verdict → Allowed, which owns the request
-//! sign          with the caller's upstream credentials
+//! sign          with the caller's upstream credentials: a guarded call with those of `guarded_role_arn`
 //! admit         the decision is recorded: guarded calls wait until it is durable → Admitted
 //! forward       once; then the outcome is recorded; then the answer
 //! ```
@@ -127,7 +127,7 @@ impl Guard {
         let identified = self.identify(trail, arrived).await?;
         let authenticated = self.authenticate(trail, identified).await?;
         let allowed = self.judge(trail, authenticated).await?;
-        let signed = self.sign(trail, allowed)?;
+        let signed = self.sign(trail, allowed).await?;
         let admitted = self.admit(trail, signed).await?;
         self.forward(trail, admitted).await
     }

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cedar_policy::Effect;
 
@@ -22,7 +23,7 @@ use crate::guard::schema::Vocabulary;
 /// What decisions are made by: every decision sees one set.
 #[derive(Debug)]
 pub struct Ruleset {
-    pub catalog: Catalog,
+    pub catalog: Arc<Catalog>,
     pub knowledge: Knowledge,
     pub vocabulary: Vocabulary,
     pub policies: Policies,
@@ -183,7 +184,7 @@ impl Ruleset {
         }
         let hash = sha256_hex(seen.as_bytes());
         Ok(Self {
-            catalog,
+            catalog: Arc::new(catalog),
             knowledge,
             vocabulary,
             policies,

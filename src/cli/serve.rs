@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{
-    CallerConfig, Config, CredentialSource, CredentialsConfig, Override, Scheme, StaticKeys,
+    CallerConfig, Config, CredentialSource, CredentialsConfig, Override, Roles, Scheme, StaticKeys,
 };
 use crate::ruleset::RulesetError;
 use crate::running::{Running, StartError, Watcher};
@@ -116,11 +116,14 @@ pub(crate) fn turn_to(sandbox: &Sandbox, config: &mut Config) -> Result<(), Fail
             name: "sandbox".to_owned(),
             source,
             accounts: Vec::new(),
+            roles: Roles::default(),
         }];
     }
     for table in &mut config.credentials {
         table.source = CredentialSource::Static(keys.clone());
         table.accounts = vec![ACCOUNT_ID.to_owned()];
+        // The stand-in has no roles to give.
+        table.roles = Roles::default();
     }
     Ok(())
 }

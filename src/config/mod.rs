@@ -22,7 +22,7 @@ pub use value::name as check_name;
 pub use crate::guard::call::Mode;
 pub use crate::proxy::egress::{Egress, OtherHosts, PrivateAddresses};
 pub use crate::proxy::upstream::{Override, Scheme, UpstreamConfig};
-pub use crate::sources::credentials::{CredentialSource, CredentialsConfig, StaticKeys};
+pub use crate::sources::credentials::{CredentialSource, CredentialsConfig, Roles, StaticKeys};
 
 /// What a guard runs with. Paths are absolute, `~` is expanded.
 #[derive(Debug, Clone)]

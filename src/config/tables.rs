@@ -7,7 +7,8 @@ use super::keys::{self, Key};
 use super::read::each;
 use super::section::{Found, Section, Source, in_order};
 use super::value;
-use super::{CallerConfig, CredentialSource, CredentialsConfig};
+use super::{CallerConfig, CredentialSource, CredentialsConfig, Roles};
+use crate::aws::arn::{RolePattern, is_account};
 use crate::aws::nearest::nearest;
 
 /// Refuses any budget.
@@ -80,18 +81,68 @@ fn read_credentials_table(
     value::name(name).map_err(|problem| header.invalid(name, problem, None))?;
     let mut section = Section::new(format!("credentials.{name}."));
     section.read(table, keys::credentials::ALL, source)?;
-    for key in [
-        keys::credentials::ROLE_ARN,
-        keys::credentials::GUARDED_ROLE_ARN,
-        keys::credentials::EXTERNAL_ID,
-    ] {
-        section.unbuilt(key)?;
-    }
+    let accounts = accounts(&section)?;
     Ok(CredentialsConfig {
         name: name.to_owned(),
         source: credential_source(&section)?,
-        accounts: accounts(&section)?,
+        roles: roles(&section, &accounts)?,
+        accounts,
     })
+}
+
+fn roles(section: &Section, accounts: &[String]) -> Result<Roles, ConfigError> {
+    let work = role(section, keys::credentials::ROLE_ARN, accounts)?;
+    let guarded = role(section, keys::credentials::GUARDED_ROLE_ARN, accounts)?;
+    if let (Some(work), Some(found)) = (&work, &guarded)
+        && let (Some(judged), Some(done)) = (work.value.account(), found.value.account())
+        && judged != done
+    {
+        return Err(found.invalid(
+            &found.value.to_string(),
+            format!(
+                "`role_arn` is of account `{judged}`: what was judged there would be done here"
+            ),
+            "write `{account}` in the place of both accounts, or a table for each account"
+                .to_owned(),
+        ));
+    }
+    let external_id = section.text(keys::credentials::EXTERNAL_ID)?;
+    if !external_id.value.is_empty() {
+        value::external_id(&external_id.value)
+            .map_err(|problem| external_id.invalid(&external_id.value, problem, None))?;
+    }
+    Ok(Roles {
+        work: work.map(|found| found.value),
+        guarded: guarded.map(|found| found.value),
+        external_id: Some(external_id.value).filter(|id| !id.is_empty()),
+    })
+}
+
+/// The ARN of a role, or nothing where the text is empty.
+fn role(
+    section: &Section,
+    key: Key,
+    accounts: &[String],
+) -> Result<Option<Found<RolePattern>>, ConfigError> {
+    let found = section.text(key)?;
+    if found.value.is_empty() {
+        return Ok(None);
+    }
+    let pattern = RolePattern::parse(&found.value).map_err(|problem| {
+        let help = "write it as `arn:aws:iam::{account}:role/path/name`, with `{account}` or an account id";
+        found.invalid(&found.value, problem.to_string(), help.to_owned())
+    })?;
+    if let Some(account) = pattern.account()
+        && !accounts.is_empty()
+        && !accounts.iter().any(|a| a == account)
+    {
+        return Err(found.invalid(
+            &found.value,
+            format!("its account `{account}` isn't among `accounts`"),
+            "add the account to the list, or write `{account}` in its place".to_owned(),
+        ));
+    }
+    Ok(Some(found.map(|_| pattern)))
 }
 
 fn credential_source(section: &Section) -> Result<CredentialSource, ConfigError> {
@@ -124,8 +175,7 @@ fn credential_source(section: &Section) -> Result<CredentialSource, ConfigError>
 fn accounts(section: &Section) -> Result<Vec<String>, ConfigError> {
     let found = section.list(keys::credentials::ACCOUNTS)?;
     let mut accounts = each(&found, |text| {
-        let is_account = text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
-        is_account
+        is_account(text)
             .then(|| text.to_owned())
             .ok_or_else(|| "not an account id, which has twelve digits".to_owned())
     })?;

@@ -349,12 +349,6 @@ fn features_that_arent_built_are_refused_by_name() {
         "[journal]\ncheckpoint_key = \"k\"",
         &format!("F:2: `journal.checkpoint_key` isn't built yet\n{empty}"),
     );
-    for key in ["role_arn", "guarded_role_arn", "external_id"] {
-        check_refused(
-            &format!("[credentials.prod]\n{key} = \"x\""),
-            &format!("F:2: `credentials.prod.{key}` isn't built yet\n{empty}"),
-        );
-    }
     check_refused(
         "[[caller]]\nname = \"x\"\ncredentials = \"p\"\nmay_assume = [\"r\"]\n[credentials.p]\nsource = \"default\"",
         &format!("F:4: `caller.may_assume` isn't built yet\n{empty}"),
@@ -486,6 +480,81 @@ fn settings_that_contradict_each_other_are_refused() {
     check_refused(
         "[credentials.a]\nsource = \"default\"\nprofile = \"x\"",
         "F:3: `credentials.a.profile` = `x`: stands beside `source`, and only one of them can hold\nhelp: take one of them out",
+    );
+}
+
+#[test]
+fn roles_are_read_whole() {
+    let config = parse(
+        r#"
+        [credentials.prod]
+        accounts = ["123456789012", "210987654321"]
+        role_arn = "arn:aws:iam::{account}:role/palisade/work"
+        guarded_role_arn = "arn:aws:iam::210987654321:role/guarded"
+        external_id = "team/42"
+        [credentials.none]
+        role_arn = ""
+        external_id = ""
+        "#,
+        &[],
+    )
+    .unwrap();
+    let roles = &config.credentials[0].roles;
+    let work = roles.work.as_ref().unwrap().at("123456789012").to_string();
+    assert_eq!(work, "arn:aws:iam::123456789012:role/palisade/work");
+    assert_eq!(
+        roles.guarded.as_ref().unwrap().account(),
+        Some("210987654321")
+    );
+    assert_eq!(roles.external_id.as_deref(), Some("team/42"));
+    assert_eq!(config.credentials[1].roles, Roles::default());
+}
+
+#[test]
+fn roles_that_cannot_be_meant_are_refused() {
+    let check = |key: &str, arn: &str, problem: &str| {
+        check_refused(
+            &format!("[credentials.a]\n{key} = \"{arn}\""),
+            &format!(
+                "F:2: `credentials.a.{key}` = `{arn}`: {problem}\nhelp: write it as `arn:aws:iam::{{account}}:role/path/name`, with `{{account}}` or an account id"
+            ),
+        );
+    };
+    let shape = "not the ARN of a role, `arn:aws:iam::123456789012:role/path/name`";
+    for key in ["role_arn", "guarded_role_arn"] {
+        check(key, "work", shape);
+        check(key, "arn:aws:sts::123456789012:assumed-role/work/x", shape);
+        check(
+            key,
+            "arn:aws:iam::{account}:role/{account}",
+            "`{account}` can stand only in the account's place, and no other braces anywhere",
+        );
+        check(
+            key,
+            "arn:aws:iam::123:role/work",
+            "the account `123` doesn't have twelve digits",
+        );
+        check(
+            key,
+            "arn:amazon:iam::{account}:role/work",
+            "the partition `amazon` isn't one of AWS's, such as `aws`, `aws-cn` or `aws-us-gov`",
+        );
+    }
+    check_refused(
+        "[credentials.a]\naccounts = [\"123456789012\"]\nguarded_role_arn = \"arn:aws:iam::210987654321:role/x\"",
+        "F:3: `credentials.a.guarded_role_arn` = `arn:aws:iam::210987654321:role/x`: its account `210987654321` isn't among `accounts`\nhelp: add the account to the list, or write `{account}` in its place",
+    );
+    check_refused(
+        "[credentials.a]\nrole_arn = \"arn:aws:iam::123456789012:role/w\"\nguarded_role_arn = \"arn:aws:iam::210987654321:role/g\"",
+        "F:3: `credentials.a.guarded_role_arn` = `arn:aws:iam::210987654321:role/g`: `role_arn` is of account `123456789012`: what was judged there would be done here\nhelp: write `{account}` in the place of both accounts, or a table for each account",
+    );
+    check_refused(
+        "[credentials.a]\nexternal_id = \"a b\"",
+        "F:2: `credentials.a.external_id` = `a b`: not an external id, which has 2 to 1224 letters, digits and `_+=,.@:/-`",
+    );
+    check_refused(
+        "[credentials.a]\nexternal_id = \"x\"",
+        "F:2: `credentials.a.external_id` = `x`: not an external id, which has 2 to 1224 letters, digits and `_+=,.@:/-`",
     );
 }
 

@@ -111,6 +111,17 @@ pub fn name(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Checks what a role's trust policy may ask for, in AWS STS's words.
+pub(super) fn external_id(text: &str) -> Result<(), String> {
+    let sane = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c);
+    if !(2..=1224).contains(&text.len()) || !text.chars().all(sane) {
+        return Err(
+            "not an external id, which has 2 to 1224 letters, digits and `_+=,.@:/-`".to_owned(),
+        );
+    }
+    Ok(())
+}
+
 /// `upstream.dangerous_override`: scheme, host and port, nothing else.
 pub(super) fn override_url(text: &str) -> Result<Override, String> {
     let fail = || {

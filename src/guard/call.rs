@@ -16,10 +16,25 @@ use crate::aws::value::Object;
 pub struct Caller {
     pub name: String,
     pub groups: Vec<String>,
-    /// The name of the `[credentials.*]` table that signs what this caller may do.
+    /// The name of the `[credentials.*]` table in force for this call.
     pub credentials: String,
     /// The access key id that signed.
     pub access_key_id: String,
+    /// The role as which the caller acts, where it has assumed one.
+    pub role: Option<AssumedRole>,
+}
+
+/// A role that a caller has assumed: calls are signed upstream with its credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssumedRole {
+    /// `arn:aws:iam::123456789012:role/path/name`.
+    pub arn: String,
+    /// The account that the role is of, twelve digits.
+    pub account: String,
+    /// As the caller named the session.
+    pub session_name: String,
+    /// What the role's trust policy may ask for.
+    pub external_id: Option<String>,
 }
 
 /// `service:Operation`, as policies spell it.

@@ -187,6 +187,7 @@ impl Keyring {
                 groups: holder.groups.clone(),
                 credentials: holder.credentials.clone(),
                 access_key_id: access_key_id.to_owned(),
+                role: None,
             }),
             secret: secret(&self.master, access_key_id),
         };

@@ -117,7 +117,7 @@ impl Guard {
             ruleset_hash: self.ruleset.hash.clone(),
             mode: self.mode,
             batch_size: seen.batch_size,
-            upstream_role: None,
+            upstream_role: trail.upstream_role.clone(),
             upstream_override: self.upstream_override.clone(),
             input: seen.input.clone(),
             facts: seen.facts.clone(),

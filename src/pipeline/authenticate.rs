@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use aws_credential_types::Credentials;
 use http::request::Parts;
 
 use super::arrive::{Known, head};
@@ -12,16 +11,16 @@ use crate::aws::answer::Kind;
 use crate::aws::sigv4::{self, Authorization, Declared};
 use crate::guard::call::Call;
 use crate::guard::keyring::Presented;
-use crate::sources::credentials::CredentialsFault;
+use crate::sources::credentials::{CredentialsFault, Power, Signer};
 
 /// How much of a user agent is judged and recorded; a head has room for 64 KiB.
 const USER_AGENT_CHARS_MAX: usize = 512;
 
-/// A request whose caller is known, and the credentials that it would be sent with.
+/// A request whose caller is known, and what lookups about it are signed with; an unguarded call itself too.
 pub(super) struct Authenticated {
     pub(super) known: Known,
     pub(super) call: Call,
-    pub(super) credentials: Credentials,
+    pub(super) signer: Signer,
 }
 
 impl Guard {
@@ -54,19 +53,20 @@ impl Guard {
         self.keys.used(&identity.caller);
         let mut call = self.call(trail, &known, Arc::clone(&identity.caller));
         trail.call = Some(Arc::new(call.clone()));
-        let credentials = self
+        let signer = self
             .credentials
-            .credentials(&identity.caller.credentials)
+            .credentials(&identity.caller, Power::Work, &known.endpoint)
             .await
             .map_err(refused)?;
-        call.account = self
-            .account(&known, &identity.caller.credentials, &credentials)
-            .await?;
+        let account = signer.account.clone();
+        self.reaches(&identity.caller.credentials, &account, &account)?;
+        call.account = account;
+        trail.upstream_role.clone_from(&signer.role);
         trail.call = Some(Arc::new(call.clone()));
         Ok(Authenticated {
             known,
             call,
-            credentials,
+            signer,
         })
     }
 
@@ -127,25 +127,6 @@ impl Guard {
         }
     }
 
-    /// The account that the credentials belong to, which must be one that they may reach.
-    async fn account(
-        &self,
-        known: &Known,
-        name: &str,
-        credentials: &Credentials,
-    ) -> Result<String, Refusal> {
-        let account = match credentials.account_id() {
-            Some(account) => account.as_str().to_owned(),
-            None => {
-                self.lookups
-                    .account(&self.ruleset.catalog, &known.endpoint, credentials)
-                    .await?
-            }
-        };
-        self.reaches(name, &account, &account)?;
-        Ok(account)
-    }
-
     /// Whether credentials may act in an account: in those of their list, or, where there is none, in their own.
     pub(super) fn reaches(
         &self,
@@ -187,9 +168,11 @@ fn presented<'a>(parts: &'a Parts, auth: &'a Authorization) -> Presented<'a> {
     }
 }
 
-fn refused(fault: CredentialsFault) -> Refusal {
+pub(super) fn refused(fault: CredentialsFault) -> Refusal {
     let message = fault.to_string();
-    if fault.is_lasting() {
+    if fault.is_of_account() {
+        Refusal::Account { message }
+    } else if fault.is_lasting() {
         Refusal::CredentialsLasting { message }
     } else {
         Refusal::CredentialsPassing { message }

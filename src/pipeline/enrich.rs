@@ -182,9 +182,12 @@ impl Guard {
         )?;
         let service = authenticated.known.identified.service();
         let endpoint = &authenticated.known.endpoint;
-        let asking = self
-            .lookups
-            .ask(&mut enquiry, service, endpoint, &authenticated.credentials);
+        let asking = self.lookups.ask(
+            &mut enquiry,
+            service,
+            endpoint,
+            &authenticated.signer.credentials,
+        );
         match tokio::time::timeout(self.lookup.timeout, asking).await {
             Ok(asked) => asked?,
             Err(_) => {

@@ -1,6 +1,5 @@
 //! The request that goes out: rebuilt from the parsed form where the call is guarded, the client's own otherwise.
 
-use aws_credential_types::Credentials;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HOST, TE,
     TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
@@ -8,7 +7,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 
 use super::arrive::{Payload, head, not_understood};
-use super::authenticate::Authenticated;
+use super::authenticate::{Authenticated, refused};
 use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::catalog::model::Signature;
@@ -19,6 +18,7 @@ use crate::guard::call::DecisionId;
 use crate::guard::decide::{Allowed, Decision, Question};
 use crate::guard::target::NamePlace;
 use crate::proxy::Body;
+use crate::sources::credentials::{Power, Signer};
 
 /// A request that lacks only its signature.
 pub(super) struct Outgoing {
@@ -32,7 +32,8 @@ pub(super) struct Outgoing {
     endpoint: Endpoint,
     signing_name: String,
     signature: Signature,
-    credentials: Credentials,
+    /// What lookups were signed with, and what signs an unguarded call.
+    signer: Signer,
 }
 
 /// The body that goes out.
@@ -86,9 +87,7 @@ impl Outgoing {
         authenticated: Authenticated,
         question: &mut Question,
     ) -> Result<Self, Refusal> {
-        let Authenticated {
-            known, credentials, ..
-        } = authenticated;
+        let Authenticated { known, signer, .. } = authenticated;
         question.name_by_id(by);
         let internal = |message: String| Refusal::Internal { message };
         let service = known.identified.service();
@@ -117,16 +116,14 @@ impl Outgoing {
             signing_name: service.signing_name.clone(),
             signature: service.signature,
             endpoint: known.endpoint,
-            credentials,
+            signer,
         })
     }
 
     /// The client's own, but for its framing and its signature; a form, which says what it is in its body, is written
     /// anew.
     pub(super) fn passed(trail: &Trail, authenticated: Authenticated) -> Result<Self, Refusal> {
-        let Authenticated {
-            known, credentials, ..
-        } = authenticated;
+        let Authenticated { known, signer, .. } = authenticated;
         let restated = protocol::restate(
             &known.identified,
             &head(&known.parts),
@@ -178,16 +175,16 @@ impl Outgoing {
             signature,
             body,
             endpoint: known.endpoint,
-            credentials,
+            signer,
         })
     }
 }
 
 impl Guard {
-    /// Signs an allowed request with the caller's upstream credentials.
-    pub(super) fn sign(
+    /// Signs an allowed request: a guarded one with credentials that nothing but this asks for.
+    pub(super) async fn sign(
         &self,
-        _trail: &Trail,
+        trail: &mut Trail,
         allowed: Allowed<Outgoing>,
     ) -> Result<Signed, Refusal> {
         let (question, decision, outgoing) = allowed.into_parts();
@@ -200,8 +197,14 @@ impl Guard {
             endpoint,
             signing_name,
             signature,
-            credentials,
+            signer,
         } = outgoing;
+        let signer = if question.call.guarded {
+            self.guarded_signer(&question, &endpoint, &signer).await?
+        } else {
+            signer
+        };
+        trail.upstream_role.clone_from(&signer.role);
         let internal = |message: String| Refusal::Internal { message };
         let (path, query) = match path_and_query.split_once('?') {
             Some((path, query)) => (path, Some(query)),
@@ -238,7 +241,7 @@ impl Guard {
         let now = self.clock.now();
         let added = sigv4::sign(
             to_sign,
-            &credentials,
+            &signer.credentials,
             &endpoint.region,
             &signing_name,
             now,
@@ -282,6 +285,32 @@ impl Guard {
             endpoint,
             request,
         })
+    }
+}
+
+impl Guard {
+    /// What signs a guarded call. It is of the account that the call was judged in, even if the credentials were
+    /// changed meanwhile.
+    async fn guarded_signer(
+        &self,
+        question: &Question,
+        endpoint: &Endpoint,
+        judged: &Signer,
+    ) -> Result<Signer, Refusal> {
+        let caller = &question.call.caller;
+        let signer = self
+            .credentials
+            .credentials(caller, Power::Guarded, endpoint)
+            .await
+            .map_err(refused)?;
+        if signer.account == judged.account {
+            return Ok(signer);
+        }
+        let message = format!(
+            "the call was judged in account `{}`, and the credentials of `[credentials.{}]` are of `{}` now: try again",
+            judged.account, caller.credentials, signer.account
+        );
+        Err(Refusal::Account { message })
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Trail {
     pub(super) class: Option<Class>,
     /// Once authenticated.
     pub(super) call: Option<Arc<Call>>,
+    /// The role that signs, or that signed the lookups, once it's known; `None`: the source of the credentials itself.
+    pub(super) upstream_role: Option<String>,
     /// What the judgement saw, once there is something to see.
     pub(super) seen: Seen,
 }
@@ -60,6 +62,7 @@ impl Trail {
             action: None,
             class: None,
             call: None,
+            upstream_role: None,
             seen: Seen {
                 batch_size: 1,
                 ..Seen::default()

@@ -14,8 +14,9 @@ use crate::proxy::egress::Dialler;
 use crate::proxy::upstream::Upstream;
 use crate::proxy::{Budget, Timeouts, roots};
 use crate::ruleset::Ruleset;
+use crate::sources::api::Api;
 use crate::sources::clock::Clock;
-use crate::sources::credentials::UpstreamCredentials;
+use crate::sources::credentials::{Sts, UpstreamCredentials};
 use crate::sources::keys::LiveKeys;
 use crate::sources::lookup::Lookups;
 
@@ -54,31 +55,32 @@ impl Common {
             Some(before) => before.guard.upstream.clone(),
             None => Upstream::new(&config.upstream, &config.egress, timeouts)?,
         };
+        let api = Api::new(
+            upstream.clone(),
+            self.clock.clone(),
+            self.budget.clone(),
+            timeouts,
+        );
         let lookups = match &same_way {
             Some(before) if before.config.lookup.cache_ttl == config.lookup.cache_ttl => {
                 Arc::clone(&before.guard.lookups)
             }
             Some(_) | None => Arc::new(Lookups::new(
-                upstream.clone(),
-                self.clock.clone(),
+                api.clone(),
                 Arc::<Metrics>::clone(&self.metrics),
-                self.budget.clone(),
-                timeouts,
                 config.lookup.cache_ttl,
             )),
         };
+        let catalog = Arc::clone(&ruleset.catalog);
         let credentials = match &same_way {
-            Some(before) if before.config.credentials == config.credentials => {
-                Arc::clone(&before.guard.credentials)
-            }
-            Some(_) | None => {
+            Some(before) => before
+                .guard
+                .credentials
+                .renewed(&config.credentials, catalog),
+            None => {
                 let trusted = roots::certificates(config.upstream.ca_file.as_deref())?;
-                let clock = self.clock.clone();
-                Arc::new(UpstreamCredentials::new(
-                    &config.credentials,
-                    &trusted,
-                    clock,
-                )?)
+                let (sts, clock) = (Sts::new(api, catalog), self.clock.clone());
+                UpstreamCredentials::new(&config.credentials, &trusted, sts, clock)?
             }
         };
         let accounts = config.credentials.iter();
@@ -86,7 +88,7 @@ impl Common {
         Ok(Guard {
             ruleset,
             keys,
-            credentials,
+            credentials: Arc::new(credentials),
             accounts: accounts.collect::<BTreeMap<_, _>>(),
             lookups,
             upstream,
@@ -154,9 +156,7 @@ pub(super) fn vocabulary(ruleset: &Ruleset) -> Vocabulary {
         }),
         refusal_reasons: reasons,
         unidentified_reasons: Refusal::REASONS.to_vec(),
-        lookup_sources: sources
-            .chain(["sts:GetCallerIdentity".to_owned()])
-            .collect(),
+        lookup_sources: sources.collect(),
         catalog: ruleset.catalog.version().to_owned(),
     }
 }

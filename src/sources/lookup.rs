@@ -8,28 +8,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_credential_types::Credentials;
-use bytes::Bytes;
 use futures_util::StreamExt;
-use http::header::HOST;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri};
-use hyper::body::Incoming;
 
-use crate::aws::catalog::Catalog;
 use crate::aws::catalog::model::{Operation, Service};
 use crate::aws::class::Class;
-use crate::aws::endpoint::{Endpoint, Resolved};
-use crate::aws::host::Host;
-use crate::aws::protocol::{self, UpstreamError};
-use crate::aws::sigv4::{self, Unsigned, sha256_hex};
+use crate::aws::endpoint::Endpoint;
+use crate::aws::protocol::UpstreamError;
 use crate::aws::value::{Object, Value};
-use crate::guard::facts::{Enquiry, LookupAnswer, LookupCall, is_passing};
+use crate::guard::facts::{Enquiry, LookupAnswer, LookupCall};
 use crate::guard::refusal::Refusal;
-use crate::proxy::upstream::{Freshness, SendError, Target, Upstream};
-use crate::proxy::{Body, Budget, Timeouts, body};
-use crate::sources::clock::Clock;
+use crate::sources::api::{Api, ApiFault, Desk};
 
-/// The longest answer of one page, in bytes.
-const ANSWER_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// The most pages of one lookup.
 const PAGES_MAX: usize = 50;
 /// The most lookups of one call that are under way at a time.
@@ -69,14 +58,10 @@ impl LookupOutcome {
 /// Makes lookups.
 #[derive(Debug)]
 pub struct Lookups {
-    upstream: Upstream,
-    clock: Clock,
+    api: Api,
     watch: Arc<dyn Watch>,
-    budget: Budget,
-    timeouts: Timeouts,
     cache_ttl: Duration,
     kept: Mutex<HashMap<Key, (Instant, Vec<Object>)>>,
-    accounts: Mutex<HashMap<String, String>>,
 }
 
 /// What an answer is kept under: whose eyes, where, what.
@@ -88,42 +73,16 @@ struct Key {
     input: String,
 }
 
-/// Where and as whom a lookup is made.
-#[derive(Debug, Clone, Copy)]
-struct Desk<'a> {
-    service: &'a Service,
-    endpoint: &'a Endpoint,
-    credentials: &'a Credentials,
-}
-
-/// AWS's error instead of an answer.
-#[derive(Debug)]
-struct Rejected {
-    status: u16,
-    error: UpstreamError,
-}
-
 impl Lookups {
-    /// Lookups through a client. Answers about attributes are kept for `cache_ttl`.
+    /// Lookups by way of `api`. Answers about attributes are kept for `cache_ttl`.
     #[must_use]
-    pub fn new(
-        upstream: Upstream,
-        clock: Clock,
-        watch: Arc<dyn Watch>,
-        budget: Budget,
-        timeouts: Timeouts,
-        cache_ttl: Duration,
-    ) -> Self {
-        let (kept, accounts) = (Mutex::default(), Mutex::default());
+    pub fn new(api: Api, watch: Arc<dyn Watch>, cache_ttl: Duration) -> Self {
+        let kept = Mutex::default();
         Self {
-            upstream,
-            clock,
+            api,
             watch,
-            budget,
-            timeouts,
             cache_ttl,
             kept,
-            accounts,
         }
     }
 
@@ -142,6 +101,7 @@ impl Lookups {
             service,
             endpoint,
             credentials,
+            purpose: "lookup",
         };
         loop {
             let calls = enquiry.next_round()?;
@@ -164,65 +124,6 @@ impl Lookups {
                 enquiry.absorb(&call, answer?)?;
             }
         }
-    }
-
-    /// The account that credentials belong to, by `sts:GetCallerIdentity` in the endpoint's region; asked once for each
-    /// access key.
-    ///
-    /// # Errors
-    /// The refusal that a failed call means.
-    pub async fn account(
-        &self,
-        catalog: &Catalog,
-        endpoint: &Endpoint,
-        credentials: &Credentials,
-    ) -> Result<String, Refusal> {
-        let known = lock(&self.accounts)
-            .get(credentials.access_key_id())
-            .cloned();
-        if let Some(account) = known {
-            return Ok(account);
-        }
-        let internal = |message: String| Refusal::Internal { message };
-        let sts = catalog
-            .service("sts")
-            .map_err(|e| internal(e.to_string()))?;
-        let sts = sts.ok_or_else(|| internal("the catalog lacks `sts`".to_owned()))?;
-        let endpoint = sts_endpoint(catalog, endpoint)?;
-        let desk = Desk {
-            service: &sts,
-            endpoint: &endpoint,
-            credentials,
-        };
-        let operation = read(&sts, "GetCallerIdentity")?;
-        let page = match self.page(desk, operation, &Object::new()).await? {
-            Ok(page) => page,
-            Err(Rejected { status, error }) if is_passing(status, &error.code) => {
-                return Err(failed(
-                    "GetCallerIdentity",
-                    &format!("{}: {}", error.code, error.message),
-                ));
-            }
-            Err(Rejected { error, .. }) => {
-                let message = format!(
-                    "AWS doesn't take the upstream credentials ({}): {}; renew them, or mend `[credentials.*]`",
-                    error.code, error.message
-                );
-                return Err(Refusal::CredentialsLasting { message });
-            }
-        };
-        let account = page
-            .get("Account")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
-        let account =
-            account.ok_or_else(|| failed("GetCallerIdentity", "the answer names no account"))?;
-        let mut accounts = lock(&self.accounts);
-        if accounts.len() >= KEPT_MAX {
-            accounts.clear();
-        }
-        accounts.insert(credentials.access_key_id().to_owned(), account.clone());
-        Ok(account)
     }
 
     async fn call(&self, desk: Desk<'_>, call: &LookupCall) -> Result<LookupAnswer, Refusal> {
@@ -251,9 +152,10 @@ impl Lookups {
         let mut input = call.input.clone();
         let mut pages = Vec::new();
         while pages.len() < PAGES_MAX {
-            let page = match self.page(desk, operation, &input).await? {
+            let page = match self.api.call(desk, operation, &input).await {
                 Ok(page) => page,
-                Err(Rejected { status, error }) => {
+                Err(ApiFault::Failed { why }) => return Err(failed(&call.operation, &why)),
+                Err(ApiFault::Rejected { status, error }) => {
                     let UpstreamError { code, message } = error;
                     return Ok(LookupAnswer::Error {
                         status,
@@ -278,111 +180,6 @@ impl Lookups {
         Err(failed(&call.operation, "the answer has too many pages"))
     }
 
-    /// One call and its answer: the outer error means that there is none, the inner one is AWS's.
-    async fn page(
-        &self,
-        desk: Desk<'_>,
-        operation: &Operation,
-        input: &Object,
-    ) -> Result<Result<Object, Rejected>, Refusal> {
-        let Desk {
-            service,
-            endpoint,
-            credentials,
-        } = desk;
-        let name = operation.name.as_str();
-        let spoken = protocol::preferred(service);
-        let spoken =
-            spoken.ok_or_else(|| failed(name, "its service speaks no protocol that is known"))?;
-        let wire = protocol::encode(service, operation, spoken, input)
-            .map_err(|e| failed(name, &e.to_string()))?;
-        let (path, query) = match wire.path_and_query.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (wire.path_and_query.as_str(), None),
-        };
-        let host = endpoint.host.as_str();
-        let payload = sha256_hex(&wire.body);
-        let unsigned = Unsigned {
-            method: &wire.method,
-            host,
-            path,
-            query,
-            headers: &wire.headers,
-            payload: &payload,
-        };
-        let now = self.clock.now();
-        let added = sigv4::sign(
-            unsigned,
-            credentials,
-            &endpoint.region,
-            &service.signing_name,
-            now,
-            service.signature,
-        )
-        .map_err(|e| failed(name, &e.to_string()))?;
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            HOST,
-            HeaderValue::from_str(host).map_err(|e| failed(name, &e.to_string()))?,
-        );
-        headers.insert(http::header::USER_AGENT, HeaderValue::from_static(AGENT));
-        headers.extend(wire.headers);
-        headers.extend(added);
-        let uri: Uri = wire
-            .path_and_query
-            .parse()
-            .map_err(|_| failed(name, "its path can't be written"))?;
-        let body = Bytes::from(wire.body);
-        let request = || {
-            let mut request = Request::new(Body::full(body.clone()));
-            *request.method_mut() = wire.method.clone();
-            *request.uri_mut() = uri.clone();
-            *request.headers_mut() = headers.clone();
-            request
-        };
-        let target = Target {
-            host: endpoint.host.clone(),
-            port: 443,
-        };
-        let mut sent = self
-            .upstream
-            .send_once(&target, request(), Freshness::Pooled)
-            .await;
-        if let Err(SendError::Unknown { .. }) = sent {
-            // It only reads, and idle connections die: once more, on a new one.
-            sent = self
-                .upstream
-                .send_once(&target, request(), Freshness::Fresh)
-                .await;
-        }
-        let response = sent.map_err(|error| match error {
-            SendError::Unsent { why } | SendError::Unknown { why } => failed(name, &why),
-        })?;
-        self.decode(service, operation, spoken, response).await
-    }
-
-    async fn decode(
-        &self,
-        service: &Service,
-        operation: &Operation,
-        spoken: crate::aws::catalog::Protocol,
-        response: Response<Incoming>,
-    ) -> Result<Result<Object, Rejected>, Refusal> {
-        let name = operation.name.as_str();
-        let (parts, body) = response.into_parts();
-        let body = body::read_whole(body, ANSWER_BYTES_MAX, &self.budget, &self.timeouts)
-            .await
-            .map_err(|e| failed(name, &e.to_string()))?;
-        if !parts.status.is_success() {
-            let status = parts.status.as_u16();
-            let error = protocol::decode_error(spoken, parts.status, &parts.headers, body.bytes());
-            return Ok(Err(Rejected { status, error }));
-        }
-        let output =
-            protocol::decode_output(service, operation, spoken, &parts.headers, body.bytes());
-        output.map(Ok).map_err(|e| failed(name, &e.to_string()))
-    }
-
     fn kept(&self, key: &Key) -> Option<Vec<Object>> {
         let kept = lock(&self.kept);
         let (since, pages) = kept.get(key)?;
@@ -400,8 +197,6 @@ impl Lookups {
         }
     }
 }
-
-const AGENT: &str = concat!("palisade/", env!("CARGO_PKG_VERSION"), " lookup");
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -433,26 +228,4 @@ fn outcome(answer: &Result<LookupAnswer, Refusal>) -> LookupOutcome {
         Ok(LookupAnswer::Error { .. }) => LookupOutcome::Absent,
         Err(_) => LookupOutcome::Failed,
     }
-}
-
-/// The regional endpoint of STS in the region of another.
-fn sts_endpoint(catalog: &Catalog, near: &Endpoint) -> Result<Endpoint, Refusal> {
-    let suffixes = catalog.dns_suffixes().filter_map(|suffix| {
-        let host = Host::parse(&format!("sts.{}.{suffix}", near.region)).ok()?;
-        match catalog.resolve(&host) {
-            Resolved::Api(endpoint)
-                if endpoint.partition == near.partition && !endpoint.dualstack =>
-            {
-                Some(endpoint)
-            }
-            Resolved::Api(_) | Resolved::Unmodelled | Resolved::Foreign => None,
-        }
-    });
-    let found = suffixes.into_iter().next();
-    found.ok_or_else(|| {
-        failed(
-            "GetCallerIdentity",
-            "the catalog has no endpoint of `sts` for the region",
-        )
-    })
 }

@@ -149,6 +149,7 @@ fn question(catalog: &Catalog, count: usize, environment: &str) -> Question {
         groups: vec!["deployers".to_owned()],
         credentials: "prod".to_owned(),
         access_key_id: "PALISADEEXAMPLE".to_owned(),
+        role: None,
     };
     let call = Call {
         id: DecisionId::at(SystemTime::UNIX_EPOCH),

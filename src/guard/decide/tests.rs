@@ -67,6 +67,7 @@ fn call(action: &str) -> Call {
             groups: vec!["deployers".to_owned()],
             credentials: "prod".to_owned(),
             access_key_id: "PALISADE".to_owned(),
+            role: None,
         }),
         source_ip: "10.1.2.3".parse().unwrap(),
         user_agent: Some("aws-cli/1".to_owned()),

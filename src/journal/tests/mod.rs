@@ -54,6 +54,7 @@ pub(crate) fn call(n: u128, class: Class) -> Call {
             groups: vec!["deployers".into()],
             credentials: "prod".into(),
             access_key_id: "PALISADE0001".into(),
+            role: None,
         }),
         source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         user_agent: Some("aws-cli/1.44".into()),

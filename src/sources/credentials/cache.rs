@@ -1,4 +1,4 @@
-//! Keeps one table's credentials: one fetch at a time, ahead of the expiry, and none that fails takes away
+//! Keeps the credentials of one table or one role: one fetch at a time, ahead of the expiry, and none that fails takes away
 //! what is still valid.
 
 use std::future::Future;
@@ -21,7 +21,7 @@ const LEFT_MIN: Duration = Duration::from_secs(10);
 /// How long a fault is answered without asking again: a flood of calls must not become a flood of logins.
 const FAULT_KEPT: Duration = Duration::from_secs(1);
 
-/// One table's credentials.
+/// The credentials of one table, or of one role.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     state: Mutex<State>,
@@ -77,7 +77,13 @@ impl Cache {
         match self.look(clock.now()) {
             Look::Fresh(credentials) | Look::Ageing(credentials) => Ok(credentials),
             Look::Faulty(fault) => Err(fault),
-            Look::Absent => self.fetch(clock, load).await,
+            Look::Absent => {
+                let fetched = self.fetch(clock, load).await;
+                if let Err(fault) = &fetched {
+                    tracing::warn!(%fault, detail = fault.detail(), "calls are refused");
+                }
+                fetched
+            }
         }
     }
 

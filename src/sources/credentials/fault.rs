@@ -51,6 +51,50 @@ pub enum Cause {
     AlreadyExpired { command: String },
     #[error("their source cannot be reached at the moment")]
     Unreachable,
+    #[error(
+        "AWS doesn't let {by} assume the role `{role}`: its trust policy must allow them `sts:AssumeRole` and `sts:SetSourceIdentity`, with the external id of the table or of the session if it asks for one, and so must their own policies"
+    )]
+    RoleDenied { role: String, by: String },
+    #[error(
+        "AWS doesn't give the role `{role}` to {by} ({code}); renew them if they have expired, and check the role"
+    )]
+    RoleRefused {
+        role: String,
+        by: String,
+        code: String,
+    },
+    #[error("what STS answers about the role `{role}` can't be used; the log says why")]
+    RoleUnreadable { role: String },
+    #[error(
+        "the credentials of the role `{role}` have expired on arrival; check the guard's clock"
+    )]
+    RoleExpired { role: String },
+    #[error("STS is busy or can't be reached at the moment")]
+    StsUnreachable,
+    #[error("AWS doesn't take them ({code}); renew them, or mend the table")]
+    IdentityRefused { code: String },
+    #[error("the catalog lacks {what}; build one with `sts`, or use the one that Palisade brings")]
+    NoSts { what: String },
+    #[error(
+        "`{{account}}` could stand for each of `{}`: the call must come with a session of a role in one of them (`sts:AssumeRole`; `may_assume` of the caller lists the role)",
+        accounts.join("`, `")
+    )]
+    WhichAccount { accounts: Vec<String> },
+    #[error("the role is of account `{account}`, and `accounts` lists only `{}`", accounts.join("`, `"))]
+    OutOfReach {
+        account: String,
+        accounts: Vec<String>,
+    },
+    #[error(
+        "`guarded_role_arn` is `{role}`, and the call was judged in account `{account}`: write `{{account}}` in its account's place, or give that account a table of its own"
+    )]
+    OtherAccount { role: String, account: String },
+    #[error(
+        "the role `{role}` is of another partition than the call, which goes to `{partition}`: give that one a table of its own"
+    )]
+    OtherPartition { role: String, partition: String },
+    #[error("the session is of `{role}`, which isn't a role of its account; begin another one")]
+    BadSession { role: String },
 }
 
 impl CredentialsFault {
@@ -87,9 +131,29 @@ impl CredentialsFault {
             | Cause::ProcessFailed
             | Cause::Refused
             | Cause::VirtualKey
-            | Cause::AlreadyExpired { .. } => true,
-            Cause::Unreachable => false,
+            | Cause::AlreadyExpired { .. }
+            | Cause::RoleDenied { .. }
+            | Cause::RoleRefused { .. }
+            | Cause::RoleUnreadable { .. }
+            | Cause::RoleExpired { .. }
+            | Cause::IdentityRefused { .. }
+            | Cause::NoSts { .. }
+            | Cause::WhichAccount { .. }
+            | Cause::OutOfReach { .. }
+            | Cause::OtherAccount { .. }
+            | Cause::OtherPartition { .. }
+            | Cause::BadSession { .. } => true,
+            Cause::Unreachable | Cause::StsUnreachable => false,
         }
+    }
+
+    /// Whether it is an account that these credentials don't reach, and no fault of the credentials themselves.
+    #[must_use]
+    pub const fn is_of_account(&self) -> bool {
+        matches!(
+            self.cause,
+            Cause::WhichAccount { .. } | Cause::OutOfReach { .. } | Cause::OtherAccount { .. }
+        )
     }
 
     /// What the source said, in one printable line, for the log.
@@ -176,7 +240,7 @@ fn innermost(error: &CredentialsError) -> String {
     printable(&last.unwrap_or_default())
 }
 
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let blank = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().map(blank).take(DETAIL_CHARS_MAX).collect()
 }

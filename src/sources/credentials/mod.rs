@@ -1,39 +1,67 @@
-//! Upstream credentials, per `[credentials.*]` table: from AWS's own chain or a profile, kept, and refreshed
-//! before they expire.
+//! Upstream credentials, per `[credentials.*]` table: from AWS's own chain or a profile, and from there through roles;
+//! kept, and refreshed before they expire.
 //!
-//! INVARIANT: they are fetched without any proxy, whatever the environment says, and a virtual key of
-//! Palisade's own is never taken for one of AWS's.
+//! INVARIANT: a source is asked without any proxy, whatever the environment says, and a virtual key of Palisade's own
+//! is never taken for one of AWS's. Roles are assumed by the client that AWS's calls go through.
 
 mod cache;
 mod chain;
 mod fault;
+mod plan;
+mod shelf;
 mod source;
+mod sts;
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use rustls::pki_types::CertificateDer;
 
-use self::cache::Cache;
+use self::cache::{Cache, is_valid};
+use self::fault::printable;
+use self::plan::{Plan, Step, Unplanned, plan};
+use self::shelf::Shelf;
+use self::sts::StsFault;
 use super::clock::Clock;
+use crate::aws::catalog::Catalog;
+use crate::aws::endpoint::Endpoint;
+use crate::guard::call::Caller;
 
 pub use self::fault::{Cause, CredentialsFault};
-pub use self::source::{CredentialSource, CredentialsConfig, StaticKeys};
+pub use self::plan::Power;
+pub use self::source::{CredentialSource, CredentialsConfig, Roles, StaticKeys};
+pub use self::sts::Sts;
 
 /// The credentials of every `[credentials.*]` table.
 #[derive(Debug)]
-pub struct UpstreamCredentials {
-    tables: BTreeMap<String, Table>,
+pub struct UpstreamCredentials(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    tables: BTreeMap<String, Arc<Table>>,
     http: SharedHttpClient,
+    sts: Sts,
     clock: Clock,
 }
 
 #[derive(Debug)]
 struct Table {
-    source: CredentialSource,
+    config: CredentialsConfig,
     cache: Arc<Cache>,
+    roles: Shelf,
+}
+
+/// What a call is signed with.
+#[derive(Debug, Clone)]
+pub struct Signer {
+    pub credentials: Credentials,
+    /// The ARN of the role that they are of; `None`: those of the source itself.
+    pub role: Option<String>,
+    /// The account that they are of.
+    pub account: String,
 }
 
 /// The client that fetches credentials cannot be set up.
@@ -41,49 +69,191 @@ struct Table {
 #[error("the TLS client for AWS's logins cannot be set up: {0}")]
 pub struct ClientSetup(String);
 
+type Fetched<'a> = Pin<Box<dyn Future<Output = Result<Credentials, CredentialsFault>> + Send + 'a>>;
+
 impl UpstreamCredentials {
-    /// Prepares the tables; nothing is fetched yet. `roots` are the certificates that AWS's servers (STS, IAM
-    /// Identity Center) are trusted by; one that isn't a certificate trusts nothing.
+    /// Prepares the tables; nothing is fetched yet. `roots` are the certificates that the servers of logins (IAM
+    /// Identity Center, a profile's STS) are trusted by; one that isn't a certificate trusts nothing.
     ///
     /// # Errors
     /// [`ClientSetup`] if no TLS client can be made.
     pub fn new(
         tables: &[CredentialsConfig],
         roots: &[CertificateDer<'static>],
+        sts: Sts,
         clock: Clock,
     ) -> Result<Self, ClientSetup> {
-        let table = |config: &CredentialsConfig| Table {
-            source: config.source.clone(),
-            cache: Arc::default(),
-        };
-        Ok(Self {
-            tables: tables.iter().map(|t| (t.name.clone(), table(t))).collect(),
+        let tables = tables.iter().map(|t| (t.name.clone(), Table::new(t)));
+        Ok(Self(Arc::new(Shared {
+            tables: tables.collect(),
             http: chain::http_client(roots)?,
+            sts,
             clock,
+        })))
+    }
+
+    /// The tables of another configuration with the same upstream: one that hasn't changed keeps its credentials, and
+    /// shares them with those who still hold `self`.
+    #[must_use]
+    pub fn renewed(&self, tables: &[CredentialsConfig], catalog: Arc<Catalog>) -> Self {
+        let before = &self.0;
+        let table = |config: &CredentialsConfig| {
+            let kept = before.tables.get(&config.name);
+            kept.filter(|t| t.config == *config)
+                .map_or_else(|| Table::new(config), Arc::clone)
+        };
+        let tables = tables.iter().map(|t| (t.name.clone(), table(t)));
+        Self(Arc::new(Shared {
+            tables: tables.collect(),
+            http: before.http.clone(),
+            sts: before.sts.of(catalog),
+            clock: before.clock.clone(),
+        }))
+    }
+
+    /// What a table's source gives: tells whether its login is good before any call needs it.
+    ///
+    /// # Errors
+    /// As for [`credentials`](Self::credentials).
+    pub async fn source(&self, name: &str) -> Result<Credentials, CredentialsFault> {
+        self.0.source(self.table(name)?).await
+    }
+
+    /// What a caller's call at an endpoint is signed with, valid for ten seconds at least. `Power::Guarded` is for a
+    /// guarded call that was allowed, and for nothing else.
+    ///
+    /// What is kept comes at once; only where there is nothing does a call wait, ten seconds or so at most for the
+    /// source and for each role on the way.
+    ///
+    /// # Errors
+    /// [`CredentialsFault`], which tells what lasts from what passes. While credentials are valid a refresh that fails
+    /// is none.
+    pub async fn credentials(
+        &self,
+        caller: &Caller,
+        power: Power,
+        near: &Endpoint,
+    ) -> Result<Signer, CredentialsFault> {
+        let name = &caller.credentials;
+        let fault = |cause| CredentialsFault::new(name, cause, String::new());
+        let table = self.table(name)?;
+        let plan = |own: Option<&str>| plan(&table.config, caller, power, &near.partition, own);
+        let planned = match plan(None) {
+            Err(Unplanned::OwnAccount) => plan(Some(&self.0.own_account(table, near).await?)),
+            planned @ (Ok(_) | Err(Unplanned::Fault(_))) => planned,
+        };
+        let Plan { steps, account } = planned.map_err(|unplanned| match unplanned {
+            Unplanned::Fault(cause) => fault(cause),
+            Unplanned::OwnAccount => fault(Cause::WhichAccount {
+                accounts: table.config.accounts.clone(),
+            }),
+        })?;
+        Ok(Signer {
+            credentials: self.0.fetch(table, &steps, near).await?,
+            role: steps.last().map(|step| step.role.to_string()),
+            account,
         })
     }
 
-    /// The credentials of that table, valid for ten seconds at least. Those that are kept come at once; only
-    /// when there are none does a call wait, ten seconds or so at most. `account_id()` of what comes back is set
-    /// where the source says it.
-    ///
-    /// # Errors
-    /// [`CredentialsFault`], which tells what lasts from what passes. While credentials are valid a refresh
-    /// that fails is none.
-    pub async fn credentials(&self, name: &str) -> Result<Credentials, CredentialsFault> {
-        let table = self
-            .tables
-            .get(name)
-            .ok_or_else(|| CredentialsFault::new(name, Cause::NoTable, String::new()))?;
-        if let CredentialSource::Static(keys) = &table.source {
-            return Ok(chain::static_credentials(keys));
-        }
-        let (name, source, http) = (name.to_owned(), table.source.clone(), self.http.clone());
-        let clock = self.clock.clone();
-        let load = move || async move { chain::load(&name, &source, http, &clock).await };
-        table.cache.credentials(&self.clock, load).await
+    fn table(&self, name: &str) -> Result<&Arc<Table>, CredentialsFault> {
+        let none = || CredentialsFault::new(name, Cause::NoTable, String::new());
+        self.0.tables.get(name).ok_or_else(none)
     }
 }
 
+impl Table {
+    fn new(config: &CredentialsConfig) -> Arc<Self> {
+        Arc::new(Self {
+            config: config.clone(),
+            cache: Arc::default(),
+            roles: Shelf::default(),
+        })
+    }
+}
+
+impl Shared {
+    /// The account of a table's source.
+    async fn own_account(
+        &self,
+        table: &Table,
+        near: &Endpoint,
+    ) -> Result<String, CredentialsFault> {
+        let credentials = self.source(table).await?;
+        match credentials.account_id() {
+            Some(account) => Ok(account.as_str().to_owned()),
+            None => {
+                let account = self.sts.account(near, &credentials).await;
+                account.map_err(|fault| of_sts(&table.config.name, fault))
+            }
+        }
+    }
+
+    /// The credentials of a table's source. `account_id()` is set where the source says it.
+    async fn source(&self, table: &Table) -> Result<Credentials, CredentialsFault> {
+        let CredentialsConfig { name, source, .. } = table.config.clone();
+        if let CredentialSource::Static(keys) = &source {
+            return Ok(chain::static_credentials(keys));
+        }
+        let (http, clock) = (self.http.clone(), self.clock.clone());
+        let load = move || async move { chain::load(&name, &source, http, &clock).await };
+        table.cache.credentials(&self.clock, load).await
+    }
+
+    /// The credentials at the end of those steps.
+    fn fetch<'a>(
+        self: &'a Arc<Self>,
+        table: &'a Arc<Table>,
+        steps: &'a [Step],
+        near: &'a Endpoint,
+    ) -> Fetched<'a> {
+        Box::pin(async move {
+            let Some((last, before)) = steps.split_last() else {
+                return self.source(table).await;
+            };
+            let (shared, table_of_load) = (Arc::clone(self), Arc::clone(table));
+            let (last, before, near) = (last.clone(), before.to_vec(), near.clone());
+            let load = move || async move {
+                let credentials = shared.fetch(&table_of_load, &before, &near).await?;
+                let by = whose(&table_of_load.config.source, &before);
+                let assumed = shared.sts.assume(&near, &credentials, &last, &by).await;
+                let assumed = assumed.and_then(|assumed| fresh(assumed, &last, &shared.clock));
+                assumed.map_err(|fault| of_sts(&table_of_load.config.name, fault))
+            };
+            let cache = table.roles.cache(steps);
+            cache.credentials(&self.clock, load).await
+        })
+    }
+}
+
+/// Refuses what isn't valid when it comes.
+fn fresh(credentials: Credentials, step: &Step, clock: &Clock) -> Result<Credentials, StsFault> {
+    if is_valid(&credentials, clock.now()) {
+        return Ok(credentials);
+    }
+    let role = step.role.to_string();
+    Err(StsFault {
+        cause: Cause::RoleExpired { role },
+        detail: String::new(),
+    })
+}
+
+/// Who asks for a role, for a message.
+fn whose(source: &CredentialSource, before: &[Step]) -> String {
+    if let Some(step) = before.last() {
+        return format!("the role `{}`", step.role);
+    }
+    match source {
+        CredentialSource::Default => "the credentials of AWS's own chain".to_owned(),
+        CredentialSource::Profile(name) => format!("the profile `{}`", printable(name)),
+        CredentialSource::Static(_) => "the guard's own keys".to_owned(),
+    }
+}
+
+fn of_sts(name: &str, fault: StsFault) -> CredentialsFault {
+    CredentialsFault::new(name, fault.cause, fault.detail)
+}
+
+#[cfg(test)]
+mod role_tests;
 #[cfg(test)]
 mod tests;

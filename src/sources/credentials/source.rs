@@ -1,5 +1,7 @@
 //! Where upstream credentials come from, as the configuration says it.
 
+use crate::aws::arn::RolePattern;
+
 /// `[credentials.NAME]`: what allowed calls are signed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CredentialsConfig {
@@ -7,6 +9,18 @@ pub struct CredentialsConfig {
     pub source: CredentialSource,
     /// Accounts that these credentials may reach; empty: the one they belong to.
     pub accounts: Vec<String>,
+    pub roles: Roles,
+}
+
+/// The roles that are assumed with what the source gives; none: the source itself signs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Roles {
+    /// `role_arn`: signs unguarded calls and lookups.
+    pub work: Option<RolePattern>,
+    /// `guarded_role_arn`: signs only a guarded call that was allowed. Absent: what signs all else.
+    pub guarded: Option<RolePattern>,
+    /// `external_id`: what the roles' trust policies ask for.
+    pub external_id: Option<String>,
 }
 
 /// Where upstream credentials come from.

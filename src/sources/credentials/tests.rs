@@ -5,7 +5,13 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
+use std::time::Duration;
+
 use super::*;
+use crate::proxy::egress::{Egress, OtherHosts, PrivateAddresses};
+use crate::proxy::upstream::{Override, Scheme, Upstream, UpstreamConfig};
+use crate::proxy::{Budget, Timeouts};
+use crate::sources::api::Api;
 
 const MARKER: &str = "CREDENTIALS_CASE";
 
@@ -21,13 +27,14 @@ fn case() {
         name: "prod".to_owned(),
         source,
         accounts: Vec::new(),
+        roles: Roles::default(),
     };
-    let store = UpstreamCredentials::new(&[table], &[], Clock::system()).unwrap();
+    let store = UpstreamCredentials::new(&[table], &[], sts(), Clock::system()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    let line = match runtime.block_on(store.credentials("prod")) {
+    let line = match runtime.block_on(store.source("prod")) {
         Ok(c) => format!(
             "ok {} {:?}",
             c.access_key_id(),
@@ -37,6 +44,34 @@ fn case() {
         Err(fault) => format!("passing {fault}"),
     };
     println!("RESULT {line}");
+}
+
+/// STS where nobody answers.
+fn sts() -> Sts {
+    sts_at(9, &Clock::system())
+}
+
+/// STS, and all of AWS, at a port of this host.
+pub(super) fn sts_at(port: u16, clock: &Clock) -> Sts {
+    let upstream = UpstreamConfig {
+        dangerous_override: Some(Override {
+            scheme: Scheme::Http,
+            host: "127.0.0.1".to_owned(),
+            port,
+        }),
+        ca_file: None,
+        timeout: Duration::from_secs(5),
+    };
+    let egress = Egress {
+        other_hosts: OtherHosts::Refuse,
+        allow: Vec::new(),
+        private_addresses: PrivateAddresses::Refuse,
+        private_cidrs: Vec::new(),
+    };
+    let timeouts = Timeouts::default();
+    let upstream = Upstream::new(&upstream, &egress, timeouts).unwrap();
+    let api = Api::new(upstream, clock.clone(), Budget::new(1 << 20), timeouts);
+    Sts::new(api, Arc::new(Catalog::embedded().unwrap()))
 }
 
 struct Case {
@@ -318,18 +353,42 @@ async fn keys_from_code_and_unknown_tables() {
             secret_access_key: "hidden".to_owned(),
         }),
         accounts: Vec::new(),
+        roles: Roles::default(),
     };
-    let store = UpstreamCredentials::new(&[table], &[], Clock::system()).unwrap();
-    let keys = store.credentials("sandbox").await.unwrap();
+    let store = UpstreamCredentials::new(&[table], &[], sts(), Clock::system()).unwrap();
+    let keys = store.source("sandbox").await.unwrap();
     assert_eq!(keys.access_key_id(), "AKIASANDBOX");
     assert_eq!(keys.secret_access_key(), "hidden");
     assert!(!format!("{store:?}").contains("hidden"));
-    let fault = store.credentials("prod").await.unwrap_err();
+    let fault = store.source("prod").await.unwrap_err();
     assert_eq!((fault.cause(), fault.is_lasting()), (&Cause::NoTable, true));
 }
 
 #[test]
 fn roots_that_are_no_certificates_trust_nothing() {
     let junk = CertificateDer::from(vec![1, 2, 3]);
-    UpstreamCredentials::new(&[], &[junk], Clock::system()).unwrap();
+    UpstreamCredentials::new(&[], &[junk], sts(), Clock::system()).unwrap();
+}
+
+#[tokio::test]
+async fn a_table_whose_settings_stay_keeps_what_it_has() {
+    let table = |name: &str, external_id: Option<&str>| CredentialsConfig {
+        name: name.to_owned(),
+        source: CredentialSource::Default,
+        accounts: Vec::new(),
+        roles: Roles {
+            external_id: external_id.map(str::to_owned),
+            ..Roles::default()
+        },
+    };
+    let (same, other) = (table("same", None), table("other", None));
+    let store =
+        UpstreamCredentials::new(&[same.clone(), other], &[], sts(), Clock::system()).unwrap();
+    let tables = [same, table("other", Some("x-1")), table("new", None)];
+    let renewed = store.renewed(&tables, Arc::new(Catalog::embedded().unwrap()));
+    let kept = |name: &str| {
+        let before = store.table(name).ok();
+        before.is_some_and(|before| Arc::ptr_eq(before, renewed.table(name).unwrap()))
+    };
+    assert_eq!(["same", "other", "new"].map(kept), [true, false, false]);
 }

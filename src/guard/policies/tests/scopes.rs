@@ -55,6 +55,7 @@ fn question(catalog: &Catalog, service: &str, operation: &str) -> Question {
         groups: Vec::new(),
         credentials: "prod".to_owned(),
         access_key_id: "PALISADETEST".to_owned(),
+        role: None,
     };
     Question {
         call: Call {
