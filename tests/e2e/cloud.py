@@ -1,4 +1,4 @@
-"""What the stand-in for AWS knows and does: five services and STS over plain dictionaries.
+"""What the stand-in for AWS knows and does: five services over plain dictionaries.
 
 Answers are shaped as AWS's service models say. An operation that isn't listed here answers an empty success, so
 that calls which merely pass can be any.
@@ -416,18 +416,6 @@ def _(cloud, body):
 @operation("evs", "ListEnvironments")
 def _(cloud, body):
     return {"environmentSummaries": [{"environmentId": ident} for ident in cloud.environments]}
-
-
-# --- sts
-
-
-@operation("sts", "GetCallerIdentity")
-def _(cloud, body):
-    return {
-        "UserId": "AROAUPSTREAM:guard",
-        "Account": ACCOUNT,
-        "Arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/palisade/guard",
-    }
 
 
 def is_destructive(name):

@@ -71,6 +71,7 @@ class Guard:
         policies=None,
         protected=PROTECTED,
         callers=CALLERS,
+        credentials=None,
         settings=(),
         variables=None,
     ):
@@ -100,7 +101,8 @@ class Guard:
         for key, value in dict(settings).items():
             table, _, name = key.rpartition(".")
             (tables.setdefault(table, {}) if table else top)[name] = value
-        self.config.write_text(_toml(top, tables, callers))
+        self.credentials = {"source": "default", "accounts": ACCOUNTS, **(credentials or {})}
+        self.config.write_text(_toml(top, tables, callers, self.credentials))
         # The guard itself must not heed proxy variables.
         self.environment = clean_environment(
             folder,
@@ -308,11 +310,10 @@ def eventually(probe, what, timeout=10):
         time.sleep(0.02)
 
 
-def _toml(top, tables, callers):
+def _toml(top, tables, callers, credentials):
     lines = [f"{key} = {json.dumps(value)}" for key, value in top.items()]
-    for table, entries in tables.items():
+    for table, entries in {**tables, "credentials.prod": credentials}.items():
         lines += ["", f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in entries.items())]
-    lines += ["", "[credentials.prod]", 'source = "default"', f"accounts = {json.dumps(ACCOUNTS)}"]
     for name, groups in callers.items():
         lines += ["", "[[caller]]", f'name = "{name}"', f"groups = {json.dumps(groups)}", 'credentials = "prod"']
     return "\n".join([*lines, ""])

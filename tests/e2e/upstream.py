@@ -24,6 +24,7 @@ from botocore.validate import ParamValidator
 import cbor
 import signature
 from cloud import HANDLERS, REGION, AwsError, Cloud, is_destructive
+from roles import Sts
 
 SERVICES = ("workspaces", "workspaces-instances", "servicecatalog", "mgn", "evs", "sts")
 
@@ -48,6 +49,7 @@ class Seen:
     target: str
     access_key: str
     signature_problem: str | None
+    signer: str  # the role's ARN, or `roles.SOURCE`
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     at: float = field(default_factory=time.monotonic)
 
@@ -139,10 +141,11 @@ class _Fault:
 
 
 class Upstream:
-    """The server. `cloud` is its state; `calls()` is what it saw since the last `reset()`."""
+    """The server. `cloud` is its state, `sts` its roles; `calls()` is what it saw since the last `reset()`."""
 
     def __init__(self, files):
         self.cloud = Cloud()
+        self.sts = Sts(CREDENTIALS)
         self._seen, self._faults = [], []
         self._changed = threading.Condition()
         self._models = _Models()
@@ -167,6 +170,7 @@ class Upstream:
         with self._changed:
             self._seen.clear()
             self._faults.clear()
+        self.sts.reset()
 
     def calls(self, name=None):
         """What was seen; `name` is an operation or an action (`service:Operation`)."""
@@ -336,12 +340,12 @@ class _Handler(BaseHTTPRequestHandler):
             error = refused
         except ValueError as unread:
             error = AwsError("SerializationException", str(unread))
+        key, sts = signature.access_key_of(headers), self.upstream.sts
         problem = signature.problem(
-            self.command, self.path, headers, body, credentials=CREDENTIALS, region=region, service=service
+            self.command, self.path, headers, body, credentials=sts.credentials(key), region=region, service=service
         )
-        seen = Seen(
-            host, service or "?", name, given, headers, body, self.path, signature.access_key_of(headers), problem
-        )
+        signer = sts.signer(key)
+        seen = Seen(host, service or "?", name, given, headers, body, self.path, key, problem, signer)
         act = self.upstream._record(seen)
         if act is not None and act(self, seen) is not False:
             return
@@ -351,6 +355,10 @@ class _Handler(BaseHTTPRequestHandler):
             if error:
                 raise error
             handler = HANDLERS.get((service, name), lambda cloud, body: {})
+            if seen.action == "sts:AssumeRole":
+                return self.answer(seen, sts.assume(given, key))
+            if seen.action == "sts:GetCallerIdentity":
+                return self.answer(seen, sts.identity(key))
             self.answer(seen, handler(self.upstream.cloud, given))
         except AwsError as refused:
             self.answer_error(seen, refused)
@@ -364,7 +372,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer(self, seen, body):
         if seen.service == "sts":
-            members = "".join(f"<{k}>{escape(v)}</{k}>" for k, v in body.items())
+            members = _xml(body)
             text = (
                 f'<{seen.operation}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
                 f"<{seen.operation}Result>{members}</{seen.operation}Result>"
@@ -408,6 +416,10 @@ class _Handler(BaseHTTPRequestHandler):
         ]
         # In one write: a body that waits for the head's acknowledgement costs 40 ms.
         self.wfile.write("\r\n".join([*lines, "", ""]).encode() + (b"" if self.command == "HEAD" else body))
+
+
+def _xml(members):
+    return "".join(f"<{k}>{_xml(v) if isinstance(v, dict) else escape(v)}</{k}>" for k, v in members.items())
 
 
 def _service_of(host):
