@@ -21,7 +21,7 @@ use crate::guard::facts::is_busy;
 use crate::journal::Record;
 use crate::journal::record::{Happened, Judgement, OutcomeRecord};
 use crate::proxy::body::{BodyError, Budget, Buffered, read_whole};
-use crate::proxy::upstream::{Freshness, SendError, Target};
+use crate::proxy::upstream::{Answer, Freshness, SendError, Target};
 use crate::proxy::{Body, Timeouts};
 
 /// The longest answer to a guarded call that changes something, in bytes. They are a few KiB.
@@ -81,9 +81,7 @@ impl Guard {
                 may_be_repeated(&call, &answer)?;
                 Ok(answer.map(Body::buffered))
             }
-            Ok(response) => {
-                Ok(response.map(|body| Body::streaming(body, self.timeouts.body_stall)))
-            }
+            Ok(response) => Ok(response.map(|body| Body::answer(body, self.timeouts.body_stall))),
             Err(SendError::Unsent { why }) => Err(Refusal::Unreachable {
                 message: format!("AWS could not be reached, nothing was sent: {why}"),
             }),
@@ -99,7 +97,7 @@ impl Guard {
 impl Guard {
     /// Reads an answer to its end before the client gets any of it: one that breaks off halfway looks to most SDKs like
     /// a connection that failed, and they send the call again.
-    async fn whole(&self, response: Response<Incoming>) -> Result<Response<Buffered>, Refusal> {
+    async fn whole(&self, response: Response<Answer>) -> Result<Response<Buffered>, Refusal> {
         let (head, body) = response.into_parts();
         let status = head.status;
         // A budget of its own: what others send may not cost this client its answer.
@@ -134,7 +132,7 @@ fn may_be_repeated(call: &Call, answer: &Response<Buffered>) -> Result<(), Refus
     })
 }
 
-fn happened(sent: &Result<Response<Incoming>, SendError>) -> Happened {
+fn happened(sent: &Result<Response<Answer>, SendError>) -> Happened {
     let nothing = |outcome, error: &str| Happened {
         outcome,
         upstream_status: None,
@@ -162,7 +160,7 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 }
 
 /// AWS's error code, where it stands in a header.
-fn error_code(response: &Response<Incoming>) -> Option<String> {
+fn error_code(response: &Response<Answer>) -> Option<String> {
     let code = response.headers().get("x-amzn-errortype")?.to_str().ok()?;
     Some(code.chars().take(128).collect())
 }
@@ -172,7 +170,7 @@ fn error_code(response: &Response<Incoming>) -> Option<String> {
 pub(super) fn streamed(incoming: Incoming, declared: &Declared, timeouts: &Timeouts) -> Body {
     match declared {
         Declared::Hash(hash) => Body::other(Checked {
-            inner: Body::streaming(incoming, timeouts.body_stall),
+            inner: Body::request(incoming, timeouts.body_stall),
             hash: hash.clone(),
             digest: Sha256::new(),
             held: None,
@@ -182,7 +180,7 @@ pub(super) fn streamed(incoming: Incoming, declared: &Declared, timeouts: &Timeo
         | Declared::Unsigned
         | Declared::StreamingUnsignedTrailer
         | Declared::StreamingSigned { .. }
-        | Declared::StreamingEvents => Body::streaming(incoming, timeouts.body_stall),
+        | Declared::StreamingEvents => Body::request(incoming, timeouts.body_stall),
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
 use super::timeouts::Timeouts;
+use super::upstream::Answer;
 
 /// A body that is answered or sent.
 pub struct Body(Kind);
@@ -25,7 +26,8 @@ enum Kind {
         /// Given back when the body is dropped.
         _held: Option<OwnedSemaphorePermit>,
     },
-    Streaming(Paced),
+    Request(Paced<Incoming>),
+    Answer(Paced<Answer>),
     Other(Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>),
 }
 
@@ -71,14 +73,18 @@ impl Body {
         })
     }
 
-    /// A body that passes through as it comes, and ends in [`BodyError::Timeout`] if nothing comes for `stall`.
+    /// A request's body that passes through as it comes. It ends in [`BodyError::Timeout`] if nothing comes for
+    /// `stall`, and in [`BodyError::Broken`] at trailers, which nobody would judge.
     #[must_use]
-    pub const fn streaming(incoming: Incoming, stall: Duration) -> Self {
-        Self(Kind::Streaming(Paced {
-            incoming,
-            stall,
-            waiting: None,
-        }))
+    pub const fn request(incoming: Incoming, stall: Duration) -> Self {
+        Self(Kind::Request(Paced::new(incoming, stall)))
+    }
+
+    /// An answer's body that passes through as it comes, and ends in [`BodyError::Timeout`] if nothing comes for
+    /// `stall`.
+    #[must_use]
+    pub const fn answer(answer: Answer, stall: Duration) -> Self {
+        Self(Kind::Answer(Paced::new(answer, stall)))
     }
 
     /// Any other body: one that watches or hashes what passes.
@@ -97,7 +103,11 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.0 {
             Kind::Whole { bytes, .. } => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            Kind::Streaming(paced) => paced.poll_frame(cx),
+            Kind::Request(paced) => match ready!(paced.poll_frame(cx)) {
+                Some(Ok(frame)) if frame.is_trailers() => Poll::Ready(Some(Err(trailers()))),
+                frame => Poll::Ready(frame),
+            },
+            Kind::Answer(paced) => paced.poll_frame(cx),
             Kind::Other(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -105,7 +115,8 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Whole { bytes, .. } => bytes.is_none(),
-            Kind::Streaming(paced) => paced.incoming.is_end_stream(),
+            Kind::Request(paced) => paced.incoming.is_end_stream(),
+            Kind::Answer(paced) => paced.incoming.is_end_stream(),
             Kind::Other(body) => body.is_end_stream(),
         }
     }
@@ -115,7 +126,8 @@ impl HttpBody for Body {
             Kind::Whole { bytes, .. } => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
             }
-            Kind::Streaming(paced) => paced.incoming.size_hint(),
+            Kind::Request(paced) => paced.incoming.size_hint(),
+            Kind::Answer(paced) => paced.incoming.size_hint(),
             Kind::Other(body) => body.size_hint(),
         }
     }
@@ -128,13 +140,23 @@ impl fmt::Debug for Body {
 }
 
 /// hyper's body with a bound on the wait for each piece.
-struct Paced {
-    incoming: Incoming,
+struct Paced<B> {
+    incoming: B,
     stall: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl Paced {
+impl<B> Paced<B> {
+    const fn new(incoming: B, stall: Duration) -> Self {
+        Self {
+            incoming,
+            stall,
+            waiting: None,
+        }
+    }
+}
+
+impl<B: HttpBody<Data = Bytes, Error = hyper::Error> + Unpin> Paced<B> {
     fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
@@ -263,9 +285,7 @@ where
         let data = frame
             .map_err(|e| broken(&e))?
             .into_data()
-            .map_err(|_| BodyError::Broken {
-                why: "it has trailers".to_owned(),
-            })?;
+            .map_err(|_| trailers())?;
         let length = (whole.len() as u64).saturating_add(data.len() as u64);
         if length > max {
             discard(body).await;
@@ -278,6 +298,12 @@ where
         bytes: whole.freeze(),
         held,
     })
+}
+
+fn trailers() -> BodyError {
+    BodyError::Broken {
+        why: "it has trailers".to_owned(),
+    }
 }
 
 fn broken(error: &impl fmt::Display) -> BodyError {

@@ -1,4 +1,4 @@
-//! A second pair of eyes on the framing of requests.
+//! A second pair of eyes on the framing of requests over HTTP/1.1. (HTTP/2's frames can be read in one way only.)
 //!
 //! hyper resolves two signals of length by the RFC's rules and forgets that there were two; ambiguity is refused
 //! here. [`Screened`] reads along, notes one [`Framing`] for each head, and enforces the time for a head.
@@ -230,6 +230,11 @@ fn read(head: &[u8]) -> Result<(bool, u64), Ambiguity> {
         (_, []) => Err(Ambiguity::RepeatedLength),
         (_, _) => Err(Ambiguity::TwoLengths),
     }
+}
+
+/// Whether this is a length that can be read in one way only.
+pub(crate) fn is_plain_number(text: &[u8]) -> bool {
+    plain_number(text).is_some()
 }
 
 fn plain_number(text: &[u8]) -> Option<u64> {

@@ -1,7 +1,11 @@
-//! An intercepted connection: TLS with a certificate of our own, then HTTP/1.1 requests, each handed on.
+//! An intercepted connection: TLS with a certificate of our own, then requests over HTTP/1.1 or HTTP/2, whichever the
+//! handshake chose, each handed on.
 //!
 //! INVARIANT: a request reaches [`Handle::handle`] only if CONNECT host = SNI = `Host` (and the authority of an
-//! absolute target), and its framing can be read in one way only.
+//! absolute target, which HTTP/2's always is), and its framing can be read in one way only.
+
+mod form;
+mod streams;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -9,9 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::header::{EXPECT, HOST, HeaderValue, UPGRADE};
-use http::uri::PathAndQuery;
-use http::{Method, Request, Response, StatusCode, Uri, Version, request};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -22,12 +24,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use self::form::Fault;
+use super::ALPN_HTTP_2;
 use super::answer::{close, plain};
 use super::authority::{Leaves, MintError};
 use super::body::Body;
-use super::connect::{Doors, Refused, authority};
+use super::connect::{Doors, Refused};
 use super::framing::{Framing, HEAD_BYTES_MAX, HEADERS_MAX, Notes, Screened};
-use super::headers::nominated;
 use super::listen::{Connection, Shared};
 use crate::aws::host::Host;
 
@@ -40,7 +43,8 @@ pub struct Intercepted {
     pub port: u16,
     /// The client's address.
     pub peer: SocketAddr,
-    /// The request, its target in origin form (`/path?query`), the bytes as the client sent them.
+    /// The request, its target in origin form (`/path?query`), the bytes as the client sent them. It has one `Host`
+    /// header, which over HTTP/2 is the `:authority`; its version says what it came over.
     pub request: Request<Incoming>,
 }
 
@@ -105,12 +109,22 @@ pub(super) async fn serve<G, S>(
     G: Doors + Handle,
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
+    let (connection, plan) = (Arc::new(connection), Arc::new(plan));
     let handshake = tokio::time::timeout(shared.timeouts.handshake, accept(&shared, client, &plan));
     let failed = |why: String| Refused::Handshake {
         host: plan.host.clone(),
         why,
     };
     match handshake.await {
+        Ok(Ok((stream, sni))) if stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP_2) => {
+            let client = Arc::new(Client {
+                shared,
+                connection,
+                plan,
+                sni,
+            });
+            streams::serve(client, stream).await;
+        }
         Ok(Ok((stream, sni))) => requests(&shared, &connection, stream, &plan, &sni).await,
         Ok(Err(error)) => shared
             .guard
@@ -119,6 +133,14 @@ pub(super) async fn serve<G, S>(
             .guard
             .refused(connection.peer, &failed("it took too long".to_owned())),
     }
+}
+
+/// What every request of a connection meets.
+struct Client<G> {
+    shared: Arc<Shared<G>>,
+    connection: Arc<Connection>,
+    plan: Arc<Plan>,
+    sni: Sni,
 }
 
 /// What the ClientHello named.
@@ -197,29 +219,36 @@ async fn answer<G: Doors + Handle>(
 ) -> Response<Body> {
     let framing = notes.take();
     let checked = match sni {
-        Sni::Agrees => check(plan, framing, request),
+        Sni::Agrees => form::check_framed(plan, framing, request),
         Sni::Other(found) => Err(Fault::Misdirected(found.clone())),
     };
     let request = match checked {
         Ok(request) => request,
-        Err(Fault::Misdirected(found)) => {
-            return close(shared.guard.misdirected(&plan.host, &found));
-        }
-        Err(Fault::Malformed(why)) => return close(shared.guard.malformed(&plan.host, &why)),
+        Err(fault) => return refuse(shared, plan, fault),
     };
-    let response = handle(shared, connection, plan, request).await;
+    let response = handle(shared, connection, plan, request, ()).await;
     match framing {
         Some(Framing::Plain) => response,
         Some(Framing::Chunked | Framing::Ambiguous(_)) | None => close(response),
     }
 }
 
-/// Handles a request in a task of its own, which goes on when the connection is dropped and holds its slot.
+/// The answer to a request that isn't handled, after which the connection is closed.
+fn refuse<G: Doors + Handle>(shared: &Shared<G>, plan: &Plan, fault: Fault) -> Response<Body> {
+    close(match fault {
+        Fault::Misdirected(found) => shared.guard.misdirected(&plan.host, &found),
+        Fault::Malformed(why) => shared.guard.malformed(&plan.host, &why),
+    })
+}
+
+/// Handles a request in a task of its own, which goes on when the connection is dropped and holds its slot, and what
+/// else is `held` for the request.
 async fn handle<G: Doors + Handle>(
     shared: &Arc<Shared<G>>,
     connection: &Connection,
     plan: &Plan,
     request: Request<Incoming>,
+    held: impl Send + 'static,
 ) -> Response<Body> {
     let intercepted = Intercepted {
         host: plan.host.clone(),
@@ -230,7 +259,7 @@ async fn handle<G: Doors + Handle>(
     let (guard, slot) = (Arc::clone(&shared.guard), Arc::clone(&connection.slot));
     let handled = tokio::spawn(async move {
         let response = guard.handle(intercepted).await;
-        drop(slot);
+        drop((slot, held));
         response
     });
     match handled.await {
@@ -239,94 +268,5 @@ async fn handle<G: Doors + Handle>(
             tracing::error!(host = %plan.host, %error, "a request was not handled to its end");
             close(shared.guard.failed(&plan.host))
         }
-    }
-}
-
-/// Why a request isn't handled.
-enum Fault {
-    /// It is for another host.
-    Misdirected(String),
-    /// It can't be read in one way.
-    Malformed(String),
-}
-
-fn malformed<T>(why: &str) -> Result<T, Fault> {
-    Err(Fault::Malformed(why.to_owned()))
-}
-
-/// Checks framing, form and host; makes the target origin-form.
-fn check(
-    plan: &Plan,
-    framing: Option<Framing>,
-    request: Request<Incoming>,
-) -> Result<Request<Incoming>, Fault> {
-    match framing {
-        Some(Framing::Plain | Framing::Chunked) => {}
-        Some(Framing::Ambiguous(why)) => return malformed(&why.to_string()),
-        None => return malformed("the request's framing is not clear"),
-    }
-    let (mut parts, body) = request.into_parts();
-    check_form(&parts)?;
-    let path = check_hosts(plan, &parts)?;
-    parts.uri = Uri::from(path);
-    Ok(Request::from_parts(parts, body))
-}
-
-fn check_form(parts: &request::Parts) -> Result<(), Fault> {
-    if parts.version != Version::HTTP_11 {
-        return malformed("the request is not HTTP/1.1");
-    }
-    if parts.method == Method::CONNECT {
-        return malformed("CONNECT is not understood inside TLS");
-    }
-    if parts.headers.contains_key(UPGRADE) {
-        return malformed("protocol upgrades are not supported");
-    }
-    if let Some(name) = nominated(&parts.headers) {
-        return malformed(&format!("the Connection header names `{name}`"));
-    }
-    let expects = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    if !parts.headers.get_all(EXPECT).iter().all(expects) {
-        return malformed("only `Expect: 100-continue` is understood");
-    }
-    Ok(())
-}
-
-/// Every name of the host must be the connection's; the path and query of the target.
-fn check_hosts(plan: &Plan, parts: &request::Parts) -> Result<PathAndQuery, Fault> {
-    let agrees = |text: &str| {
-        authority(text)
-            .is_some_and(|(host, port)| host == plan.host && port.is_none_or(|p| p == plan.port))
-    };
-    let mut hosts = parts.headers.get_all(HOST).iter();
-    let (Some(value), None) = (hosts.next(), hosts.next()) else {
-        return Err(Fault::Misdirected(
-            "the request must have exactly one Host header".to_owned(),
-        ));
-    };
-    let named = String::from_utf8_lossy(value.as_bytes());
-    if !agrees(&named) {
-        return Err(Fault::Misdirected(format!(
-            "the request's Host header says `{named}`"
-        )));
-    }
-    if let Some(target) = parts.uri.authority() {
-        if !agrees(target.as_str()) {
-            return Err(Fault::Misdirected(format!(
-                "the request's target says `{target}`"
-            )));
-        }
-        if parts.uri.scheme_str() != Some("https") {
-            return malformed("the request's target is not an https one");
-        }
-    }
-    match parts.uri.path_and_query() {
-        Some(path) if path.as_str().starts_with('/') => Ok(path.clone()),
-        // `https://host?query`: the path is `/` (RFC 9112, section 3.2.1).
-        Some(path) if path.as_str().starts_with('?') && parts.uri.authority().is_some() => {
-            PathAndQuery::try_from(format!("/{}", path.as_str()))
-                .or_else(|_| malformed("the request's target is not a path"))
-        }
-        Some(_) | None => malformed("the request's target is not a path"),
     }
 }

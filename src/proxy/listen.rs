@@ -36,6 +36,9 @@ pub(super) struct Shared<G> {
     pub(super) leaves: Arc<Leaves>,
     pub(super) tls: Arc<ServerConfig>,
     pub(super) timeouts: Timeouts,
+    /// For requests that are being handled over HTTP/2: as many as there may be connections, so that streams multiply
+    /// nothing.
+    pub(super) streams: Arc<Semaphore>,
 }
 
 /// What belongs to one connection.
@@ -94,6 +97,7 @@ impl<G: Doors + Handle> Proxy<G> {
                 leaves,
                 tls,
                 timeouts,
+                streams: Arc::new(Semaphore::new(slots_max as usize)),
             }),
             slots: Arc::new(Semaphore::new(slots_max as usize)),
             slots_max,

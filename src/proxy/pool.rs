@@ -1,27 +1,46 @@
-//! Idle connections to upstreams, bounded in number and age.
+//! Connections to upstreams that are kept for the next request, bounded in number and age.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::client::conn::http1::SendRequest;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::body::Body;
+use super::upstream::channel::{Channel, Multiplexed};
 use crate::aws::host::Host;
 
-/// The most idle connections to one host.
+/// The most idle HTTP/1.1 connections to one host.
 const PER_HOST_MAX: usize = 32;
-/// The most idle connections in all.
+/// The most HTTP/2 connections to one host. One more serves its own request and is closed.
+const SHARED_PER_HOST_MAX: usize = 8;
+/// The most connections in all.
 const TOTAL_MAX: usize = 512;
+/// How many hosts are remembered before those without connections are forgotten.
+const HOSTS_MAX: usize = 1024;
 
-/// Idle connections by host and port.
+/// Connections by host and port.
 ///
-/// INVARIANT: a connection in here has no request in flight; whoever takes it owns it alone.
+/// INVARIANT: an HTTP/1.1 connection in here has no request in flight; whoever takes it owns it alone. HTTP/2 ones
+/// stay in here and count their requests themselves.
 #[derive(Debug)]
 pub(super) struct Pool {
-    idle: Mutex<HashMap<(Host, u16), Vec<Idle>>>,
+    hosts: Mutex<HashMap<Key, Connections>>,
     age_max: Duration,
+}
+
+pub(super) type Key = (Host, u16);
+
+#[derive(Debug, Default)]
+struct Connections {
+    idle: Vec<Idle>,
+    shared: Vec<Arc<Multiplexed>>,
+    /// The upstream chose HTTP/1.1 the last time: nobody waits to share a connection.
+    unshared: bool,
+    /// Closed once the connection that somebody opens is there, or has failed.
+    opening: Option<watch::Receiver<()>>,
 }
 
 #[derive(Debug)]
@@ -30,62 +49,127 @@ struct Idle {
     since: Instant,
 }
 
+/// The duty to open a connection; those who wait to share it go on when this is dropped.
+#[derive(Debug)]
+pub(super) struct Opening {
+    _opened: Option<watch::Sender<()>>,
+}
+
+/// What becomes of somebody who wants to share a connection.
+enum Step {
+    Take(Channel),
+    Open(Opening),
+    Wait(watch::Receiver<()>),
+}
+
 impl Pool {
     pub(super) fn new(age_max: Duration) -> Self {
         Self {
-            idle: Mutex::default(),
+            hosts: Mutex::default(),
             age_max,
         }
     }
 
-    /// The connection that was used last, if it has been idle for at most `idle_max`.
-    pub(super) fn take(
-        &self,
-        target: &(Host, u16),
-        idle_max: Duration,
-    ) -> Option<SendRequest<Body>> {
+    /// A connection for one request with no other beside it, idle for at most `idle_max`.
+    pub(super) fn alone(&self, target: &Key, idle_max: Duration) -> Option<Channel> {
         let idle_max = idle_max.min(self.age_max);
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let connections = idle.get_mut(target)?;
-        let mut found = None;
-        while let Some(connection) = connections.pop() {
-            if connection.since.elapsed() > idle_max {
-                // Those below it have been idle for longer; they may still serve a caller with more patience.
-                connections.push(connection);
-                break;
-            }
-            if connection.sender.is_ready() {
-                found = Some(connection.sender);
-                break;
+        let mut hosts = self.lock();
+        let connections = hosts.get_mut(target)?;
+        let lease = connections
+            .shared
+            .iter()
+            .find_map(|c| c.lease_alone(idle_max));
+        lease
+            .map(Channel::Many)
+            .or_else(|| connections.take_idle(idle_max).map(Channel::One))
+    }
+
+    /// A connection for any request, or the duty to open one. While somebody else opens one that may be shared this
+    /// waits for it, for at most `wait_max`.
+    pub(super) async fn any(&self, target: &Key, wait_max: Duration) -> Result<Channel, Opening> {
+        let deadline = Instant::now() + wait_max;
+        loop {
+            let mut opened = match self.step(target) {
+                Step::Take(channel) => return Ok(channel),
+                Step::Open(opening) => return Err(opening),
+                Step::Wait(opened) => opened,
+            };
+            let waited = tokio::time::timeout_at(deadline, opened.changed()).await;
+            if waited.is_err() {
+                return Err(Opening { _opened: None });
             }
         }
-        if connections.is_empty() {
-            idle.remove(target);
+    }
+
+    fn step(&self, target: &Key) -> Step {
+        let mut hosts = self.lock();
+        if hosts.len() >= HOSTS_MAX && !hosts.contains_key(target) {
+            hosts.retain(|_, connections| !connections.are_none());
         }
-        found
+        let connections = hosts.entry(target.clone()).or_default();
+        connections.shared.retain(|c| !c.is_spent(self.age_max));
+        let lease = connections
+            .shared
+            .iter()
+            .find_map(|c| c.lease(self.age_max));
+        if let Some(lease) = lease {
+            return Step::Take(Channel::Many(lease));
+        }
+        if let Some(sender) = connections.take_idle(self.age_max) {
+            return Step::Take(Channel::One(sender));
+        }
+        if connections.unshared {
+            return Step::Open(Opening { _opened: None });
+        }
+        if let Some(opening) = connections.opens() {
+            return Step::Wait(opening);
+        }
+        let (opened, opening) = watch::channel(());
+        connections.opening = Some(opening);
+        Step::Open(Opening {
+            _opened: Some(opened),
+        })
     }
 
     /// Takes a connection back. One too many is closed.
-    pub(super) fn put(&self, target: (Host, u16), sender: SendRequest<Body>) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.values().map(Vec::len).sum::<usize>() >= TOTAL_MAX {
+    pub(super) fn put(&self, target: Key, sender: SendRequest<Body>) {
+        let mut hosts = self.lock();
+        if total(&hosts) >= TOTAL_MAX {
             return;
         }
-        let connections = idle.entry(target).or_default();
-        if connections.len() < PER_HOST_MAX {
-            connections.push(Idle {
+        let connections = hosts.entry(target).or_default();
+        if connections.idle.len() < PER_HOST_MAX {
+            connections.idle.push(Idle {
                 sender,
                 since: Instant::now(),
             });
         }
     }
 
+    /// The upstream chose HTTP/1.1.
+    pub(super) fn unshared(&self, target: Key) {
+        self.lock().entry(target).or_default().unshared = true;
+    }
+
+    /// A new connection that requests may share. One too many is not kept.
+    pub(super) fn share(&self, target: Key, connection: &Arc<Multiplexed>) {
+        let mut hosts = self.lock();
+        let full = total(&hosts) >= TOTAL_MAX;
+        let connections = hosts.entry(target).or_default();
+        connections.unshared = false;
+        if !full && connections.shared.len() < SHARED_PER_HOST_MAX {
+            connections.shared.push(Arc::clone(connection));
+        }
+    }
+
     /// Closes what is too old.
     pub(super) fn expire(&self) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|_, connections| {
-            connections.retain(|c| c.since.elapsed() < self.age_max && !c.sender.is_closed());
-            !connections.is_empty()
+        self.lock().retain(|_, connections| {
+            connections
+                .idle
+                .retain(|c| c.since.elapsed() < self.age_max && !c.sender.is_closed());
+            connections.shared.retain(|c| !c.is_spent(self.age_max));
+            !connections.are_none()
         });
     }
 
@@ -93,9 +177,46 @@ impl Pool {
         self.age_max
     }
 
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Connections>> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.values().map(Vec::len).sum()
+        total(&self.lock())
+    }
+}
+
+fn total(hosts: &HashMap<Key, Connections>) -> usize {
+    hosts
+        .values()
+        .map(|connections| connections.idle.len() + connections.shared.len())
+        .sum()
+}
+
+impl Connections {
+    /// The connection that was used last, if it has been idle for at most `idle_max`.
+    fn take_idle(&mut self, idle_max: Duration) -> Option<SendRequest<Body>> {
+        while let Some(connection) = self.idle.pop() {
+            if connection.since.elapsed() > idle_max {
+                // Those below it have been idle for longer; they may still serve a caller with more patience.
+                self.idle.push(connection);
+                return None;
+            }
+            if connection.sender.is_ready() {
+                return Some(connection.sender);
+            }
+        }
+        None
+    }
+
+    /// What tells that somebody's opening is over, while it isn't.
+    fn opens(&self) -> Option<watch::Receiver<()>> {
+        let opening = self.opening.as_ref()?;
+        opening.has_changed().is_ok().then(|| opening.clone())
+    }
+
+    fn are_none(&self) -> bool {
+        self.idle.is_empty() && self.shared.is_empty() && self.opens().is_none()
     }
 }

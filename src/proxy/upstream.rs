@@ -1,40 +1,38 @@
 //! The client towards AWS: one request, sent once.
 //!
 //! INVARIANT: a request goes out a second time only where hyper hands it back, which proves that not a byte of it was
-//! written; whatever else fails after the send began is [`SendError::Unknown`]. Proxy variables are never honoured.
+//! written. Whatever else fails after the send began is [`SendError::Unknown`], unless the upstream itself said that it
+//! doesn't process the request. Proxy variables are never honoured.
+
+pub(super) mod channel;
+mod overheard;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderMap, Request, Response, StatusCode};
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::http1::SendRequest;
 use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 
-use super::body::{Body, BodyError};
+pub use self::channel::Answer;
+use self::channel::{Channel, Failure};
+use super::body::Body;
 use super::egress::{DialError, Dialler, Egress, Purpose};
 use super::headers::strip_hop_by_hop;
-use super::pool::Pool;
+use super::pace::pace;
+use super::pool::{Key, Pool};
 use super::roots::{self, RootsError};
 use super::stall::Stalling;
 use super::timeouts::Timeouts;
+use super::{ALPN_HTTP_1, ALPN_HTTP_2};
 use crate::aws::host::{Host, HostError};
-
-/// The longest head of an answer, in bytes.
-const HEAD_BYTES_MAX: usize = 256 * 1024;
 
 /// `[upstream]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,16 +74,17 @@ pub struct Target {
 /// Which connection a request may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// Any idle one. For unguarded calls.
+    /// Any one, shared where it is HTTP/2. For unguarded calls.
     Pooled,
-    /// One opened for it, or idle for no longer than `fresh_idle`. For guarded calls.
+    /// One opened for it, or idle for no longer than `fresh_idle`, and nothing else on it. For guarded calls.
     Fresh,
 }
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// Nothing of the request was written.
+    /// Nothing of the request was written, or the upstream said that it processes none of it (HTTP/2's REFUSED_STREAM,
+    /// or a GOAWAY that names an earlier stream).
     #[error("nothing was sent: {why}")]
     Unsent { why: String },
     /// The send began: what the request asks for may have happened.
@@ -153,7 +152,7 @@ impl Upstream {
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        tls.alpn_protocols = vec![ALPN_HTTP_2.to_vec(), ALPN_HTTP_1.to_vec()];
         Ok(Self {
             shared: Arc::new(Shared {
                 dialler: Dialler::new(egress, &timeouts),
@@ -172,8 +171,9 @@ impl Upstream {
     }
 
     /// Sends a request once and returns the head of the answer. `request` has an origin-form target (`/path?query`)
-    /// and a `Host` header, which is sent as it is; hop-by-hop headers are dropped from it and from the answer. The
-    /// answer's body streams; the connection serves another request once it has been read to its end.
+    /// and a `Host` header, which is sent as it is (over HTTP/2 as `:authority`); hop-by-hop headers are dropped from it
+    /// and from the answer. The answer's body streams; the connection serves another request once it has been read to
+    /// its end, HTTP/2 ones meanwhile too.
     ///
     /// # Errors
     /// [`SendError`].
@@ -182,32 +182,34 @@ impl Upstream {
         target: &Target,
         mut request: Request<Body>,
         freshness: Freshness,
-    ) -> Result<Response<Incoming>, SendError> {
+    ) -> Result<Response<Answer>, SendError> {
         check_form(&request)?;
         strip_hop_by_hop(request.headers_mut());
         let target = self.destination(target);
-        let pooled = self.shared.pool.take(
-            &(target.host.clone(), target.port),
-            self.idle_max(freshness),
-        );
-        let request = match pooled {
-            Some(sender) => match self.send(&target, sender, request).await? {
-                Sent::Answered(response) => return Ok(response),
-                Sent::HandedBack(request, _) => *request,
-            },
-            None => request,
+        let key = (target.host.clone(), target.port);
+        let pool = &self.shared.pool;
+        let kept = match freshness {
+            Freshness::Fresh => pool
+                .alone(&key, self.shared.timeouts.fresh_idle)
+                .ok_or(None),
+            Freshness::Pooled => {
+                let kept = pool.any(&key, self.shared.timeouts.dial).await;
+                kept.map_err(Some)
+            }
         };
-        let sender = self.connect(&target).await?;
-        match self.send(&target, sender, request).await? {
+        let (request, opening) = match kept {
+            Ok(channel) => match self.send(&key, channel, request).await? {
+                Sent::Answered(response) => return Ok(response),
+                Sent::HandedBack(request, _) => (*request, None),
+            },
+            Err(opening) => (request, opening),
+        };
+        let channel = self.connect(&target, freshness).await;
+        // Whoever waits for this connection finds it now, where it can be shared.
+        drop(opening);
+        match self.send(&key, channel?, request).await? {
             Sent::Answered(response) => Ok(response),
             Sent::HandedBack(_, why) => Err(SendError::Unsent { why }),
-        }
-    }
-
-    fn idle_max(&self, freshness: Freshness) -> Duration {
-        match freshness {
-            Freshness::Pooled => self.shared.timeouts.pool_idle,
-            Freshness::Fresh => self.shared.timeouts.fresh_idle,
         }
     }
 
@@ -221,72 +223,68 @@ impl Upstream {
     /// One attempt on one connection.
     async fn send(
         &self,
-        target: &Target,
-        mut sender: SendRequest<Body>,
+        key: &Key,
+        mut channel: Channel,
         request: Request<Body>,
     ) -> Result<Sent, SendError> {
-        let (ended, end) = oneshot::channel();
-        let request = request.map(|body| {
-            Body::other(Watched {
-                body,
-                ended: Some(ended),
-            })
-        });
+        let (watch, mut pace) = pace();
+        let seen = pace.clone();
+        let request = request.map(|body| watch.body(body));
+        let timeouts = &self.shared.timeouts;
+        let unknown = |why: String| Err(SendError::Unknown { why });
         let answered = {
-            let mut sending = std::pin::pin!(sender.try_send_request(request));
-            let head = self.shared.timeouts.response_head;
+            let mut sending = std::pin::pin!(channel.send(request));
             // While the body is still on its way, its own bounds hold: a stalled client ends the body with an error, a
-            // stalled upstream ends the connection.
+            // stalled upstream is given up.
             tokio::select! {
-                answered = &mut sending => Some(answered),
-                () = async { end.await.ok(); tokio::time::sleep(head).await } => None,
+                answered = &mut sending => Ok(answered),
+                () = async { pace.ended().await; tokio::time::sleep(timeouts.response_head).await } => {
+                    Err(format!("no answer within {} s", timeouts.response_head.as_secs()))
+                }
+                () = seen.stalled(timeouts.write_stall) => {
+                    Err("the upstream takes nothing of the request's body".to_owned())
+                }
             }
         };
         match answered {
-            None => Err(SendError::Unknown {
-                why: format!(
-                    "no answer within {} s",
-                    self.shared.timeouts.response_head.as_secs()
-                ),
-            }),
-            Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                Err(SendError::Unknown {
-                    why: "the upstream switched protocols".to_owned(),
-                })
+            Err(why) => {
+                channel.retire();
+                unknown(why)
             }
-            Some(Ok(mut response)) => {
+            Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                unknown("the upstream switched protocols".to_owned())
+            }
+            Ok(Ok(response)) => {
+                let (mut response, sender) = Answer::new(response, channel);
                 strip_hop_by_hop(response.headers_mut());
-                self.keep(target, sender);
+                if let Some(sender) = sender {
+                    self.keep(key, sender);
+                }
                 Ok(Sent::Answered(response))
             }
-            Some(Err(mut error)) => match error.take_message() {
-                Some(request) => {
-                    let why = error.into_error().to_string();
-                    Ok(Sent::HandedBack(Box::new(request), why))
-                }
-                None => Err(SendError::Unknown {
-                    why: reasons(&error.into_error()),
-                }),
-            },
+            Ok(Err(Failure::HandedBack(request, why))) => Ok(Sent::HandedBack(request, why)),
+            Ok(Err(Failure::Unprocessed(why))) => Err(SendError::Unsent {
+                why: format!("the upstream did not process the request: {why}"),
+            }),
+            Ok(Err(Failure::Unknown(why))) => unknown(why),
         }
     }
 
     /// Gives the connection to the pool once the answer has been read to its end, and closes it when it gets old.
-    fn keep(&self, target: &Target, mut sender: SendRequest<Body>) {
-        let shared = Arc::clone(&self.shared);
-        let target = (target.host.clone(), target.port);
+    fn keep(&self, key: &Key, mut sender: SendRequest<Body>) {
+        let (shared, key) = (Arc::clone(&self.shared), key.clone());
         tokio::spawn(async move {
             // Fails once the connection has ended, so this task lives no longer than it.
             if sender.ready().await.is_err() {
                 return;
             }
-            shared.pool.put(target, sender);
+            shared.pool.put(key, sender);
             tokio::time::sleep(shared.pool.age_max()).await;
             shared.pool.expire();
         });
     }
 
-    async fn connect(&self, target: &Target) -> Result<SendRequest<Body>, SendError> {
+    async fn connect(&self, target: &Target, freshness: Freshness) -> Result<Channel, SendError> {
         let unsent = |why: String| SendError::Unsent { why };
         let dialled = match &self.shared.instead {
             Some(_) => {
@@ -309,12 +307,13 @@ impl Upstream {
                 "`{}`: http is for loopback only",
                 target.host
             ))),
-            Some(Scheme::Http) => speak(tcp).await,
+            Some(Scheme::Http) => {
+                let sender = channel::one(tcp).await.map_err(unsent)?;
+                Ok(self.alone(target, sender))
+            }
             Some(Scheme::Https) | None => {
-                let name = ServerName::try_from(target.host.as_str().to_owned())
-                    .map_err(|e| unsent(format!("`{}`: {e}", target.host)))?;
-                let handshake = self.shared.tls.connect(name, tcp);
-                let tls = tokio::time::timeout(self.shared.timeouts.upstream_handshake, handshake)
+                let opening = self.secure(target, tcp, freshness);
+                tokio::time::timeout(self.shared.timeouts.upstream_handshake, opening)
                     .await
                     .map_err(|_| {
                         unsent(format!(
@@ -322,12 +321,47 @@ impl Upstream {
                             target.host
                         ))
                     })?
-                    .map_err(|e| {
-                        unsent(format!("`{}`: the TLS handshake failed: {e}", target.host))
-                    })?;
-                speak(tls).await
+                    .map_err(unsent)
             }
         }
+    }
+
+    /// TLS, then the protocol that its handshake chose: never one that the bytes look like.
+    async fn secure<S>(
+        &self,
+        target: &Target,
+        tcp: S,
+        freshness: Freshness,
+    ) -> Result<Channel, String>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let host = &target.host;
+        let name = ServerName::try_from(host.as_str().to_owned());
+        let name = name.map_err(|e| format!("`{host}`: {e}"))?;
+        let tls = self.shared.tls.connect(name, tcp).await;
+        let tls = tls.map_err(|e| format!("`{host}`: the TLS handshake failed: {e}"))?;
+        if tls.get_ref().1.alpn_protocol() != Some(ALPN_HTTP_2) {
+            return Ok(self.alone(target, channel::one(tls).await?));
+        }
+        let shared = Arc::clone(&self.shared);
+        let chore = move || shared.pool.expire();
+        let connection = channel::many(tls, self.shared.pool.age_max(), chore).await?;
+        let lease = match freshness {
+            Freshness::Fresh => connection.lease_alone(Duration::MAX),
+            Freshness::Pooled => connection.lease(Duration::MAX),
+        };
+        let key = (host.clone(), target.port);
+        self.shared.pool.share(key, &connection);
+        lease
+            .map(Channel::Many)
+            .ok_or_else(|| format!("`{host}` closed the connection at once"))
+    }
+
+    fn alone(&self, target: &Target, sender: SendRequest<Body>) -> Channel {
+        let key = (target.host.clone(), target.port);
+        self.shared.pool.unshared(key);
+        Channel::One(sender)
     }
 
     #[cfg(test)]
@@ -363,28 +397,9 @@ impl Instead {
 
 /// What became of one attempt.
 enum Sent {
-    Answered(Response<Incoming>),
+    Answered(Response<Answer>),
     /// Not a byte was written; the text says why.
     HandedBack(Box<Request<Body>>, String),
-}
-
-/// Opens HTTP/1.1 on a connection and drives it until it ends.
-async fn speak<S>(stream: S) -> Result<SendRequest<Body>, SendError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(HEAD_BYTES_MAX)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|e| SendError::Unsent { why: reasons(&e) })?;
-    tokio::spawn(async move {
-        // What goes wrong is told to whoever sent the request.
-        if let Err(error) = connection.await {
-            tracing::debug!(error = %reasons(&error), "an upstream connection ended");
-        }
-    });
-    Ok(sender)
 }
 
 fn check_form(request: &Request<Body>) -> Result<(), SendError> {
@@ -404,66 +419,4 @@ fn check_form(request: &Request<Body>) -> Result<(), SendError> {
 
 fn hosts(headers: &HeaderMap) -> usize {
     headers.get_all(HOST).iter().count()
-}
-
-/// An error with its sources: hyper's own text leaves them out.
-fn reasons(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
-}
-
-/// A body that tells when it has been sent, or dropped.
-struct Watched {
-    body: Body,
-    ended: Option<oneshot::Sender<()>>,
-}
-
-impl Watched {
-    fn end(&mut self) {
-        if let Some(ended) = self.ended.take() {
-            // Nobody listens any more once the answer is there.
-            ended.send(()).ok();
-        }
-    }
-}
-
-impl HttpBody for Watched {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        let last = match &frame {
-            Poll::Ready(None | Some(Err(_))) => true,
-            Poll::Ready(Some(Ok(_))) => self.body.is_end_stream(),
-            Poll::Pending => false,
-        };
-        if last {
-            self.end();
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        self.end();
-    }
 }

@@ -7,7 +7,6 @@ use aws_credential_types::Credentials;
 use bytes::Bytes;
 use http::header::{HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
-use hyper::body::Incoming;
 
 use crate::aws::catalog::Protocol;
 use crate::aws::catalog::model::{Operation, Service};
@@ -16,7 +15,7 @@ use crate::aws::protocol::{self, UpstreamError};
 use crate::aws::sigv4::{self, Unsigned, sha256_hex};
 use crate::aws::value::Object;
 use crate::proxy::body::{self, Buffered};
-use crate::proxy::upstream::{Freshness, SendError, Target, Upstream};
+use crate::proxy::upstream::{Answer, Freshness, SendError, Target, Upstream};
 use crate::proxy::{Body, Budget, Timeouts};
 use crate::sources::clock::Clock;
 
@@ -181,7 +180,7 @@ impl Api {
     async fn read(
         &self,
         spoken: Protocol,
-        response: Response<Incoming>,
+        response: Response<Answer>,
     ) -> Result<Answered, ApiFault> {
         let (parts, body) = response.into_parts();
         let body = body::read_whole(body, ANSWER_BYTES_MAX, &self.budget, &self.timeouts)

@@ -15,6 +15,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 
+use super::super::{ALPN_HTTP_1, ALPN_HTTP_2};
 use super::{Authority, AuthorityError, HOUR, MintError, serial};
 use crate::aws::host::Host;
 
@@ -93,8 +94,8 @@ impl Leaves {
         Ok(certified)
     }
 
-    /// The TLS configuration of every intercepted connection: HTTP/1.1, TLS 1.2 and 1.3, tickets, and the
-    /// certificate that the SNI asks for.
+    /// The TLS configuration of every intercepted connection: HTTP/2 or HTTP/1.1 as the client asks by ALPN, TLS 1.2 and 1.3,
+    /// tickets, and the certificate that the SNI asks for.
     ///
     /// # Errors
     /// A `rustls` error if tickets can't be made.
@@ -104,7 +105,7 @@ impl Leaves {
                 .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
                 .with_no_client_auth()
                 .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![ALPN_HTTP_2.to_vec(), ALPN_HTTP_1.to_vec()];
         config.ticketer = aws_lc_rs::Ticketer::new()?;
         Ok(config)
     }
