@@ -23,6 +23,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What a shutdown leaves to those that were cut, so that they can still say what passed.
 const CUT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How many requests may be handled at once over HTTP/2, all connections together: as many as there may be connections,
+/// since streams should multiply nothing, and no fewer than this.
+const STREAMS_MIN: usize = 1024;
+
 /// A proxy, generic over who says what a host is and what becomes of a request.
 pub struct Proxy<G> {
     shared: Arc<Shared<G>>,
@@ -36,8 +40,7 @@ pub(super) struct Shared<G> {
     pub(super) leaves: Arc<Leaves>,
     pub(super) tls: Arc<ServerConfig>,
     pub(super) timeouts: Timeouts,
-    /// For requests that are being handled over HTTP/2: as many as there may be connections, so that streams multiply
-    /// nothing.
+    /// For requests that are being handled over HTTP/2.
     pub(super) streams: Arc<Semaphore>,
 }
 
@@ -97,7 +100,7 @@ impl<G: Doors + Handle> Proxy<G> {
                 leaves,
                 tls,
                 timeouts,
-                streams: Arc::new(Semaphore::new(slots_max as usize)),
+                streams: Arc::new(Semaphore::new(STREAMS_MIN.max(slots_max as usize))),
             }),
             slots: Arc::new(Semaphore::new(slots_max as usize)),
             slots_max,

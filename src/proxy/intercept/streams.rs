@@ -26,8 +26,9 @@ use super::super::pace::{Pace, Watch, pace};
 use super::form::{self, Fault};
 use super::{Client, Handle, Sni, handle, refuse};
 
-/// The most requests at once on one connection.
-const STREAMS_MAX: u32 = 64;
+/// The most requests at once on one connection: what clients take it to be before they have heard (RFC 9113, section
+/// 6.5.2).
+const STREAMS_MAX: u32 = 100;
 const FRAME_BYTES_MAX: u32 = 16 * 1024;
 /// What a client may send of one body, and of all bodies together, before somebody has read of it, in bytes.
 const STREAM_WINDOW: u32 = 128 * 1024;
@@ -56,9 +57,10 @@ where
     });
     let serving = http2::Builder::new(streams.clone())
         .timer(TokioTimer::new())
-        // A head that drips holds back the answer to a ping too: no other frame may stand between its pieces.
-        .keep_alive_interval(timeouts.head)
-        .keep_alive_timeout(timeouts.head)
+        // A client that is busy is patient with: one that loses an answer may ask again. A head that drips is no
+        // stream yet, so the connection counts as idle.
+        .keep_alive_interval(timeouts.idle)
+        .keep_alive_timeout(timeouts.write_stall)
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
         .max_frame_size(FRAME_BYTES_MAX)

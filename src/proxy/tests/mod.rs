@@ -1,10 +1,14 @@
 //! The proxy as clients meet it: real TCP and TLS on loopback, with a client that trusts only the CA.
 
+mod frames;
 mod intercepted;
+mod many;
 mod port;
+mod streams;
 mod upstream;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +22,6 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::Authority;
 use super::authority::{Leaves, leaves};
 use super::body::{Body, Budget, read_whole};
 use super::connect::{Door, Doors, Refused, Tunnel};
@@ -27,6 +30,7 @@ use super::intercept::{Handle, Intercepted};
 use super::listen::{Drained, Proxy};
 use super::timeouts::Timeouts;
 use super::tunnel::{Ended, Traffic};
+use super::{ALPN_HTTP_1, ALPN_HTTP_2, Authority};
 use crate::aws::host::Host;
 use crate::config::{Egress, OtherHosts, PrivateAddresses};
 
@@ -38,10 +42,16 @@ struct Guard {
     log: Mutex<Vec<String>>,
     /// What a request to `/wait` waits for.
     release: Notify,
+    /// Requests that wait, and the most that ever did.
+    busy: AtomicUsize,
+    busiest: AtomicUsize,
     /// Set: no tunnel is permitted.
     full: bool,
     dialler: OnceLock<Dialler>,
 }
+
+/// The length of the answer to `/large`.
+const LARGE: usize = 1 << 20;
 
 impl Guard {
     fn note(&self, text: String) {
@@ -93,11 +103,17 @@ impl Handle for Guard {
         let (parts, body) = request.request.into_parts();
         let path = parts.uri.to_string();
         self.note(format!("begin {path}"));
+        let busy = self.busy.fetch_add(1, Ordering::SeqCst) + 1;
+        self.busiest.fetch_max(busy, Ordering::SeqCst);
         match path.as_str() {
             "/panic" => panic!("as the test wants it"),
             "/wait" => self.release.notified().await,
+            "/pause" => tokio::time::sleep(Duration::from_millis(2)).await,
+            "/large" => return Response::new(Body::full(vec![b'x'; LARGE])),
+            "/headers" => self.note(format!("{:?}", parts.headers)),
             _ => {}
         }
+        self.busy.fetch_sub(1, Ordering::SeqCst);
         let body = read_whole(body, 1 << 20, &Budget::new(1 << 20), &Timeouts::default()).await;
         let body = body.map_or_else(|e| e.to_string(), |b| format!("{} bytes", b.bytes().len()));
         self.note(format!("end {path}"));
@@ -208,8 +224,17 @@ impl Running {
         tcp
     }
 
-    /// TLS inside a CONNECT to the API, naming `sni` (or nothing, for an address).
+    /// TLS inside a CONNECT to the API, naming `sni` (or nothing, for an address); HTTP/1.1 is all that it offers.
     async fn tls(&self, sni: &str) -> std::io::Result<TlsStream<TcpStream>> {
+        self.tls_offering(sni, &[ALPN_HTTP_1]).await
+    }
+
+    /// The same, offering these protocols.
+    async fn tls_offering(
+        &self,
+        sni: &str,
+        protocols: &[&[u8]],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots
             .add(self.leaves.authority().certificate().clone())
@@ -229,7 +254,7 @@ impl Running {
                 .dangerous()
                 .set_certificate_verifier(Arc::new(ForApi(verifier.build().unwrap())));
         }
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
         let tcp = self.connect(&format!("{API}:443")).await;
         let name = ServerName::try_from(sni.to_owned()).unwrap();
         TlsConnector::from(Arc::new(config))

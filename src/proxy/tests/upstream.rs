@@ -1,7 +1,5 @@
 //! The client towards AWS against servers that misbehave, each counting what it received.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use http::Request;
 use http::header::HOST;
 use http_body_util::BodyExt;
@@ -136,7 +134,7 @@ async fn behave(
     }
 }
 
-fn config(scheme: Scheme, host: &str, port: u16) -> UpstreamConfig {
+pub(super) fn config(scheme: Scheme, host: &str, port: u16) -> UpstreamConfig {
     UpstreamConfig {
         dangerous_override: Some(Override {
             scheme,
@@ -148,7 +146,7 @@ fn config(scheme: Scheme, host: &str, port: u16) -> UpstreamConfig {
     }
 }
 
-fn client(config: &UpstreamConfig) -> Upstream {
+pub(super) fn client(config: &UpstreamConfig) -> Upstream {
     Upstream::new(
         config,
         &egress(PrivateAddresses::Refuse),
@@ -161,14 +159,14 @@ fn plain_client(server: &Server) -> Upstream {
     client(&config(Scheme::Http, "127.0.0.1", server.port))
 }
 
-fn aws() -> Target {
+pub(super) fn aws() -> Target {
     Target {
         host: Host::parse(API).unwrap(),
         port: 443,
     }
 }
 
-fn request(body: Body) -> Request<Body> {
+pub(super) fn request(body: Body) -> Request<Body> {
     Request::post("/x?y")
         .header(HOST, API)
         .header("connection", "keep-alive")
@@ -178,7 +176,7 @@ fn request(body: Body) -> Request<Body> {
         .unwrap()
 }
 
-async fn send(upstream: &Upstream, freshness: Freshness) -> Result<String, SendError> {
+pub(super) async fn send(upstream: &Upstream, freshness: Freshness) -> Result<String, SendError> {
     let request = request(Body::full("abc"));
     let response = upstream.send_once(&aws(), request, freshness).await?;
     let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -188,7 +186,7 @@ async fn send(upstream: &Upstream, freshness: Freshness) -> Result<String, SendE
     Ok(String::from_utf8(body.to_vec()).unwrap())
 }
 
-fn is_unknown(result: Result<String, SendError>) -> bool {
+pub(super) fn is_unknown(result: Result<String, SendError>) -> bool {
     matches!(result, Err(SendError::Unknown { .. }))
 }
 
@@ -286,7 +284,7 @@ async fn an_answer_that_stalls_ends_and_its_connection_is_not_used_again() {
         .send_once(&aws(), request(Body::empty()), Freshness::Fresh)
         .await
         .unwrap();
-    let body = Body::streaming(response.into_body(), Duration::from_millis(50));
+    let body = Body::answer(response.into_body(), Duration::from_millis(50));
     let error = body.collect().await.unwrap_err();
     assert_eq!(error, crate::proxy::BodyError::Timeout);
     assert_eq!(upstream.idle(), 0);
