@@ -72,10 +72,12 @@ where
         .serve_connection(TokioIo::new(stream), service);
     let mut serving = std::pin::pin!(serving);
     let served = tokio::select! {
+        // What is answered is written before the GOAWAY: some clients read nothing after one.
+        biased;
         served = serving.as_mut() => Some(served),
         _ = client.connection.closing() => None,
         () = streams.idle(timeouts.idle) => None,
-        () = streams.closing() => None,
+        () = streams.closed() => None,
         () = streams.abused() => return,
     };
     let served = match served {
@@ -125,7 +127,7 @@ async fn answer<G: Doors + Handle>(
         Ok(request) => handle(shared, connection, plan, request, (here, anywhere)).await,
         Err(fault) => refuse(shared, plan, fault),
     };
-    // What closes an HTTP/1.1 connection is a GOAWAY here: this answer and others in flight still come.
+    // What closes an HTTP/1.1 connection is a GOAWAY here, after this answer; others in flight still come.
     if response.headers_mut().remove(CONNECTION).is_some() {
         streams.close();
     }
@@ -153,7 +155,10 @@ struct Condition {
     /// Streams in flight, and when there were none last.
     open: usize,
     since: Instant,
+    /// No new request is taken.
     closing: bool,
+    /// Nor is any answer left that is the reason for it.
+    closed: bool,
     given_up: u32,
 }
 
@@ -163,6 +168,7 @@ impl Streams {
             open: 0,
             since: Instant::now(),
             closing: false,
+            closed: false,
             given_up: 0,
         };
         Self(Arc::new(State {
@@ -189,8 +195,8 @@ impl Streams {
         self.0.condition.borrow().closing
     }
 
-    async fn closing(&self) {
-        self.until(|c| c.closing).await;
+    async fn closed(&self) {
+        self.until(|c| c.closed).await;
     }
 
     /// Completes once the client has given up too much.
@@ -265,6 +271,7 @@ impl Drop for Open {
         self.0.0.condition.send_modify(|c| {
             c.open = c.open.saturating_sub(1);
             c.since = Instant::now();
+            c.closed = c.closing;
         });
     }
 }
