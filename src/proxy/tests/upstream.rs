@@ -358,18 +358,19 @@ async fn a_request_in_another_form_is_unsent() {
     assert_eq!(server.counts(), (0, 0));
 }
 
-/// A TLS server for `localhost`, and its certificate as PEM.
+/// A TLS server for `localhost` that speaks HTTP/1.1 only, and its certificate as PEM.
 async fn tls_server() -> (Server, String) {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], key)
         .unwrap();
+    config.alpn_protocols = vec![ALPN_HTTP_1.to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let server = Server::start(Manner::Answers, Some(acceptor)).await;
     (server, cert.pem())
