@@ -271,6 +271,23 @@ async fn a_guarded_request_has_its_connection_alone() {
         answer.unwrap().unwrap();
     }
     guarded.await.unwrap().unwrap();
+    // Nor does any other join it.
+    let server = Server::start(Manner::Holds).await;
+    let upstream = server.client(patient());
+    let guarded = tokio::spawn({
+        let upstream = upstream.clone();
+        async move { send(&upstream, Freshness::Fresh).await }
+    });
+    server.until_requests(1).await;
+    let mut unguarded = sending(&upstream, 2);
+    server.until_requests(3).await;
+    let busiest = server.seen.busiest.lock().unwrap().clone();
+    assert_eq!(busiest, BTreeMap::from([(0, 1), (1, 2)]));
+    server.seen.release.notify_waiters();
+    while let Some(answer) = unguarded.join_next().await {
+        answer.unwrap().unwrap();
+    }
+    guarded.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use http::Response;
+use http_body_util::BodyExt;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -110,6 +111,11 @@ impl Handle for Guard {
             "/wait" => self.release.notified().await,
             "/pause" => tokio::time::sleep(Duration::from_millis(2)).await,
             "/large" => return Response::new(Body::full(vec![b'x'; LARGE])),
+            "/stream" => {
+                let passed = Body::request(body, Duration::from_secs(5)).collect().await;
+                let passed = passed.map(|all| all.to_bytes().len());
+                return Response::new(Body::full(format!("{passed:?}")));
+            }
             "/headers" => self.note(format!("{:?}", parts.headers)),
             _ => {}
         }
