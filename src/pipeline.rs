@@ -7,6 +7,7 @@
 //!   parse       guarded calls: strict decode into the typed input → Targets
 //!   enrich      facts for each target, only those that a policy in the slice can ask for
 //!   decide      Cedar, once per resource, then one verdict → Allowed, which owns the request
+//! assume        `sts:AssumeRole` alone: judged, recorded and answered here, with a virtual session
 //! sign          with the caller's upstream credentials: a guarded call with those of `guarded_role_arn`
 //! admit         the decision is recorded: guarded calls wait until it is durable → Admitted
 //! forward       once; then the outcome is recorded; then the answer
@@ -22,6 +23,7 @@
 
 mod admit;
 mod arrive;
+mod assume;
 mod authenticate;
 mod doors;
 mod enrich;
@@ -41,6 +43,7 @@ use http::Response;
 use crate::admin::metrics::Metrics;
 use crate::aws::host::Host;
 use crate::config::{Egress, Limits, LookupConfig};
+use crate::guard::assume::is_asked;
 use crate::guard::call::Mode;
 use crate::guard::refusal::Refusal;
 use crate::journal::Journal;
@@ -126,6 +129,9 @@ impl Guard {
         let arrived = self.arrive(trail, request)?;
         let identified = self.identify(trail, arrived).await?;
         let authenticated = self.authenticate(trail, identified).await?;
+        if is_asked(&authenticated.call.action) {
+            return self.assume(trail, authenticated).await;
+        }
         let allowed = self.judge(trail, authenticated).await?;
         let signed = self.sign(trail, allowed).await?;
         let admitted = self.admit(trail, signed).await?;

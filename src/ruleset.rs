@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::guard::call::Mode;
 use crate::guard::fit::{self, Misfit};
 use crate::guard::knowledge::{Knowledge, KnowledgeError};
-use crate::guard::policies::{Policies, PoliciesError, PolicyFile, Rule};
+use crate::guard::policies::{Policies, PoliciesError, PolicyFile, Rule, may_assume};
 use crate::guard::protected::{Protected, ProtectedError};
 use crate::guard::question::Rules;
 use crate::guard::schema::Vocabulary;
@@ -82,6 +82,9 @@ impl Ruleset {
             None => Vec::new(),
         };
         let catalog = Self::catalog(config)?;
+        let roles = config.callers.iter();
+        let roles = roles.map(|c| (c.name.as_str(), c.may_assume.as_slice()));
+        let policies: Vec<PolicyFile> = policies.into_iter().chain(may_assume(roles)).collect();
         let groups: BTreeSet<&str> = config
             .callers
             .iter()
@@ -304,6 +307,7 @@ fn name(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::arn::RoleArn;
 
     fn ruleset(policies: &[PolicyFile], list: Option<&str>) -> Ruleset {
         let list = list.map(|text| ("protected.toml".to_owned(), text.to_owned()));
@@ -322,6 +326,49 @@ mod tests {
         assert!(!ruleset(&all, Some("[workspaces]\nids = []")).protects_in_vain());
         assert!(!ruleset(&all, None).protects_in_vain());
         assert!(!ruleset(&starter(), Some(list)).protects_in_vain());
+    }
+
+    #[test]
+    fn a_folder_without_a_policy_stays_without_one() {
+        let role = RoleArn::parse("arn:aws:iam::123456789012:role/deploy").unwrap();
+        let roles = [role];
+        let granted = may_assume([("ci", &roles[..])]).unwrap();
+        let blank = PolicyFile {
+            name: "blank.cedar".to_owned(),
+            text: "// nothing".to_owned(),
+        };
+        let catalog = Catalog::embedded().unwrap();
+        let files = [blank, granted];
+        let error = Ruleset::new(catalog, &[], &files, None, &[].into(), false).unwrap_err();
+        assert!(error.to_string().contains("there is no policy"), "{error}");
+    }
+
+    #[test]
+    fn what_callers_may_assume_is_judged_beside_the_policies_and_is_in_the_hash() {
+        let text = |may_assume: &str| {
+            format!(
+                "[[caller]]\nname = \"ci\"\ncredentials = \"p\"\nmay_assume = [{may_assume}]\n[credentials.p]\nsource = \"default\""
+            )
+        };
+        let load = |may_assume: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("palisade.toml");
+            std::fs::write(&file, text(may_assume)).unwrap();
+            let environment = [("HOME".to_owned(), "/".to_owned())];
+            Ruleset::load(&Config::load(Some(&file), &environment).unwrap()).unwrap()
+        };
+        let (with, without) = (load("\"arn:aws:iam::123456789012:role/deploy\""), load(""));
+        assert_ne!(with.hash, without.hash);
+        let ids = |rules: &Ruleset| -> Vec<String> {
+            rules
+                .policies
+                .rules()
+                .iter()
+                .map(|r| r.id.clone())
+                .collect()
+        };
+        assert!(ids(&with).contains(&"may_assume ci".to_owned()));
+        assert_eq!(ids(&with).len(), ids(&without).len() + 1);
     }
 
     #[test]

@@ -16,7 +16,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use self::assemble::{Common, holders, overridden, tell, timeouts, vocabulary, warn_of_open_tags};
+use self::assemble::{
+    Common, holders, overridden, tables, tell, timeouts, vocabulary, warn_of_open_tags,
+};
 use self::reload::Reload;
 use crate::admin::metrics::{Metrics, MetricsError, Proxied};
 use crate::admin::readiness::Readiness;
@@ -103,7 +105,7 @@ impl Running {
         )?;
         let leaves = authority::leaves(authority)?;
         let minting = Arc::clone(&leaves);
-        let (keys, first_uses) = LiveKeys::new(state.keys()?, holders(config))?;
+        let (keys, first_uses) = LiveKeys::new(state.keys()?, holders(config), tables(config))?;
         let budget = Budget::new(config.limits.buffer_total_max);
         let listener = listen("listen", config.listen).await?;
         let admin_listener = listen("admin", config.admin).await?;

@@ -12,7 +12,7 @@ use crate::aws::catalog::model::{Protocol, Service, Signature};
 use crate::aws::head::Head;
 use crate::aws::protocol::cbor::write_texts;
 use crate::aws::protocol::json::write_string;
-use crate::aws::protocol::xml::is_char;
+use crate::aws::protocol::xml::escaped;
 use crate::aws::protocol::{Identified, JsonVersion, preferred};
 
 /// A whole answer, ready to be written to a client.
@@ -36,6 +36,8 @@ pub enum Kind {
     BadSignature,
     /// The signature's time is too far from now. SDKs compare it with the answer's `Date`.
     Stale,
+    /// The session of the key is over: SDKs get another one.
+    Expired,
     /// Nothing was sent and it heals within a minute: the client may send again.
     Retry,
     /// Sent, and no answer came.
@@ -46,12 +48,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, for tests and tables.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 9] = [
         Kind::Denied,
         Kind::Unsigned,
         Kind::UnknownKey,
         Kind::BadSignature,
         Kind::Stale,
+        Kind::Expired,
         Kind::Retry,
         Kind::OutcomeUnknown,
         Kind::Malformed,
@@ -219,6 +222,7 @@ fn status_and_code(format: &Format, kind: Kind) -> (StatusCode, &'static str) {
             Kind::Unsigned => (rpc, "MissingAuthenticationTokenException"),
             Kind::UnknownKey => (rpc, "UnrecognizedClientException"),
             Kind::BadSignature | Kind::Stale => (rpc, "InvalidSignatureException"),
+            Kind::Expired => (rpc, "ExpiredTokenException"),
             Kind::Retry if rpc == BAD => (BAD, "ThrottlingException"),
             Kind::Retry => (StatusCode::TOO_MANY_REQUESTS, "ThrottlingException"),
             Kind::Malformed => (BAD, "ValidationException"),
@@ -226,10 +230,13 @@ fn status_and_code(format: &Format, kind: Kind) -> (StatusCode, &'static str) {
         },
         (Format::Ec2Query, Kind::Denied) => (FORBIDDEN, "UnauthorizedOperation"),
         (Format::Ec2Query, Kind::UnknownKey) => (UNAUTHORIZED, "AuthFailure"),
+        // EC2 has no `ExpiredToken`.
+        (Format::Ec2Query, Kind::Expired) => (BAD, "RequestExpired"),
         (Format::Ec2Query, Kind::Retry) => (BUSY, "RequestLimitExceeded"),
         (Format::S3, Kind::Unsigned) => (FORBIDDEN, "AccessDenied"),
         (Format::S3, Kind::UnknownKey) => (FORBIDDEN, "InvalidAccessKeyId"),
         (Format::S3, Kind::Stale) => (FORBIDDEN, "RequestTimeTooSkewed"),
+        (Format::S3, Kind::Expired) => (BAD, "ExpiredToken"),
         (Format::S3, Kind::Retry) => (BUSY, "SlowDown"),
         (Format::S3 | Format::Ec2Query, Kind::Malformed) => (BAD, "InvalidRequest"),
         (_, Kind::Denied) => (FORBIDDEN, "AccessDenied"),
@@ -237,6 +244,7 @@ fn status_and_code(format: &Format, kind: Kind) -> (StatusCode, &'static str) {
         (_, Kind::UnknownKey) => (FORBIDDEN, "InvalidClientTokenId"),
         (_, Kind::BadSignature) => (FORBIDDEN, "SignatureDoesNotMatch"),
         (_, Kind::Stale) => (BAD, "RequestExpired"),
+        (_, Kind::Expired) => (FORBIDDEN, "ExpiredToken"),
         (_, Kind::Retry) => (BAD, "Throttling"),
         (_, Kind::Malformed) => (BAD, "ValidationError"),
     }
@@ -270,6 +278,7 @@ const fn fault(kind: Kind) -> &'static str {
         | Kind::UnknownKey
         | Kind::BadSignature
         | Kind::Stale
+        | Kind::Expired
         | Kind::Malformed => "Sender",
         Kind::Retry | Kind::OutcomeUnknown => "Receiver",
     }
@@ -282,26 +291,26 @@ fn body(format: &Format, code: &str, kind: Kind, message: &str, request_id: &str
         Format::RpcV2Cbor => write_texts(&[("__type", code), ("message", message)]),
         Format::AwsQuery { namespace } | Format::RestXml { namespace } => {
             let xmlns = namespace.as_deref().map_or_else(String::new, |n| {
-                format!(" xmlns=\"{}\"", xml_text(n))
+                format!(" xmlns=\"{}\"", escaped(n))
             });
             format!(
                 "<ErrorResponse{xmlns}><Error><Type>{}</Type><Code>{code}</Code><Message>{}</Message></Error><RequestId>{}</RequestId></ErrorResponse>",
                 fault(kind),
-                xml_text(message),
-                xml_text(request_id),
+                escaped(message),
+                escaped(request_id),
             )
             .into_bytes()
         }
         Format::Ec2Query => format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>{code}</Code><Message>{}</Message></Error></Errors><RequestID>{}</RequestID></Response>",
-            xml_text(message),
-            xml_text(request_id),
+            escaped(message),
+            escaped(request_id),
         )
         .into_bytes(),
         Format::S3 => format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{}</Message><RequestId>{1}</RequestId><HostId>{1}</HostId></Error>",
-            xml_text(message),
-            xml_text(request_id),
+            escaped(message),
+            escaped(request_id),
         )
         .into_bytes(),
     }
@@ -319,23 +328,6 @@ fn json(members: &[(&str, &str)]) -> Vec<u8> {
     }
     out.push('}');
     out.into_bytes()
-}
-
-/// A text inside an element or attribute; characters that XML 1.0 lacks become U+FFFD.
-fn xml_text(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\r' => out.push_str("&#13;"),
-            c if is_char(c) => out.push(c),
-            _ => out.push('\u{fffd}'),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -109,6 +109,7 @@ pub(crate) fn turn_to(sandbox: &Sandbox, config: &mut Config) -> Result<(), Fail
             name: name.to_owned(),
             groups: groups.iter().map(|g| (*g).to_owned()).collect(),
             credentials: "sandbox".to_owned(),
+            may_assume: Vec::new(),
         };
         config.callers = vec![caller("me", &[]), caller("admin", &["admins"])];
         let source = CredentialSource::Default;

@@ -19,6 +19,8 @@ pub use error::{ConfigError, Place};
 pub use load::environment;
 pub use value::name as check_name;
 
+use crate::aws::arn::RoleArn;
+
 pub use crate::guard::call::Mode;
 pub use crate::proxy::egress::{Egress, OtherHosts, PrivateAddresses};
 pub use crate::proxy::upstream::{Override, Scheme, UpstreamConfig};
@@ -62,6 +64,8 @@ pub struct CallerConfig {
     pub groups: Vec<String>,
     /// The name of a `[credentials.*]` table.
     pub credentials: String,
+    /// The roles that the guard gives this caller virtual sessions of. Each once.
+    pub may_assume: Vec<RoleArn>,
 }
 
 /// `[lookup]`.

@@ -8,7 +8,7 @@ use super::read::each;
 use super::section::{Found, Section, Source, in_order};
 use super::value;
 use super::{CallerConfig, CredentialSource, CredentialsConfig, Roles};
-use crate::aws::arn::{RolePattern, is_account};
+use crate::aws::arn::{RoleArn, RolePattern, is_account};
 use crate::aws::nearest::nearest;
 
 /// Refuses any budget.
@@ -225,7 +225,6 @@ fn read_caller(
 ) -> Result<CallerConfig, ConfigError> {
     let mut section = Section::new("caller.".to_owned());
     section.read(table, keys::caller::ALL, source)?;
-    section.unbuilt(keys::caller::MAY_ASSUME)?;
     let missing = |key: Key, help: &str| {
         let place = place.clone();
         let key = format!("caller.{}", key.path);
@@ -249,11 +248,48 @@ fn read_caller(
             "write `credentials = \"…\"`, the name of a `[credentials.*]` table",
         );
     }
+    let table = known_credentials(&section, credentials)?;
     Ok(CallerConfig {
         name: name.value,
         groups: groups(&section)?,
-        credentials: known_credentials(&section, credentials)?,
+        credentials: table.name.clone(),
+        may_assume: may_assume(&section, table)?,
     })
+}
+
+/// The roles that a caller may assume: each named in full, each once, each in an account that its table reaches.
+fn may_assume(section: &Section, table: &CredentialsConfig) -> Result<Vec<RoleArn>, ConfigError> {
+    let found = section.list(keys::caller::MAY_ASSUME)?;
+    let mut roles: Vec<RoleArn> = Vec::new();
+    for text in &found.value {
+        if text.contains(['*', '?']) {
+            return Err(found.invalid(
+                text,
+                "a wildcard would let the caller into roles that nobody named",
+                "write the ARN of each role".to_owned(),
+            ));
+        }
+        let role = RoleArn::parse(text).map_err(|problem| {
+            let help = "write it as `arn:aws:iam::123456789012:role/path/name`";
+            found.invalid(text, problem.to_string(), help.to_owned())
+        })?;
+        if roles.contains(&role) {
+            return Err(found.invalid(text, "stands in the list twice", None));
+        }
+        let (account, accounts) = (role.account(), &table.accounts);
+        if !accounts.is_empty() && !accounts.iter().any(|a| a == account) {
+            return Err(found.invalid(
+                text,
+                format!(
+                    "its account `{account}` isn't among `accounts` of `[credentials.{}]`",
+                    table.name
+                ),
+                "add the account to that list".to_owned(),
+            ));
+        }
+        roles.push(role);
+    }
+    Ok(roles)
 }
 
 fn groups(section: &Section) -> Result<Vec<String>, ConfigError> {
@@ -269,13 +305,13 @@ fn groups(section: &Section) -> Result<Vec<String>, ConfigError> {
     }
 }
 
-fn known_credentials(
+fn known_credentials<'c>(
     section: &Section,
-    credentials: &[CredentialsConfig],
-) -> Result<String, ConfigError> {
+    credentials: &'c [CredentialsConfig],
+) -> Result<&'c CredentialsConfig, ConfigError> {
     let found = section.text(keys::caller::CREDENTIALS)?;
-    if credentials.iter().any(|c| c.name == found.value) {
-        return Ok(found.value);
+    if let Some(known) = credentials.iter().find(|c| c.name == found.value) {
+        return Ok(known);
     }
     let help = nearest(&found.value, credentials.iter().map(|c| c.name.as_str())).map_or_else(
         || format!("add `[credentials.{}]`", found.value),

@@ -142,6 +142,7 @@ fn a_file_sets_what_it_says() {
         name: "ci".to_owned(),
         groups: vec!["deployers".to_owned(), "ops".to_owned()],
         credentials: "prod".to_owned(),
+        may_assume: Vec::new(),
     };
     assert_eq!(config.callers, [caller]);
 }
@@ -349,16 +350,81 @@ fn features_that_arent_built_are_refused_by_name() {
         "[journal]\ncheckpoint_key = \"k\"",
         &format!("F:2: `journal.checkpoint_key` isn't built yet\n{empty}"),
     );
-    check_refused(
-        "[[caller]]\nname = \"x\"\ncredentials = \"p\"\nmay_assume = [\"r\"]\n[credentials.p]\nsource = \"default\"",
-        &format!("F:4: `caller.may_assume` isn't built yet\n{empty}"),
-    );
     let budget = "help: take the table out; policies can limit `context.batchSize`";
     check_refused(
         "[[budget]]\nname = \"hourly\"",
         &format!("F:1: `[[budget]]` isn't built yet\n{budget}"),
     );
     parse("budget = []\n[egress]\nvpc_endpoints = []", &[]).unwrap();
+}
+
+/// A caller who may assume these roles, and whose table reaches these accounts.
+fn assuming(roles: &str, accounts: &str) -> String {
+    format!(
+        "[[caller]]\nname = \"x\"\ncredentials = \"p\"\nmay_assume = {roles}\n[credentials.p]\naccounts = {accounts}"
+    )
+}
+
+#[test]
+fn a_caller_may_assume_the_roles_that_are_named_in_full() {
+    let one = "arn:aws:iam::123456789012:role/deploy";
+    let two = "arn:aws-cn:iam::210987654321:role/a/b/read";
+    let list = format!("[\"{one}\", \"{two}\"]");
+    for accounts in ["[]", "[\"123456789012\", \"210987654321\"]"] {
+        let config = parse(&assuming(&list, accounts), &[]).unwrap();
+        let roles = config.callers[0].may_assume.iter();
+        assert_eq!(
+            roles.map(ToString::to_string).collect::<Vec<_>>(),
+            [one, two]
+        );
+    }
+}
+
+#[test]
+fn a_role_that_is_not_one_is_refused() {
+    let check = |roles: &str, accounts: &str, expected: &str| {
+        check_refused(&assuming(roles, accounts), expected);
+    };
+    let role = "arn:aws:iam::123456789012:role/deploy";
+    check(
+        "[\"deploy\"]",
+        "[]",
+        "F:4: `caller.may_assume` = `deploy`: not the ARN of a role, `arn:aws:iam::123456789012:role/path/name`\nhelp: write it as `arn:aws:iam::123456789012:role/path/name`",
+    );
+    for wild in [
+        "arn:aws:iam::123456789012:role/*",
+        "arn:aws:iam::*:role/deploy",
+        "arn:aws:iam::123456789012:role/a?c/deploy",
+        "*",
+    ] {
+        check(
+            &format!("[\"{wild}\"]"),
+            "[]",
+            &format!(
+                "F:4: `caller.may_assume` = `{wild}`: a wildcard would let the caller into roles that nobody named\nhelp: write the ARN of each role"
+            ),
+        );
+    }
+    check(
+        &format!("[\"{role}\", \"{role}\"]"),
+        "[]",
+        &format!("F:4: `caller.may_assume` = `{role}`: stands in the list twice"),
+    );
+    check(
+        &format!("[\"{role}\"]"),
+        "[\"210987654321\"]",
+        &format!(
+            "F:4: `caller.may_assume` = `{role}`: its account `123456789012` isn't among `accounts` of `[credentials.p]`\nhelp: add the account to that list"
+        ),
+    );
+    let open = "arn:aws:iam::{account}:role/deploy";
+    check(
+        &format!("[\"{open}\"]"),
+        "[]",
+        &format!(
+            "F:4: `caller.may_assume` = `{open}`: `{{account}}` can stand only in the account's place, and no other braces anywhere\nhelp: write it as `arn:aws:iam::123456789012:role/path/name`"
+        ),
+    );
 }
 
 #[test]

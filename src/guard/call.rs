@@ -22,6 +22,8 @@ pub struct Caller {
     pub access_key_id: String,
     /// The role as which the caller acts, where it has assumed one.
     pub role: Option<AssumedRole>,
+    /// Where the key is that of a session.
+    pub session: Option<Validity>,
 }
 
 /// A role that a caller has assumed: calls are signed upstream with its credentials.
@@ -35,6 +37,29 @@ pub struct AssumedRole {
     pub session_name: String,
     /// What the role's trust policy may ask for.
     pub external_id: Option<String>,
+}
+
+impl AssumedRole {
+    /// The session's own ARN, `arn:aws:sts::123456789012:assumed-role/name/session`: the role's name without its path.
+    #[must_use]
+    pub fn session_arn(&self) -> String {
+        let partition = self.arn.split(':').nth(1).unwrap_or_default();
+        let name = self.arn.rsplit_once('/').map_or("", |(_, name)| name);
+        let (account, session) = (&self.account, &self.session_name);
+        format!("arn:{partition}:sts::{account}:assumed-role/{name}/{session}")
+    }
+}
+
+/// From when until when a session is good, and what it depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Validity {
+    /// The access key id of the lasting key with which it was begun.
+    pub parent: Option<String>,
+    /// The `[credentials.*]` table that it names in the place of the caller's own.
+    pub credentials: Option<String>,
+    pub begun: SystemTime,
+    /// From this moment on it is over.
+    pub expires: SystemTime,
 }
 
 /// `service:Operation`, as policies spell it.
@@ -149,7 +174,7 @@ impl Mode {
     }
 }
 
-/// What became of an allowed call at AWS.
+/// What became of an allowed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -157,19 +182,27 @@ pub enum Outcome {
     Sent,
     /// Nothing reached AWS.
     NotSent,
+    /// Nothing was sent: the guard answered it by itself.
+    Answered,
     /// The send began and no answer came: it may have happened.
     Unknown,
 }
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Outcome; 3] = [Outcome::Sent, Outcome::NotSent, Outcome::Unknown];
+    pub const ALL: [Outcome; 4] = [
+        Outcome::Sent,
+        Outcome::NotSent,
+        Outcome::Answered,
+        Outcome::Unknown,
+    ];
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Outcome::Sent => "sent",
             Outcome::NotSent => "not_sent",
+            Outcome::Answered => "answered",
             Outcome::Unknown => "unknown",
         }
     }

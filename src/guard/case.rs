@@ -368,6 +368,7 @@ impl Run<'_> {
                 credentials: String::new(),
                 access_key_id: String::new(),
                 role: None,
+                session: None,
             }),
             source_ip: case.source_ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             user_agent: case.user_agent.clone(),

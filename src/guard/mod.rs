@@ -2,6 +2,7 @@
 //!
 //! INVARIANT: nothing here does I/O, reads a clock or knows tokio.
 
+pub mod assume;
 pub mod call;
 pub mod case;
 pub mod decide;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::aws::answer::Kind;
 use crate::aws::sigv4::{AuthError, Family};
+use crate::guard::assume::AssumeError;
 use crate::guard::call::DecisionId;
 use crate::guard::decide::{Decision, Denial};
 use crate::guard::facts::EnquiryError;
@@ -47,6 +48,8 @@ pub enum Refusal {
     LookupDenied { message: String },
     /// A lookup failed, and may not the next time.
     LookupFailed { message: String },
+    /// The configuration doesn't let the caller assume the role.
+    NotAssumable { message: String },
     /// The caller's upstream credentials reach other accounts than this one.
     Account { message: String },
     /// There are no upstream credentials, and there will be none until somebody acts.
@@ -65,7 +68,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every value of the label `reason`.
-    pub const REASONS: [&'static str; 23] = [
+    pub const REASONS: [&'static str; 24] = [
         "misdirected",
         "unmodelled_host",
         "unmodelled_service",
@@ -82,6 +85,7 @@ impl Refusal {
         "unknown_resource",
         "lookup_denied",
         "lookup_failed",
+        "not_assumable",
         "account",
         "credentials_lasting",
         "credentials_passing",
@@ -111,6 +115,7 @@ impl Refusal {
             Refusal::UnknownResource { .. } => "unknown_resource",
             Refusal::LookupDenied { .. } => "lookup_denied",
             Refusal::LookupFailed { .. } => "lookup_failed",
+            Refusal::NotAssumable { .. } => "not_assumable",
             Refusal::Account { .. } => "account",
             Refusal::CredentialsLasting { .. } => "credentials_lasting",
             Refusal::CredentialsPassing { .. } => "credentials_passing",
@@ -144,6 +149,7 @@ impl Refusal {
             | Refusal::UnknowableFact { .. }
             | Refusal::UnknownResource { .. }
             | Refusal::LookupDenied { .. }
+            | Refusal::NotAssumable { .. }
             | Refusal::Account { .. }
             | Refusal::CredentialsLasting { .. }
             | Refusal::JournalFailed { .. }
@@ -172,6 +178,7 @@ impl Refusal {
             | Refusal::UnknownResource { .. }
             | Refusal::LookupDenied { .. }
             | Refusal::LookupFailed { .. }
+            | Refusal::NotAssumable { .. }
             | Refusal::Account { .. }
             | Refusal::CredentialsLasting { .. }
             | Refusal::CredentialsPassing { .. }
@@ -190,9 +197,11 @@ impl Refusal {
             .unwrap_or_default();
         let verb = match self.kind() {
             Kind::Denied => "refused",
-            Kind::Unsigned | Kind::UnknownKey | Kind::BadSignature | Kind::Stale => {
-                "doesn't know who signed"
-            }
+            Kind::Unsigned
+            | Kind::UnknownKey
+            | Kind::BadSignature
+            | Kind::Stale
+            | Kind::Expired => "doesn't know who signed",
             Kind::Retry => "can't send just now",
             Kind::OutcomeUnknown => "sent and got no answer to",
             Kind::Malformed => "can't take",
@@ -236,6 +245,7 @@ impl Refusal {
             | Refusal::UnknownResource { message }
             | Refusal::LookupDenied { message }
             | Refusal::LookupFailed { message }
+            | Refusal::NotAssumable { message }
             | Refusal::Account { message }
             | Refusal::CredentialsLasting { message }
             | Refusal::CredentialsPassing { message }
@@ -301,6 +311,7 @@ impl From<AuthError> for Refusal {
             (_, Family::UnknownKey) => Kind::UnknownKey,
             (_, Family::BadSignature | Family::Malformed) => Kind::BadSignature,
             (_, Family::Stale) => Kind::Stale,
+            (_, Family::Expired) => Kind::Expired,
         };
         Refusal::Unauthenticated {
             kind,
@@ -313,15 +324,40 @@ impl From<UnknownKey> for Refusal {
     /// What the client reads doesn't tell whose key it was.
     fn from(error: UnknownKey) -> Self {
         let message = match &error {
-            UnknownKey::NotVirtual | UnknownKey::SessionToken => error.to_string(),
+            UnknownKey::NotVirtual
+            | UnknownKey::SessionToken
+            | UnknownKey::TokenMissing
+            | UnknownKey::BadToken => error.to_string(),
             UnknownKey::NotOurs | UnknownKey::Revoked { .. } => {
                 "the virtual key is not valid here: issue a new one with `palisade keys new NAME`"
                     .to_owned()
             }
+            UnknownKey::RoleGone { .. } | UnknownKey::CredentialsGone { .. } => {
+                "the session is no longer valid here: begin a new one".to_owned()
+            }
+            UnknownKey::Expired { .. } => "the session has expired: begin a new one".to_owned(),
         };
-        Refusal::Unauthenticated {
-            kind: Kind::UnknownKey,
-            message,
+        let kind = match error.family() {
+            Family::Expired => Kind::Expired,
+            Family::UnknownKey | Family::BadSignature | Family::Stale | Family::Malformed => {
+                Kind::UnknownKey
+            }
+        };
+        Refusal::Unauthenticated { kind, message }
+    }
+}
+
+impl From<AssumeError> for Refusal {
+    fn from(error: AssumeError) -> Self {
+        let message = error.to_string();
+        match error {
+            AssumeError::Missing { .. } | AssumeError::Invalid { .. } => {
+                Refusal::Malformed { message }
+            }
+            AssumeError::NotTaken { .. } | AssumeError::OtherIdentity { .. } => {
+                Refusal::NotUnderstood { message }
+            }
+            AssumeError::NotListed { .. } => Refusal::NotAssumable { message },
         }
     }
 }

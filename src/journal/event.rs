@@ -131,6 +131,9 @@ pub struct Account {
 pub struct Actor {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<User>,
+    /// The virtual session, where the key that signed is one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionReference>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_name: Option<Text>,
 }
@@ -146,6 +149,25 @@ pub struct User {
     pub credential_uid: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupReference>,
+}
+
+/// `actor.session`: never its secret, nor its token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionReference {
+    /// Its access key id.
+    pub uid: String,
+    /// The ARN that AWS gives such a session, where it is that of a role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid_alt: Option<String>,
+    /// The ARN of the role in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// The access key id of the lasting key with which it was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_uid: Option<String>,
+    /// Milliseconds since 1970, as the next.
+    pub created_time: i64,
+    pub expiration_time: i64,
 }
 
 /// `actor.user.groups[]`.

@@ -11,11 +11,11 @@ use super::chain::Link;
 use super::event::{
     Account, Actor, Api, Authorization, Cloud, Endpoint, Event, GroupReference, HttpRequest,
     Metadata, OCSF_VERSION, Palisade, Phase, PolicyReference, Product, RequestReference,
-    ResourceDetails, Response, ServiceReference, Unmapped, User,
+    ResourceDetails, Response, ServiceReference, SessionReference, Unmapped, User,
 };
 use super::record::{Happened, Refused};
 use crate::aws::class::Class;
-use crate::guard::call::{Action, Call, Outcome, Verdict};
+use crate::guard::call::{Action, AssumedRole, Call, Outcome, Verdict};
 
 #[derive(Clone, Copy)]
 pub(super) enum Severity {
@@ -58,6 +58,14 @@ pub(super) fn of_call(time: SystemTime, call: &Call, source_port: Option<u16>) -
             uid: Some(caller.name.clone()),
             credential_uid: Some(caller.access_key_id.clone()),
             groups: groups.map(|name| GroupReference { name }).collect(),
+        }),
+        session: caller.session.as_ref().map(|session| SessionReference {
+            uid: caller.access_key_id.clone(),
+            uid_alt: caller.role.as_ref().map(AssumedRole::session_arn),
+            issuer: caller.role.as_ref().map(|role| role.arn.clone()),
+            credential_uid: session.parent.clone(),
+            created_time: millis(session.begun),
+            expiration_time: millis(session.expires),
         }),
         app_name: None,
     };
@@ -128,6 +136,7 @@ pub(super) fn blank(time: SystemTime, phase: Phase) -> Event {
         },
         actor: Actor {
             user: None,
+            session: None,
             app_name: Some(GUARD.into()),
         },
         api: Api {
@@ -256,6 +265,7 @@ pub(super) fn happen(event: &mut Event, happened: Happened) {
         .upstream_status
         .is_some_and(|status| (200..400).contains(&status));
     match happened.outcome {
+        Outcome::Answered => status(event, Status::Success),
         Outcome::Sent if succeeded => status(event, Status::Success),
         Outcome::Sent | Outcome::NotSent => status(event, Status::Failure),
         Outcome::Unknown => {

@@ -37,7 +37,7 @@ impl Record {
             Some(Outcome::Unknown) | None => {
                 tracing::warn!(target: "palisade::outcome", decision, caller, action, outcome = "unknown", reason = own.reason.as_deref(), "outcome unknown: ask AWS what happened");
             }
-            Some(outcome @ (Outcome::Sent | Outcome::NotSent)) => {
+            Some(outcome @ (Outcome::Sent | Outcome::NotSent | Outcome::Answered)) => {
                 tracing::debug!(target: "palisade::outcome", decision, caller, action, outcome = outcome.as_str(), status = own.upstream_status, "outcome");
             }
         }

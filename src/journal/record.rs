@@ -242,6 +242,7 @@ impl Record {
                 credential_uid: None,
                 groups: Vec::new(),
             }),
+            session: None,
             app_name: None,
         };
         event.src_endpoint = Endpoint {

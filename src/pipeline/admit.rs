@@ -52,16 +52,7 @@ impl Guard {
         } = signed;
         let call = question.call;
         let proof = if call.guarded {
-            let record =
-                Record::decision(self.record(trail, &call, Some(&decision), Judgement::Allowed));
-            let pending = record.pending().ok_or_else(|| Refusal::Internal {
-                message: "the decision leaves nothing pending".to_owned(),
-            })?;
-            let receipt = self
-                .journal
-                .append(record)
-                .await
-                .map_err(|e| unrecorded(&e))?;
+            let (receipt, pending) = self.admit_durably(trail, &call, &decision).await?;
             Proof::Durable { receipt, pending }
         } else {
             match self.journal.status().failure() {
@@ -76,6 +67,22 @@ impl Guard {
             decision,
             proof,
         })
+    }
+
+    /// Records an allowed decision, and waits for the disk.
+    pub(super) async fn admit_durably(
+        &self,
+        trail: &Trail,
+        call: &Call,
+        decision: &Decision,
+    ) -> Result<(Receipt, Pending), Refusal> {
+        let record = self.record(trail, call, Some(decision), Judgement::Allowed);
+        let record = Record::decision(record);
+        let pending = record.pending().ok_or_else(|| Refusal::Internal {
+            message: "the decision leaves nothing pending".to_owned(),
+        })?;
+        let receipt = self.journal.append(record).await;
+        Ok((receipt.map_err(|e| unrecorded(&e))?, pending))
     }
 
     /// The record of a decision, from what is known of its request.

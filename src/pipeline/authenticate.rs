@@ -9,6 +9,7 @@ use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::answer::Kind;
 use crate::aws::sigv4::{self, Authorization, Declared};
+use crate::guard::assume;
 use crate::guard::call::Call;
 use crate::guard::keyring::Presented;
 use crate::sources::credentials::{CredentialsFault, Power, Signer};
@@ -20,7 +21,8 @@ const USER_AGENT_CHARS_MAX: usize = 512;
 pub(super) struct Authenticated {
     pub(super) known: Known,
     pub(super) call: Call,
-    pub(super) signer: Signer,
+    /// `None` where the guard answers by itself: who assumes a role may have no other way to AWS.
+    pub(super) signer: Option<Signer>,
 }
 
 impl Guard {
@@ -32,7 +34,8 @@ impl Guard {
     ) -> Result<Authenticated, Refusal> {
         let auth = Authorization::of(&head(&known.parts))?;
         self.scope_agrees(&known, &auth)?;
-        let identity = self.keys.resolve(presented(&known.parts, &auth))?;
+        let now = self.clock.now();
+        let identity = self.keys.resolve(presented(&known.parts, &auth)?, now)?;
         let payload = match (&known.payload, &known.declared) {
             (super::arrive::Payload::Whole(body), declared) => declared.check(body.bytes())?,
             (super::arrive::Payload::Stream(_), declared) => declared
@@ -41,7 +44,6 @@ impl Guard {
                 .to_owned(),
         };
         let signature = known.identified.service().signature;
-        let now = self.clock.now();
         sigv4::verify(
             &auth,
             &head(&known.parts),
@@ -53,6 +55,13 @@ impl Guard {
         self.keys.used(&identity.caller);
         let mut call = self.call(trail, &known, Arc::clone(&identity.caller));
         trail.call = Some(Arc::new(call.clone()));
+        if assume::is_asked(&call.action) {
+            return Ok(Authenticated {
+                known,
+                call,
+                signer: None,
+            });
+        }
         let signer = self
             .credentials
             .credentials(&identity.caller, Power::Work, &known.endpoint)
@@ -66,7 +75,7 @@ impl Guard {
         Ok(Authenticated {
             known,
             call,
-            signer,
+            signer: Some(signer),
         })
     }
 
@@ -74,7 +83,8 @@ impl Guard {
     /// this very request is known only once the body is read.
     pub(super) fn is_somebodys(&self, parts: &Parts) -> Result<(), Refusal> {
         let auth = Authorization::of(&head(parts))?;
-        self.keys.resolve(presented(parts, &auth))?;
+        self.keys
+            .resolve(presented(parts, &auth)?, self.clock.now())?;
         Ok(())
     }
 
@@ -160,12 +170,18 @@ impl Guard {
     }
 }
 
-fn presented<'a>(parts: &'a Parts, auth: &'a Authorization) -> Presented<'a> {
-    let token = parts.headers.get("x-amz-security-token");
-    Presented {
-        access_key_id: &auth.access_key_id,
-        session_token: token.map(|t| t.to_str().unwrap_or_default()),
+/// What the request says of whose it is. A token that stands twice, or isn't text, is no token.
+fn presented<'a>(parts: &'a Parts, auth: &'a Authorization) -> Result<Presented<'a>, Refusal> {
+    let mut tokens = parts.headers.get_all("x-amz-security-token").iter();
+    let token = tokens.next().map(|t| t.to_str().unwrap_or_default());
+    if tokens.next().is_some() {
+        let message = "`x-amz-security-token` stands twice".to_owned();
+        return Err(Refusal::Malformed { message });
     }
+    Ok(Presented {
+        access_key_id: &auth.access_key_id,
+        session_token: token,
+    })
 }
 
 pub(super) fn refused(fault: CredentialsFault) -> Refusal {
@@ -177,6 +193,11 @@ pub(super) fn refused(fault: CredentialsFault) -> Refusal {
     } else {
         Refusal::CredentialsPassing { message }
     }
+}
+
+/// A call that the guard answers by itself came where calls are sent, or looked up for.
+pub(super) fn unsigned() -> Refusal {
+    internal("the call is the guard's to answer, and has nothing to be signed with")
 }
 
 fn internal(message: &str) -> Refusal {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::arrive::{head, not_understood};
-use super::authenticate::Authenticated;
+use super::authenticate::{Authenticated, unsigned};
 use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::protocol;
+use crate::guard::assume::is_asked;
 use crate::guard::call::{Call, Mode};
 use crate::guard::decide::{self, Question};
 use crate::guard::facts::{Enquiry, Facts};
@@ -76,6 +77,9 @@ impl Guard {
             .map_err(not_understood)?;
         let service = known.identified.service();
         trail.seen.input = self.redacted(service, &call);
+        if is_asked(&call.action) {
+            call.account = self.assumption(&call)?.account().to_owned();
+        }
         let own = call.account.clone();
         let rules = self.ruleset.rules();
         let targets = rules.targets(service, known.operation(), &mut call)?;
@@ -182,12 +186,10 @@ impl Guard {
         )?;
         let service = authenticated.known.identified.service();
         let endpoint = &authenticated.known.endpoint;
-        let asking = self.lookups.ask(
-            &mut enquiry,
-            service,
-            endpoint,
-            &authenticated.signer.credentials,
-        );
+        let signer = authenticated.signer.as_ref().ok_or_else(unsigned)?;
+        let asking = self
+            .lookups
+            .ask(&mut enquiry, service, endpoint, &signer.credentials);
         match tokio::time::timeout(self.lookup.timeout, asking).await {
             Ok(asked) => asked?,
             Err(_) => {

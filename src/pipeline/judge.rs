@@ -47,7 +47,7 @@ impl Guard {
         }
     }
 
-    async fn understand(
+    pub(super) async fn understand(
         &self,
         trail: &mut Trail,
         authenticated: &Authenticated,

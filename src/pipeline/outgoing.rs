@@ -7,7 +7,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 
 use super::arrive::{Payload, head, not_understood};
-use super::authenticate::{Authenticated, refused};
+use super::authenticate::{Authenticated, refused, unsigned};
 use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::catalog::model::Signature;
@@ -88,6 +88,7 @@ impl Outgoing {
         question: &mut Question,
     ) -> Result<Self, Refusal> {
         let Authenticated { known, signer, .. } = authenticated;
+        let signer = signer.ok_or_else(unsigned)?;
         question.name_by_id(by);
         let internal = |message: String| Refusal::Internal { message };
         let service = known.identified.service();
@@ -124,6 +125,7 @@ impl Outgoing {
     /// anew.
     pub(super) fn passed(trail: &Trail, authenticated: Authenticated) -> Result<Self, Refusal> {
         let Authenticated { known, signer, .. } = authenticated;
+        let signer = signer.ok_or_else(unsigned)?;
         let restated = protocol::restate(
             &known.identified,
             &head(&known.parts),

@@ -128,7 +128,7 @@ impl Guard {
 }
 
 /// IMF-fixdate (RFC 9110 section 5.6.7).
-fn http_date(now: SystemTime) -> Option<HeaderValue> {
+pub(super) fn http_date(now: SystemTime) -> Option<HeaderValue> {
     let now = time::OffsetDateTime::from(now);
     let text = format!(
         "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",

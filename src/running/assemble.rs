@@ -1,6 +1,6 @@
 //! From a configuration to a guard: the first at the start, others at each reload.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::StartError;
@@ -47,7 +47,7 @@ impl Common {
         before: Option<Before<'_>>,
     ) -> Result<Guard, StartError> {
         let timeouts = timeouts(config);
-        let keys = self.keys.of(holders(config))?;
+        let keys = self.keys.of(holders(config), tables(config))?;
         let same_way = before.as_ref().filter(|before| {
             before.config.upstream == config.upstream && before.config.egress == config.egress
         });
@@ -121,8 +121,14 @@ pub(super) fn holders(config: &Config) -> Vec<Holder> {
         name: c.name.clone(),
         groups: c.groups.clone(),
         credentials: c.credentials.clone(),
+        may_assume: c.may_assume.iter().map(ToString::to_string).collect(),
     });
     holders.collect()
+}
+
+/// The names of all `[credentials.*]` tables.
+pub(super) fn tables(config: &Config) -> BTreeSet<String> {
+    config.credentials.iter().map(|c| c.name.clone()).collect()
 }
 
 /// `upstream.dangerous_override`, as records say it.

@@ -27,6 +27,10 @@ pub(super) fn call(operation: &str, input: Input<'_>) -> Result<Value, ApiError>
                 ),
             ))
         }
+        "GetSessionToken" => Err(ApiError::access_denied(
+            Service::Sts,
+            "Cannot call GetSessionToken with session credentials",
+        )),
         other => Err(ApiError::unknown_operation(Service::Sts, other)),
     }
 }

@@ -8,6 +8,10 @@ use super::error::ApiError;
 use super::service::{Service, Wire};
 use super::signature::percent_decode;
 use crate::aws::head::Head;
+use crate::aws::protocol::json::parse;
+use crate::aws::protocol::query_answer_in;
+use crate::aws::protocol::xml::escaped;
+use crate::aws::value::Object;
 
 const SMITHY_PROTOCOL: &str = "smithy-protocol";
 const RPC_V2_CBOR: &str = "rpc-v2-cbor";
@@ -229,11 +233,12 @@ pub(super) fn result(
             request_id,
         ),
         Wire::Query { xmlns, .. } => {
-            let body = format!(
-                "<{operation}Response xmlns=\"{xmlns}\"><{operation}Result>{}</{operation}Result><ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{operation}Response>",
-                elements(value)
-            );
-            respond(status, Some("text/xml"), body.into_bytes(), request_id)
+            let value = parse(value.to_string().as_bytes()).ok();
+            let result = value.as_ref().and_then(|value| value.as_object());
+            let nothing = Object::new();
+            let result = result.unwrap_or(&nothing);
+            let body = query_answer_in(Some(xmlns), operation, result, request_id);
+            respond(status, Some("text/xml"), body, request_id)
         }
     }
 }
@@ -337,23 +342,4 @@ pub(super) fn respond(
         response.headers_mut().insert("x-amzn-requestid", id);
     }
     response
-}
-
-fn elements(value: &Value) -> String {
-    match value {
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| format!("<{name}>{}</{name}>", elements(value)))
-            .collect(),
-        Value::String(text) => escaped(text),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
-            escaped(&value.to_string())
-        }
-    }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }

@@ -1,10 +1,13 @@
 //! The virtual keys in force: the keyring, made anew whenever the ledger says that a key was revoked.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::SystemTime;
 
 use crate::guard::call::Caller;
-use crate::guard::keyring::{DuplicateHolder, Holder, Identity, Keyring, Presented, UnknownKey};
+use crate::guard::keyring::{
+    DuplicateHolder, Holder, Identity, Keyring, Presented, Session, SessionKey, UnknownKey,
+};
 use crate::state::{KeyRecord, KeyStore, StateError, revoked};
 
 /// The keys that callers sign with.
@@ -12,6 +15,8 @@ use crate::state::{KeyRecord, KeyStore, StateError, revoked};
 pub struct LiveKeys {
     store: KeyStore,
     holders: Vec<Holder>,
+    /// The names of all `[credentials.*]` tables.
+    credentials: BTreeSet<String>,
     keyring: RwLock<Arc<Keyring>>,
     redaction_key: [u8; 32],
     used: Arc<Mutex<HashSet<String>>>,
@@ -35,21 +40,29 @@ pub enum KeysError {
 }
 
 impl LiveKeys {
-    /// The keys of a store, for the configured callers. First uses are told to the receiver.
+    /// The keys of a store, for the configured callers and the names of all `[credentials.*]` tables. First uses are
+    /// told to the receiver.
     ///
     /// # Errors
     /// [`KeysError`] if the ledger can't be read to its end.
     pub fn new(
         store: KeyStore,
         holders: Vec<Holder>,
+        credentials: BTreeSet<String>,
     ) -> Result<(Self, tokio::sync::mpsc::UnboundedReceiver<FirstUse>), KeysError> {
-        let keyring = RwLock::new(Arc::new(keyring(&store, &holders, &store.list()?)?));
+        let keyring = RwLock::new(Arc::new(keyring(
+            &store,
+            &holders,
+            &credentials,
+            &store.list()?,
+        )?));
         let (first, firsts) = tokio::sync::mpsc::unbounded_channel();
         let redaction_key = store.master().derive("palisade redaction v1");
         Ok((
             Self {
                 store,
                 holders,
+                credentials,
                 keyring,
                 redaction_key,
                 used: Arc::default(),
@@ -59,16 +72,21 @@ impl LiveKeys {
         ))
     }
 
-    /// The same keys for callers that are configured otherwise.
+    /// The same keys for callers and tables that are configured otherwise.
     ///
     /// # Errors
     /// [`KeysError`] if the ledger can't be read to its end.
-    pub fn of(&self, holders: Vec<Holder>) -> Result<Self, KeysError> {
+    pub fn of(
+        &self,
+        holders: Vec<Holder>,
+        credentials: BTreeSet<String>,
+    ) -> Result<Self, KeysError> {
         let store = self.store.clone();
-        let keyring = keyring(&store, &holders, &store.list()?)?;
+        let keyring = keyring(&store, &holders, &credentials, &store.list()?)?;
         Ok(Self {
             store,
             holders,
+            credentials,
             keyring: RwLock::new(Arc::new(keyring)),
             redaction_key: self.redaction_key,
             used: Arc::clone(&self.used),
@@ -80,13 +98,36 @@ impl LiveKeys {
     ///
     /// # Errors
     /// [`UnknownKey`] for one that isn't in force.
-    pub fn resolve(&self, presented: Presented<'_>) -> Result<Identity, UnknownKey> {
+    pub fn resolve(
+        &self,
+        presented: Presented<'_>,
+        now: SystemTime,
+    ) -> Result<Identity, UnknownKey> {
         let keyring = Arc::clone(&self.keyring.read().unwrap_or_else(PoisonError::into_inner));
-        keyring.resolve(presented)
+        keyring.resolve(presented, now)
     }
 
-    /// Notes that a key has signed a call.
+    /// The ARNs of the roles that a caller may assume.
+    #[must_use]
+    pub fn may_assume(&self, caller: &str) -> &[String] {
+        let holder = self.holders.iter().find(|holder| holder.name == caller);
+        holder.map_or(&[], |holder| &holder.may_assume)
+    }
+
+    /// Begins a session.
+    ///
+    /// # Errors
+    /// [`StateError`] if the system has no randomness, or the session fits into no token.
+    pub fn begin(&self, session: &Session) -> Result<SessionKey, StateError> {
+        self.store.begin(session)
+    }
+
+    /// Notes that a key has signed a call. The key of a session is none of those that the ledger knows: the key that it
+    /// was begun with has been used.
     pub fn used(&self, caller: &Caller) {
+        if caller.session.is_some() {
+            return;
+        }
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if !used.contains(&caller.access_key_id) {
             used.insert(caller.access_key_id.clone());
@@ -104,7 +145,12 @@ impl LiveKeys {
     /// # Errors
     /// [`KeysError`]; the keys stay as they were.
     pub fn renew(&self, keys: &[KeyRecord]) -> Result<(), KeysError> {
-        let renewed = Arc::new(keyring(&self.store, &self.holders, keys)?);
+        let renewed = Arc::new(keyring(
+            &self.store,
+            &self.holders,
+            &self.credentials,
+            keys,
+        )?);
         *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = renewed;
         Ok(())
     }
@@ -125,7 +171,13 @@ impl LiveKeys {
 fn keyring(
     store: &KeyStore,
     holders: &[Holder],
+    credentials: &BTreeSet<String>,
     keys: &[KeyRecord],
 ) -> Result<Keyring, DuplicateHolder> {
-    Keyring::new(store.master().clone(), holders.to_vec(), revoked(keys))
+    Keyring::new(
+        store.master().clone(),
+        holders.to_vec(),
+        credentials.clone(),
+        revoked(keys),
+    )
 }

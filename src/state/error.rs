@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::ledger::LedgerError;
+use crate::guard::keyring::Unsealable;
 
 /// Why the state folder, or something in it, cannot be used. [`StateError::help`] has the next step.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,8 @@ pub enum StateError {
     UnknownKey(String),
     #[error("the system gives no random bytes")]
     NoRandomness,
+    #[error(transparent)]
+    Unsealable(#[from] Unsealable),
 }
 
 impl StateError {
@@ -59,7 +62,7 @@ impl StateError {
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {
-            StateError::Io { .. } | StateError::NoRandomness => None,
+            StateError::Io { .. } | StateError::NoRandomness | StateError::Unsealable(_) => None,
             StateError::NotAFolder(_) => Some("set `state_dir` to a folder".to_owned()),
             StateError::OtherOwner { path, .. } => Some(format!(
                 "run: chown -R \"$(id -u)\" {}",

@@ -16,7 +16,9 @@ use zeroize::Zeroizing;
 use super::StateError;
 use super::ledger::{self, Entry, KeyRecord, LedgerError};
 use super::private::{self, Access};
-use crate::guard::keyring::{MasterKey, VirtualKey, issue};
+use crate::guard::keyring::{
+    MasterKey, SESSION_NONCE_BYTES, Session, SessionKey, VirtualKey, begin, issue,
+};
 
 /// `state_dir/keys`, opened.
 #[derive(Debug, Clone)]
@@ -100,6 +102,16 @@ impl KeyStore {
             }))
         })?;
         Ok(key)
+    }
+
+    /// Begins a session. Nothing is written down: its token says all that there is to know.
+    ///
+    /// # Errors
+    /// [`StateError`]; then no session was begun.
+    pub fn begin(&self, session: &Session) -> Result<SessionKey, StateError> {
+        let mut nonce = [0; SESSION_NONCE_BYTES];
+        fill(&mut nonce)?;
+        Ok(begin(&self.master, session, nonce)?)
     }
 
     /// Revokes a key; one that is revoked already stays so. Tells what became of it before.

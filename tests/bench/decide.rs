@@ -150,6 +150,7 @@ fn question(catalog: &Catalog, count: usize, environment: &str) -> Question {
         credentials: "prod".to_owned(),
         access_key_id: "PALISADEEXAMPLE".to_owned(),
         role: None,
+        session: None,
     };
     let call = Call {
         id: DecisionId::at(SystemTime::UNIX_EPOCH),

@@ -51,6 +51,7 @@ class Key:
     caller: str
     access_key_id: str
     secret_access_key: str
+    session_token: str | None = None
 
 
 def clean_environment(home, **more):
@@ -72,6 +73,7 @@ class Guard:
         protected=PROTECTED,
         callers=CALLERS,
         credentials=None,
+        may_assume=None,
         settings=(),
         variables=None,
     ):
@@ -102,7 +104,7 @@ class Guard:
             table, _, name = key.rpartition(".")
             (tables.setdefault(table, {}) if table else top)[name] = value
         self.credentials = {"source": "default", "accounts": ACCOUNTS, **(credentials or {})}
-        self.config.write_text(_toml(top, tables, callers, self.credentials))
+        self.config.write_text(_toml(top, tables, callers, self.credentials, may_assume or {}))
         # The guard itself must not heed proxy variables.
         self.environment = clean_environment(
             folder,
@@ -220,15 +222,18 @@ class Guard:
             "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
+            **({"AWS_SESSION_TOKEN": key.session_token} if key.session_token else {}),
         }
 
-    def client(self, service, caller="ci", *, key=None, retries=None, **settings):
+    def client(self, service, caller="ci", *, key=None, retries=None, endpoint=None, **settings):
         """A boto3 client that knows of the guard only by the environment. Its attempts are counted."""
 
         retries = retries or {"mode": "standard"}
         with mock.patch.dict(os.environ, self.variables(caller, key=key)):
             client = boto3.session.Session(botocore_session=botocore.session.Session()).client(
-                service, config=Config(retries=retries, connect_timeout=5, read_timeout=30, **settings)
+                service,
+                endpoint_url=endpoint,
+                config=Config(retries=retries, connect_timeout=5, read_timeout=30, **settings),
             )
         client.attempts = 0
 
@@ -310,10 +315,12 @@ def eventually(probe, what, timeout=10):
         time.sleep(0.02)
 
 
-def _toml(top, tables, callers, credentials):
+def _toml(top, tables, callers, credentials, may_assume):
     lines = [f"{key} = {json.dumps(value)}" for key, value in top.items()]
     for table, entries in {**tables, "credentials.prod": credentials}.items():
         lines += ["", f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in entries.items())]
     for name, groups in callers.items():
         lines += ["", "[[caller]]", f'name = "{name}"', f"groups = {json.dumps(groups)}", 'credentials = "prod"']
+        if name in may_assume:
+            lines.append(f"may_assume = {json.dumps(may_assume[name])}")
     return "\n".join([*lines, ""])

@@ -24,6 +24,7 @@ mod malformed;
 mod output;
 pub mod path;
 mod query;
+mod query_answer;
 mod rest_headers;
 mod rest_json;
 mod rest_query;
@@ -43,6 +44,7 @@ pub use failure::{UpstreamError, decode_error};
 pub use identify::{identify, needs_body};
 pub use malformed::{EncodeError, Malformed, OutputError, name};
 pub use output::decode_output;
+pub use query_answer::{query_answer, query_answer_in};
 
 /// A request whose operation is known. Made by [`identify`], and for one that isn't known by [`Identified::unknown`].
 #[derive(Debug, Clone)]

@@ -289,8 +289,26 @@ fn local(name: &str) -> &str {
 }
 
 /// XML 1.0's characters.
-pub(crate) const fn is_char(c: char) -> bool {
+const fn is_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// A text as it stands inside an element or an attribute; characters that XML 1.0 lacks become U+FFFD.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\r' => out.push_str("&#13;"),
+            c if is_char(c) => out.push(c),
+            _ => out.push('\u{fffd}'),
+        }
+    }
+    out
 }
 
 #[cfg(test)]

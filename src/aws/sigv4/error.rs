@@ -12,11 +12,6 @@ pub enum AuthError {
     /// A way of signing that is known and not accepted.
     #[error("{0} not accepted: sign with AWS4-HMAC-SHA256 in the Authorization header")]
     Unsupported(&'static str),
-    /// A session token came along, and no session has been issued.
-    #[error(
-        "the request carries a security token, but virtual keys have none: unset AWS_SESSION_TOKEN"
-    )]
-    SecurityToken,
     /// A header that must be signed isn't.
     #[error("the header `{0}` is present but not signed")]
     UnsignedHeader(String),
@@ -47,6 +42,8 @@ pub enum Family {
     BadSignature,
     /// `RequestExpired`, `RequestTimeTooSkewed`.
     Stale,
+    /// `ExpiredToken`, `ExpiredTokenException`.
+    Expired,
     /// `IncompleteSignature`, `MissingAuthenticationToken`.
     Malformed,
 }
@@ -59,7 +56,6 @@ impl AuthError {
             AuthError::Missing | AuthError::Malformed(_) | AuthError::Unsupported(_) => {
                 Family::Malformed
             }
-            AuthError::SecurityToken => Family::UnknownKey,
             AuthError::Skewed { .. } => Family::Stale,
             AuthError::UnsignedHeader(_)
             | AuthError::AbsentHeader(_)

@@ -12,7 +12,7 @@ use super::canonical;
 use super::date::Instant;
 use super::error::AuthError;
 use super::payload::{Declared, sha256_hex};
-use super::{ALGORITHM, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN};
+use super::{ALGORITHM, X_AMZ_DATE};
 use crate::aws::catalog::model::Signature;
 use crate::aws::head::Head;
 
@@ -38,9 +38,6 @@ pub fn verify(
 ) -> Result<(), AuthError> {
     if authenticates(head.query)? {
         return Err(IN_TWO_PLACES);
-    }
-    if head.headers.contains_key(X_AMZ_SECURITY_TOKEN) {
-        return Err(AuthError::SecurityToken);
     }
     every_header_that_must_be_is_signed(auth, head.headers)?;
     let signed_at = signed_at(auth, head.headers)?;
@@ -163,6 +160,7 @@ mod tests {
     use aws_credential_types::Credentials;
     use http::{HeaderValue, Method};
 
+    use super::super::X_AMZ_SECURITY_TOKEN;
     use super::super::error::Family;
     use super::super::sign::{Unsigned, sign};
     use super::*;
@@ -358,12 +356,12 @@ mod tests {
     }
 
     #[test]
-    fn a_security_token_is_refused_as_an_unknown_key() {
+    fn a_security_token_must_be_signed() {
         let token = check(|headers| {
             headers.insert(X_AMZ_SECURITY_TOKEN, HeaderValue::from_static("t"));
         });
-        assert_eq!(token, Err(AuthError::SecurityToken));
-        assert_eq!(AuthError::SecurityToken.family(), Family::UnknownKey);
+        let name = "x-amz-security-token".to_owned();
+        assert_eq!(token, Err(AuthError::UnsignedHeader(name)));
     }
 
     #[test]

@@ -171,7 +171,7 @@ fn closed() -> Vec<Step> {
             json!({"ResourceId": seed::DIRECTORY, "SelfservicePermissions": {"RebuildWorkspace": "ENABLED"}}),
             Expected::NotPermitted,
         ),
-        me("sts:AssumeRole", assume_role(), Expected::NotPermitted),
+        me("sts:GetSessionToken", json!({}), Expected::NotPermitted),
         Step {
             who: Who::Stranger,
             ..me(
@@ -228,8 +228,8 @@ fn admin() -> Vec<Step> {
             Expected::Forbidden(&["protected-id"]),
         ),
         admin(
-            "sts:AssumeRole",
-            assume_role(),
+            "sts:GetSessionToken",
+            json!({}),
             Expected::RefusedByAws("admins-only"),
         ),
         admin(
@@ -303,8 +303,4 @@ fn entitlements(environment: &str, connector: &str, count: usize) -> Value {
         "entitlementType": "WINDOWS_SERVER",
         "vmIds": machines,
     })
-}
-
-fn assume_role() -> Value {
-    json!({"RoleArn": "arn:aws:iam::123456789012:role/break-glass", "RoleSessionName": "demo"})
 }

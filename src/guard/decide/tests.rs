@@ -68,6 +68,7 @@ fn call(action: &str) -> Call {
             credentials: "prod".to_owned(),
             access_key_id: "PALISADE".to_owned(),
             role: None,
+            session: None,
         }),
         source_ip: "10.1.2.3".parse().unwrap(),
         user_agent: Some("aws-cli/1".to_owned()),

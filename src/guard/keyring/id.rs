@@ -1,19 +1,30 @@
-//! The text of a virtual access key id: a prefix, a nonce and a tag, in base32 (RFC 4648 section 6).
+//! The text of a virtual access key id: a prefix, a nonce and a tag, in base32 (RFC 4648 section 6). Ids of sessions are
+//! longer than those of lasting keys, so that neither can be taken for the other.
 
 /// What every virtual access key id begins with.
 pub const PREFIX: &str = "PALISADE";
 
 pub(super) const NONCE_BYTES: usize = 5;
 pub(super) const TAG_BYTES: usize = 10;
+/// That of AES-GCM, which seals the session's token.
+pub const SESSION_NONCE_BYTES: usize = 12;
+pub(super) const SESSION_TAG_BYTES: usize = 8;
+
+/// The access key id of a lasting key, decoded: 32 characters.
+pub(super) type Id = KeyId<NONCE_BYTES, TAG_BYTES>;
+
+/// The access key id of a session, decoded: 40 characters.
+pub(super) type SessionId = KeyId<SESSION_NONCE_BYTES, SESSION_TAG_BYTES>;
 
 /// An access key id of the right shape, decoded.
-pub(super) struct Id {
-    pub(super) nonce: [u8; NONCE_BYTES],
-    pub(super) tag: [u8; TAG_BYTES],
+pub(super) struct KeyId<const NONCE: usize, const TAG: usize> {
+    pub(super) nonce: [u8; NONCE],
+    pub(super) tag: [u8; TAG],
 }
 
-impl Id {
+impl<const NONCE: usize, const TAG: usize> KeyId<NONCE, TAG> {
     pub(super) fn encode(&self) -> String {
+        const { assert!((NONCE + TAG).is_multiple_of(5)) };
         let mut text = PREFIX.to_owned();
         let mut bytes = self.nonce.iter().chain(&self.tag).copied();
         while let (Some(a), Some(b), Some(c), Some(d), Some(e)) = (
@@ -34,14 +45,17 @@ impl Id {
         let (groups, []) = rest.as_chunks::<8>() else {
             return None;
         };
-        let [nonce, first, second] = groups else {
+        if groups.len() * 5 != NONCE + TAG {
             return None;
-        };
-        let ([a, b, c, d, e], [f, g, h, i, j]) = (bytes(first)?, bytes(second)?);
-        Some(Self {
-            nonce: bytes(nonce)?,
-            tag: [a, b, c, d, e, f, g, h, i, j],
-        })
+        }
+        let (mut nonce, mut tag) = ([0; NONCE], [0; TAG]);
+        let mut places = nonce.iter_mut().chain(&mut tag);
+        for group in groups {
+            for byte in bytes(group)? {
+                *places.next()? = byte;
+            }
+        }
+        Some(Self { nonce, tag })
     }
 }
 
@@ -80,11 +94,26 @@ mod tests {
             let text = Id { nonce, tag }.encode();
             let id = Id::decode(&text).unwrap();
             prop_assert_eq!((id.nonce, id.tag), (nonce, tag));
+            prop_assert!(SessionId::decode(&text).is_none());
         }
 
         #[test]
-        fn an_id_has_one_spelling(text in "PALISADE[A-Za-z0-9]{24}") {
+        fn what_is_encoded_of_a_session_is_decoded(
+            nonce: [u8; SESSION_NONCE_BYTES],
+            tag: [u8; SESSION_TAG_BYTES],
+        ) {
+            let text = SessionId { nonce, tag }.encode();
+            let id = SessionId::decode(&text).unwrap();
+            prop_assert_eq!((id.nonce, id.tag), (nonce, tag));
+            prop_assert!(Id::decode(&text).is_none());
+        }
+
+        #[test]
+        fn an_id_has_one_spelling(text in "PALISADE[A-Za-z0-9]{24}([A-Za-z0-9]{8})?") {
             if let Some(id) = Id::decode(&text) {
+                prop_assert_eq!(id.encode(), text.clone());
+            }
+            if let Some(id) = SessionId::decode(&text) {
                 prop_assert_eq!(id.encode(), text);
             }
         }

@@ -55,6 +55,7 @@ pub(crate) fn call(n: u128, class: Class) -> Call {
             credentials: "prod".into(),
             access_key_id: "PALISADE0001".into(),
             role: None,
+            session: None,
         }),
         source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
         user_agent: Some("aws-cli/1.44".into()),

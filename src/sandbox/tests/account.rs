@@ -55,4 +55,5 @@ fn what_is_not_played_is_an_unknown_operation() {
     );
     let role = json!({"RoleArn": "arn:aws:iam::123456789012:role/x", "RoleSessionName": "me"});
     assert_eq!(sts.code("AssumeRole", role), "AccessDenied");
+    assert_eq!(sts.code("GetSessionToken", json!({})), "AccessDenied");
 }

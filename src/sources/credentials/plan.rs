@@ -234,6 +234,7 @@ mod tests {
                 session_name: "tf".to_owned(),
                 external_id: None,
             }),
+            session: None,
         }
     }
 

@@ -152,6 +152,7 @@ fn caller(role: Option<&str>) -> Caller {
             session_name: "tf".to_owned(),
             external_id: Some("theirs".to_owned()),
         }),
+        session: None,
     }
 }
 

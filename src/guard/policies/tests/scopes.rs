@@ -56,6 +56,7 @@ fn question(catalog: &Catalog, service: &str, operation: &str) -> Question {
         credentials: "prod".to_owned(),
         access_key_id: "PALISADETEST".to_owned(),
         role: None,
+        session: None,
     };
     Question {
         call: Call {
