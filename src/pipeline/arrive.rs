@@ -10,6 +10,7 @@ use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::answer::Shape;
 use crate::aws::catalog::model::{Operation, Protocol, Service};
+use crate::aws::class::Class;
 use crate::aws::endpoint::{Endpoint, Resolved};
 use crate::aws::head::Head;
 use crate::aws::protocol::{self, Identified};
@@ -238,14 +239,19 @@ impl Guard {
     }
 }
 
-/// The one service that a request is signed for.
+/// The one service that a request is signed for; none that mints keys, since what isn't understood could ask for one.
 fn signed_for<'s>(
     services: &'s [Arc<Service>],
     parts: &Parts,
 ) -> Result<Option<&'s Arc<Service>>, Refusal> {
     let scope = Authorization::of(&head(parts))?.scope;
     let mut found = services.iter().filter(|s| s.signing_name == scope.service);
-    Ok(found.next().filter(|_| found.next().is_none()))
+    let only = found.next().filter(|_| found.next().is_none());
+    let mints = |s: &&Arc<Service>| {
+        let mut operations = s.operations.values();
+        operations.any(|operation| operation.class == Class::Credentials)
+    };
+    Ok(only.filter(|service| !mints(service)))
 }
 
 /// What the head says of the body's length.

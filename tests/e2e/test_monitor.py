@@ -127,6 +127,23 @@ def test_in_monitor_mode_what_is_not_understood_goes_on_as_it_is(monitor, cloud,
     assert (own["verdict"], own["reason"]) == ("would_refuse", reason)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Action=AssumeRole&Action=GetCallerIdentity&Version=2011-06-15",
+        "Action=AssumeRoleForFree&Version=2011-06-15",
+        "Action=AssumeRole&Version=2011-06-15&RoleArn=arn:aws:iam::123456789012:role/x&RoleSessionName=ab&Extra=1",
+    ],
+    ids=["twice", "unknown", "unknown member"],
+)
+def test_in_monitor_mode_nothing_that_could_mint_keys_goes_on_unread(monitor, upstream, body):
+    guard = monitor(settings={"mode": "monitor"})
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    answer = raw.call(guard, "sts.us-east-1.amazonaws.com", "POST", "/", headers, body.encode(), service="sts")
+    assert answer.status in (400, 403)
+    assert [seen for seen in upstream.calls() if b"AssumeRole" in seen.body] == []
+
+
 def test_in_monitor_mode_a_stranger_is_refused_all_the_same(monitor, cloud):
     guard = monitor(settings={"mode": "monitor"})
     key = guard.key("ci")
