@@ -23,18 +23,22 @@ use self::reload::Reload;
 use crate::admin::metrics::{Metrics, MetricsError, Proxied};
 use crate::admin::readiness::Readiness;
 use crate::admin::server::Admin;
-use crate::config::Config;
+use crate::aws::catalog::Catalog;
+use crate::aws::endpoint::{Endpoint, Resolved};
+use crate::aws::host::Host;
+use crate::config::{CallerConfig, Config, CredentialSource};
+use crate::guard::call::Caller;
 use crate::journal::record::Lifecycle;
 use crate::journal::{Durability, Journal, JournalError, Observe, Options, Record};
 use crate::pipeline::InForce;
-use crate::proxy::authority::{self, Authority, AuthorityError};
+use crate::proxy::authority::{self, Authority, AuthorityError, Leaves};
 use crate::proxy::upstream::UpstreamError;
 use crate::proxy::{Budget, Proxy, roots};
 use crate::ruleset::{Ruleset, RulesetError};
 use crate::sources::clock::Clock;
-use crate::sources::credentials::ClientSetup;
+use crate::sources::credentials::{ClientSetup, CredentialsFault, Power};
 use crate::sources::keys::{FirstUse, KeysError, LiveKeys};
-use crate::state::{GuardLock, StateDir, StateError};
+use crate::state::{GuardLock, KeyStore, StateDir, StateError};
 
 pub use self::watcher::Watcher;
 
@@ -44,11 +48,52 @@ const GRACE: Duration = Duration::from_secs(30);
 /// A guard that serves.
 #[derive(Debug)]
 pub struct Running {
+    guard: Arc<InForce>,
+    minting: Arc<Leaves>,
     listen: SocketAddr,
     admin: SocketAddr,
     stop: watch::Sender<bool>,
     task: JoinHandle<Result<(), JournalError>>,
     reload: tokio::sync::Mutex<Reload>,
+}
+
+/// How a guard runs, besides what its configuration says.
+#[derive(Clone)]
+pub struct Manner {
+    /// The subcommand that runs it, which `run.json` tells others.
+    pub command: &'static str,
+    /// Virtual keys in place of those of the state folder.
+    pub keys: Option<KeyStore>,
+    /// Told of each record besides the metrics.
+    pub observer: Option<Arc<dyn Observe>>,
+}
+
+impl Manner {
+    /// As a service runs: with the keys of its state folder.
+    pub const SERVE: Self = Self {
+        command: "serve",
+        keys: None,
+        observer: None,
+    };
+}
+
+impl std::fmt::Debug for Manner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Manner")
+            .field("command", &self.command)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why it isn't known whose credentials a table has.
+#[derive(Debug, thiserror::Error)]
+pub enum NoIdentity {
+    /// There are none.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsFault),
+    /// Nobody can be asked there.
+    #[error("the catalog knows no STS in region `{0}`")]
+    Region(String),
 }
 
 /// Why a guard can't start.
@@ -92,6 +137,14 @@ impl Running {
     /// # Errors
     /// [`StartError`]: nothing of it is left running.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
+        Self::start_in(config, Manner::SERVE).await
+    }
+
+    /// As [`start`](Self::start), in another manner.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub async fn start_in(config: &Config, manner: Manner) -> Result<Self, StartError> {
         let state = StateDir::open(&config.state_dir)?;
         let lock = state.lock()?;
         let ruleset = Ruleset::load(config)?;
@@ -105,7 +158,12 @@ impl Running {
         )?;
         let leaves = authority::leaves(authority)?;
         let minting = Arc::clone(&leaves);
-        let (keys, first_uses) = LiveKeys::new(state.keys()?, holders(config), tables(config))?;
+        let minted = Arc::clone(&leaves);
+        let store = match manner.keys {
+            Some(keys) => keys,
+            None => state.keys()?,
+        };
+        let (keys, first_uses) = LiveKeys::new(store, holders(config), tables(config))?;
         let budget = Budget::new(config.limits.buffer_total_max);
         let listener = listen("listen", config.listen).await?;
         let admin_listener = listen("admin", config.admin).await?;
@@ -122,7 +180,11 @@ impl Running {
             durability,
             ..Options::default()
         };
-        let observer: Arc<dyn Observe> = Arc::clone(&metrics) as _;
+        let observers = Observers {
+            metrics: Arc::clone(&metrics),
+            other: manner.observer,
+        };
+        let observer: Arc<dyn Observe> = Arc::new(observers);
         let (journal, _) = Journal::open_observed(&state.journal(), options, Some(observer))?;
         metrics.watch_journal(journal.status());
         let started = Lifecycle::Start {
@@ -161,10 +223,10 @@ impl Running {
             let proxy = Arc::downgrade(&proxy);
             move || Proxied {
                 connections: proxy.upgrade().map_or(0, |proxy| proxy.connections()),
-                certificates_minted: minting.minted(),
+                certificates_minted: minted.minted(),
             }
         }));
-        write_run_file(&state, listen, admin)?;
+        write_run_file(&state, manner.command, config, listen, admin)?;
         let (stop, stopped) = watch::channel(false);
         let reload = Reload::new(
             common,
@@ -173,7 +235,7 @@ impl Running {
             config.clone(),
         );
         let parts = Parts {
-            guard,
+            guard: Arc::clone(&guard),
             journal,
             clock,
             proxy,
@@ -188,6 +250,8 @@ impl Running {
         let task = tokio::spawn(parts.run(stopped));
         tracing::info!(%listen, %admin, "guarding");
         Ok(Self {
+            guard,
+            minting,
             listen,
             admin,
             stop,
@@ -208,6 +272,44 @@ impl Running {
     /// The configuration in force.
     pub async fn config(&self) -> Config {
         self.reload.lock().await.config().clone()
+    }
+
+    /// The account that a table's credentials would act in for a caller: they are fetched, through its roles, as for a
+    /// call in that region.
+    ///
+    /// # Errors
+    /// [`NoIdentity`]: there are no credentials, or AWS doesn't take them.
+    pub async fn account(
+        &self,
+        caller: &str,
+        table: &str,
+        region: &str,
+    ) -> Result<String, NoIdentity> {
+        let guard = self.guard.now();
+        let near = sts_in(&guard.ruleset.catalog, region)
+            .ok_or_else(|| NoIdentity::Region(region.to_owned()))?;
+        let caller = Caller {
+            name: caller.to_owned(),
+            groups: Vec::new(),
+            credentials: table.to_owned(),
+            access_key_id: String::new(),
+            role: None,
+            session: None,
+        };
+        let signer = guard.credentials.credentials(&caller, Power::Work, &near);
+        Ok(signer.await?.account)
+    }
+
+    /// How many policies are in force.
+    #[must_use]
+    pub fn policies(&self) -> usize {
+        self.guard.now().ruleset.policies.rules().len()
+    }
+
+    /// How many hosts of AWS's clients have asked for.
+    #[must_use]
+    pub fn certificates_minted(&self) -> u64 {
+        self.minting.minted()
     }
 
     /// Where the proxy listens.
@@ -272,7 +374,7 @@ impl Parts {
         let (admin_stop, admin_stopped) = watch::channel(false);
         let admin = tokio::spawn(admin.serve(admin_listener, wait(admin_stopped)));
         let (chores_stop, chores_stopped) = watch::channel(false);
-        let recorded = state.path().join("keys/recorded.json");
+        let recorded = guard.now().keys.store().folder().join("recorded.json");
         let ledger = tokio::spawn(keys::follow_ledger(
             Arc::clone(&guard),
             recorded,
@@ -310,6 +412,39 @@ impl Parts {
     }
 }
 
+/// The metrics, and whoever else is told of each record.
+struct Observers {
+    metrics: Arc<Metrics>,
+    other: Option<Arc<dyn Observe>>,
+}
+
+impl Observe for Observers {
+    fn recorded(&self, record: &Record) {
+        self.metrics.recorded(record);
+        if let Some(other) = &self.other {
+            other.recorded(record);
+        }
+    }
+
+    fn appended(&self, took: Duration) {
+        self.metrics.appended(took);
+        if let Some(other) = &self.other {
+            other.appended(took);
+        }
+    }
+}
+
+/// The endpoint of STS in a region.
+fn sts_in(catalog: &Catalog, region: &str) -> Option<Endpoint> {
+    catalog.dns_suffixes().find_map(|suffix| {
+        let host = Host::parse(&format!("sts.{region}.{suffix}")).ok()?;
+        match catalog.resolve(&host) {
+            Resolved::Api(endpoint) => Some(endpoint),
+            Resolved::Unmodelled | Resolved::Foreign => None,
+        }
+    })
+}
+
 async fn wait(mut stopped: watch::Receiver<bool>) {
     // An error means that the sender is gone, and with it whoever could stop this in order.
     let _ = stopped.wait_for(|stop| *stop).await;
@@ -333,17 +468,73 @@ fn run_file(state: &StateDir) -> PathBuf {
     state.path().join("run.json")
 }
 
+/// What a guard tells of itself while it serves.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct RunFile {
+    /// The subcommand that runs it.
+    pub command: String,
+    pub listen: SocketAddr,
+    pub admin: SocketAddr,
+    pub pid: u32,
+    /// Those that it began with.
+    pub callers: Vec<RunCaller>,
+}
+
+/// A caller, as a running guard tells of them.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RunCaller {
+    pub name: String,
+    /// The name of their `[credentials.*]` table.
+    pub credentials: String,
+    /// The profile that the table names, where it names one.
+    pub profile: Option<String>,
+}
+
+impl RunCaller {
+    /// Every caller of a configuration.
+    #[must_use]
+    pub fn all(config: &Config) -> Vec<Self> {
+        let of = |caller: &CallerConfig| {
+            let mut tables = config.credentials.iter();
+            let table = tables.find(|table| table.name == caller.credentials);
+            Self {
+                name: caller.name.clone(),
+                credentials: caller.credentials.clone(),
+                profile: table.and_then(|table| match &table.source {
+                    CredentialSource::Profile(profile) => Some(profile.clone()),
+                    CredentialSource::Default | CredentialSource::Static(_) => None,
+                }),
+            }
+        };
+        config.callers.iter().map(of).collect()
+    }
+}
+
+impl RunFile {
+    /// What the guard tells that last ran on a state folder; `None` where none did or it has stopped in order. It may
+    /// be gone by now: the folder's lock says.
+    #[must_use]
+    pub fn read(state: &StateDir) -> Option<Self> {
+        let bytes = std::fs::read(run_file(state)).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+}
+
 /// Tells tools where the guard listens: `state_dir/run.json`, there for as long as it serves.
 fn write_run_file(
     state: &StateDir,
+    command: &str,
+    config: &Config,
     listen: SocketAddr,
     admin: SocketAddr,
 ) -> Result<(), StartError> {
     let path = run_file(state);
     let text = serde_json::json!({
+        "command": command,
         "listen": listen.to_string(),
         "admin": admin.to_string(),
         "pid": std::process::id(),
+        "callers": RunCaller::all(config),
     });
     let fresh = path.with_extension("json.new");
     let written =

@@ -1,7 +1,7 @@
 //! `palisade demo`: a guard in front of the stand-in for AWS, and real signed calls through it that show what is
 //! allowed, what each starter policy refuses, and why. A call that ends in another way than it should is an error.
 
-mod client;
+pub(super) mod client;
 mod layout;
 mod play;
 mod stage;

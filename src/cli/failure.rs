@@ -50,6 +50,16 @@ impl Failure {
         }
     }
 
+    /// What went wrong, in one line.
+    pub(crate) fn error(&self) -> String {
+        one_line(&format!("{:#}", self.error))
+    }
+
+    /// The next step.
+    pub(crate) fn help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
     /// What clap found wrong with the command line, in our words' shape: its first paragraph, then its tip or how
     /// the command is used.
     pub(crate) fn of_arguments(error: &clap::Error) -> Self {
@@ -83,7 +93,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "palisade: {}", one_line(&format!("{:#}", self.error)))?;
+        write!(f, "palisade: {}", self.error())?;
         match &self.help {
             Some(help) => write!(f, "\nhelp: {help}"),
             None => Ok(()),

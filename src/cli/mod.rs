@@ -11,8 +11,12 @@
 
 mod ca;
 mod catalog;
+mod credentials;
 mod demo;
+mod env;
+mod exec;
 mod failure;
+mod folder;
 mod journal;
 mod keys;
 mod log;
@@ -37,16 +41,7 @@ use tracing::level_filters::LevelFilter;
 use self::failure::Failure;
 
 /// Subcommands whose feature doesn't exist yet.
-const UNBUILT: &[&str] = &[
-    "exec",
-    "env",
-    "credentials",
-    "replay",
-    "scp",
-    "approvals",
-    "approve",
-    "doctor",
-];
+const UNBUILT: &[&str] = &["replay", "scp", "approvals", "approve", "doctor"];
 
 /// The same below a subcommand that does.
 const UNBUILT_BELOW: &[[&str; 2]] = &[
@@ -72,6 +67,12 @@ enum Command {
     Serve(serve::Arguments),
     /// Show what it does: real calls through a guard to a stand-in for AWS, nothing kept
     Demo(demo::Arguments),
+    /// Run a command so that its calls to AWS are guarded
+    Exec(exec::Arguments),
+    /// Print what a shell sets to have its calls guarded by the guard that runs
+    Env(env::Arguments),
+    /// Hand out virtual session keys: a credential process for AWS's configuration file
+    Credentials(credentials::Arguments),
     /// Print the certificate authority that clients must trust, as PEM
     Ca,
     /// Issue, list and revoke callers' keys
@@ -93,6 +94,8 @@ impl Command {
         match self {
             // Its table tells everything.
             Command::Demo(_) => LevelFilter::OFF,
+            // The command's own output stands there; each refusal has a line of its own.
+            Command::Exec(_) | Command::Env(_) | Command::Credentials(_) => LevelFilter::ERROR,
             Command::Serve(_)
             | Command::Ca
             | Command::Keys(_)
@@ -144,6 +147,11 @@ fn run(arguments: Arguments) -> Answer {
             "the demonstration has a configuration of its own: leave --config out"
         ))),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Exec(arguments) => exec::run(&arguments, &load(config)?),
+        Command::Env(arguments) => Ok(env::run(&arguments, &load(config)?)?.into()),
+        Command::Credentials(arguments) => {
+            Ok(credentials::run(&arguments, || load(config))?.into())
+        }
         Command::Ca => Ok(ca::run(&load(config)?)?.into()),
         Command::Policy(arguments) => policy::run(arguments, load(config)?),
         Command::Catalog(command) => catalog(&command, config),
@@ -245,6 +253,10 @@ mod tests {
             assert_eq!(arguments.config, Some(PathBuf::from("x.toml")), "{words:?}");
             assert!(matches!(arguments.command, Command::Keys(_)));
         }
+        // What follows `--` is the command's own.
+        let words = ["exec", "--config", "x.toml", "--", "tool", "--config", "y"];
+        let arguments = parse(&words).unwrap();
+        assert_eq!(arguments.config, Some(PathBuf::from("x.toml")));
     }
 
     #[test]
@@ -255,10 +267,7 @@ mod tests {
             };
             assert_eq!(not_a_subcommand(&words).to_string(), expected);
         };
-        check(
-            &["exec", "--", "terraform", "destroy"],
-            "palisade: `exec` isn't built yet",
-        );
+        check(&["approve", "0198"], "palisade: `approve` isn't built yet");
         for name in UNBUILT {
             check(&[name], &format!("palisade: `{name}` isn't built yet"));
         }
@@ -303,6 +312,14 @@ mod tests {
                 "palisade: the subcommand is missing\nhelp: `--help` in its place shows what there is",
             );
         }
+        check(
+            &["exec"],
+            "palisade: the following required arguments were not provided: <CMD>...\nhelp: usage: palisade exec -- <CMD>...",
+        );
+        check(
+            &["exec", "terraform", "plan"],
+            "palisade: unexpected argument 'terraform' found\nhelp: usage: palisade exec [OPTIONS] -- <CMD>...",
+        );
         check(
             &["keys", "lst"],
             "palisade: unrecognized subcommand 'lst'\nhelp: a similar subcommand exists: 'list'",

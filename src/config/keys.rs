@@ -105,4 +105,4 @@ pub(super) mod credentials {
 }
 
 /// Variables that begin with `PALISADE_` and set no key.
-pub(super) const OTHER_VARIABLES: &[&str] = &["PALISADE_CONFIG", "PALISADE_LOG"];
+pub(super) const OTHER_VARIABLES: &[&str] = &["PALISADE_CONFIG", "PALISADE_EXEC", "PALISADE_LOG"];

@@ -150,6 +150,15 @@ pub fn issue(master: &MasterKey, caller_name: &str, nonce: [u8; NONCE_BYTES]) ->
     }
 }
 
+/// The key with that access key id, which was issued under this master key.
+#[must_use]
+pub fn again(master: &MasterKey, access_key_id: &str) -> VirtualKey {
+    VirtualKey {
+        access_key_id: access_key_id.to_owned(),
+        secret_access_key: master.secret(SECRET_LABEL, access_key_id),
+    }
+}
+
 impl Keyring {
     /// A keyring for these callers, without the revoked access key ids; `credentials` are the names of all
     /// `[credentials.*]` tables.

@@ -17,7 +17,7 @@ use super::StateError;
 use super::ledger::{self, Entry, KeyRecord, LedgerError};
 use super::private::{self, Access};
 use crate::guard::keyring::{
-    MasterKey, SESSION_NONCE_BYTES, Session, SessionKey, VirtualKey, begin, issue,
+    MasterKey, SESSION_NONCE_BYTES, Session, SessionKey, VirtualKey, again, begin, issue,
 };
 
 /// `state_dir/keys`, opened.
@@ -70,6 +70,31 @@ impl KeyStore {
         })
     }
 
+    /// A store whose master key is drawn now and is nowhere but in memory: its keys are good for as long as this process
+    /// runs. The ledger stands in `folder`, which is made.
+    ///
+    /// # Errors
+    /// [`StateError`] if the folder can't be made or there is no randomness.
+    pub fn passing(folder: &Path) -> Result<Self, StateError> {
+        private::create_dir(folder)?;
+        let ledger = folder.join("ledger.jsonl");
+        if !exists(&ledger)? {
+            private::create_file(&ledger, b"")?;
+        }
+        let mut bytes = Zeroizing::new([0; 32]);
+        fill(&mut *bytes)?;
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            master: MasterKey::new(*bytes),
+        })
+    }
+
+    /// Where the ledger is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The key from which every virtual key follows.
     #[must_use]
     pub fn master(&self) -> &MasterKey {
@@ -102,6 +127,23 @@ impl KeyStore {
             }))
         })?;
         Ok(key)
+    }
+
+    /// A key that was issued to that caller before, with its secret; `None` where it wasn't, or is revoked.
+    ///
+    /// # Errors
+    /// [`StateError`] if the ledger cannot be read to its end.
+    pub fn again(
+        &self,
+        access_key_id: &str,
+        caller: &str,
+    ) -> Result<Option<VirtualKey>, StateError> {
+        let keys = self.list()?;
+        let is_it = |key: &&KeyRecord| key.access_key_id == access_key_id && key.caller == caller;
+        let issued = keys.iter().find(is_it);
+        Ok(issued
+            .filter(|key| key.revoked.is_none())
+            .map(|_| again(&self.master, access_key_id)))
     }
 
     /// Begins a session. Nothing is written down: its token says all that there is to know.

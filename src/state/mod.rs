@@ -55,6 +55,19 @@ impl StateDir {
         &self.path
     }
 
+    /// A folder below it that only its owner may enter; made where it isn't there.
+    ///
+    /// # Errors
+    /// [`StateError`] if it can't be made.
+    pub fn below(&self, names: &[&str]) -> Result<PathBuf, StateError> {
+        let mut path = self.path.clone();
+        for name in names {
+            path.push(name);
+            private::create_dir(&path)?;
+        }
+        Ok(path)
+    }
+
     /// Where the journal's segments are; not made here.
     #[must_use]
     pub fn journal(&self) -> PathBuf {

@@ -32,15 +32,16 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// Where names of AWS's APIs stand.
-const SUFFIXES: [&str; 2] = ["amazonaws.com", "api.aws"];
+const SUFFIXES: [&str; 3] = ["amazonaws.com", "api.aws", "amazonaws.com.cn"];
 
 /// Calls AWS through one proxy.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(in crate::cli) struct Client {
     proxy: SocketAddr,
-    region: &'static str,
+    region: String,
+    agent: &'static str,
     tls: Tls,
-    catalog: Catalog,
+    catalog: Arc<Catalog>,
     clock: Clock,
 }
 
@@ -55,18 +56,19 @@ impl std::fmt::Debug for Tls {
 
 /// What came back.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(in crate::cli) struct Answer {
     /// `x-amzn-RequestId`: AWS's own, or the id of the decision where the guard answered.
-    pub(super) request_id: Option<String>,
-    pub(super) result: Result<Object, UpstreamError>,
+    pub(in crate::cli) request_id: Option<String>,
+    pub(in crate::cli) result: Result<Object, UpstreamError>,
 }
 
 impl Client {
-    pub(super) fn new(
+    pub(in crate::cli) fn new(
         proxy: SocketAddr,
         authority: &CertificateDer<'static>,
-        catalog: Catalog,
-        region: &'static str,
+        catalog: Arc<Catalog>,
+        region: &str,
+        agent: &'static str,
     ) -> anyhow::Result<Self> {
         let mut roots = RootCertStore::empty();
         roots.add(authority.clone())?;
@@ -78,7 +80,8 @@ impl Client {
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {
             proxy,
-            region,
+            region: region.to_owned(),
+            agent,
             tls: Tls(TlsConnector::from(Arc::new(tls))),
             catalog,
             clock: Clock::system(),
@@ -89,7 +92,7 @@ impl Client {
     ///
     /// # Errors
     /// Where there is no answer, or none that can be read. An error that was answered is an [`Answer`].
-    pub(super) async fn call(
+    pub(in crate::cli) async fn call(
         &self,
         keys: &Credentials,
         action: &str,
@@ -161,7 +164,7 @@ impl Client {
         let added = sigv4::sign(
             unsigned,
             keys,
-            self.region,
+            &self.region,
             &service.signing_name,
             self.clock.now(),
             service.signature,
@@ -176,7 +179,7 @@ impl Client {
             .insert(HOST, HeaderValue::from_str(host)?);
         request
             .headers_mut()
-            .insert(USER_AGENT, HeaderValue::from_static("palisade-demo"));
+            .insert(USER_AGENT, HeaderValue::from_static(self.agent));
         Ok(request)
     }
 

@@ -1,16 +1,15 @@
 //! What the demonstration plays on: a folder that goes when it ends, the stand-in for AWS, a guard in front of it,
 //! and two callers with keys.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use aws_credential_types::Credentials;
-use uuid::Uuid;
 
 use crate::cli::failure::Failure;
+use crate::cli::folder::Folder;
 use crate::cli::serve;
 use crate::config::Config;
 use crate::guard::keyring::VirtualKey;
@@ -79,7 +78,7 @@ pub(super) struct Stage {
 impl Stage {
     /// Starts everything. What was started before a failure ends with it.
     pub(super) async fn set() -> Result<Self, Failure> {
-        let folder = Folder::make().map_err(Failure::refused)?;
+        let folder = Folder::make("palisade-demo").map_err(Failure::refused)?;
         let file = folder.path().join("palisade.toml");
         write(&file, CONFIGURATION).map_err(Failure::refused)?;
         let protected = folder.path().join("protected.toml");
@@ -97,8 +96,9 @@ impl Stage {
         let client = Client::new(
             running.listen(),
             authority.certificate(),
-            catalog,
+            Arc::new(catalog),
             seed::REGION,
+            "palisade-demo",
         );
         Ok(Self {
             client: client.map_err(Failure::refused)?,
@@ -149,53 +149,6 @@ pub(super) fn credentials(key: &VirtualKey) -> Credentials {
     )
 }
 
-/// A folder of its own, for its owner alone; it goes when this is dropped.
-#[derive(Debug)]
-struct Folder(PathBuf);
-
-impl Folder {
-    fn make() -> anyhow::Result<Self> {
-        let name: String = Uuid::now_v7().simple().to_string();
-        let random = name.get(20..).unwrap_or(&name);
-        let path = std::env::temp_dir().join(format!("palisade-demo-{random}"));
-        let made = DirBuilder::new().mode(0o700).create(&path);
-        made.with_context(|| {
-            format!(
-                "`{}` can't be made: set TMPDIR to a folder that you may write to",
-                path.display()
-            )
-        })?;
-        Ok(Self(path))
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What can't be taken away stays for the system's own tidying of temporary files.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| format!("`{}` can't be written", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_folder_is_its_owners_and_goes() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = Folder::make().unwrap();
-        let path = folder.path().to_owned();
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
-        drop(folder);
-        assert!(!path.exists());
-    }
 }
