@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame};
 use hyper::body::Incoming;
 use sha2::{Digest, Sha256};
@@ -26,6 +26,14 @@ use crate::proxy::{Body, Timeouts};
 
 /// The longest answer to a guarded call that changes something, in bytes. They are a few KiB.
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// The longest answer that is an error of the client's, in bytes.
+const ERROR_BYTES_MAX: u64 = 1024 * 1024;
+/// With what AWS answers a signature that it doesn't take.
+const DISOWNING: [StatusCode; 3] = [
+    StatusCode::BAD_REQUEST,
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+];
 
 impl Guard {
     /// Sends an admitted request and records what came of it. Runs to its end though the client may have left.
@@ -77,9 +85,16 @@ impl Guard {
         }
         match sent {
             Ok(response) if call.guarded && call.class != Class::Read => {
-                let answer = self.whole(response).await?;
+                let answer = self.whole(response, ANSWER_BYTES_MAX).await?;
                 may_be_repeated(&call, &answer)?;
-                Ok(answer.map(Body::buffered))
+                Ok(self.unless_of_the_signature(trail, &call, answer))
+            }
+            Ok(response) if DISOWNING.contains(&response.status()) => {
+                let answer = self.whole(response, ERROR_BYTES_MAX).await;
+                let answer = answer.map_err(|refusal| Refusal::Unreachable {
+                    message: refusal.why().into_owned(),
+                })?;
+                Ok(self.unless_of_the_signature(trail, &call, answer))
             }
             Ok(response) => Ok(response.map(|body| Body::answer(body, self.timeouts.body_stall))),
             Err(SendError::Unsent { why }) => Err(Refusal::Unreachable {
@@ -97,21 +112,48 @@ impl Guard {
 impl Guard {
     /// Reads an answer to its end before the client gets any of it: one that breaks off halfway looks to most SDKs like
     /// a connection that failed, and they send the call again.
-    async fn whole(&self, response: Response<Answer>) -> Result<Response<Buffered>, Refusal> {
+    async fn whole(
+        &self,
+        response: Response<Answer>,
+        bytes_max: u64,
+    ) -> Result<Response<Buffered>, Refusal> {
         let (head, body) = response.into_parts();
         let status = head.status;
         // A budget of its own: what others send may not cost this client its answer.
-        let budget = Budget::new(ANSWER_BYTES_MAX);
+        let budget = Budget::new(bytes_max);
         let timeouts = Timeouts {
             body_total: self.timeouts.body_stall,
             ..self.timeouts
         };
-        match read_whole(body, ANSWER_BYTES_MAX, &budget, &timeouts).await {
+        match read_whole(body, bytes_max, &budget, &timeouts).await {
             Ok(body) => Ok(Response::from_parts(head, body)),
             Err(error) => Err(Refusal::OutcomeUnknown {
                 message: format!("AWS answered {status}, but not to the end: {error}"),
             }),
         }
+    }
+}
+
+impl Guard {
+    /// AWS explains a signature that it doesn't take by repeating what was signed, the session token too; and the
+    /// signature is the guard's. The client learns that it is, and none of AWS's words.
+    fn unless_of_the_signature(
+        &self,
+        trail: &Trail,
+        call: &Call,
+        answer: Response<Buffered>,
+    ) -> Response<Body> {
+        let body = answer.body().bytes();
+        let error = protocol::decode_error(call.protocol, answer.status(), answer.headers(), body);
+        if answer.status().is_success() || !error.repeats_the_signature() {
+            return answer.map(Body::buffered);
+        }
+        let message = format!(
+            "AWS doesn't take the guard's own signature ({}): see that its clock is right, and its credentials (`[credentials.*]`)",
+            error.code
+        );
+        tracing::error!(decision = %trail.id, "{message}");
+        self.answer_unrecorded(trail, &Refusal::CredentialsLasting { message })
     }
 }
 

@@ -18,8 +18,27 @@ const MESSAGE_CHARS_MAX: usize = 1024;
 pub struct UpstreamError {
     /// `ResourceNotFoundException`, without namespace; the status where the answer names no code.
     pub code: String,
-    /// Control characters replaced, at most 1,024 characters; may be empty.
+    /// Control characters replaced, at most 1,024 characters; may be empty. Not AWS's own words where those repeat
+    /// what was signed.
     pub message: String,
+}
+
+/// The errors that AWS explains by repeating the request that it got: what it would have signed, header by header (the
+/// session token is one), or the access key.
+const REPEATING: [&str; 5] = [
+    "SignatureDoesNotMatch",
+    "InvalidSignatureException",
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "InvalidAccessKeyId",
+];
+
+impl UpstreamError {
+    /// Whether AWS's own words hold what the request was signed with.
+    #[must_use]
+    pub fn repeats_the_signature(&self) -> bool {
+        REPEATING.contains(&self.code.as_str())
+    }
 }
 
 /// Reads an answer that is an error. Never fails: what can't be read leaves the status as the code.
@@ -51,10 +70,14 @@ pub fn decode_error(
         .and_then(plain_code)
         .or_else(|| in_body.as_deref().and_then(plain_code))
         .unwrap_or_else(|| status.as_u16().to_string());
-    UpstreamError {
+    let mut error = UpstreamError {
         code,
         message: plain_message(&message.unwrap_or_default()),
+    };
+    if error.repeats_the_signature() {
+        "AWS doesn't take the signature".clone_into(&mut error.message);
     }
+    error
 }
 
 fn json_error(body: &[u8]) -> (Option<String>, Option<String>) {
@@ -160,6 +183,19 @@ mod tests {
             None,
             "<Response><Errors><Error><Code>X.Y</Code><Message>m</Message></Error></Errors></Response>",
             "X.Y: m",
+        );
+    }
+
+    #[test]
+    fn words_of_awss_that_repeat_what_was_signed_are_not_kept() {
+        let repeated = r#"{"__type":"InvalidSignatureException","message":"It should have been\n\nx-amz-security-token:IQoJ"}"#;
+        let expected = "InvalidSignatureException: AWS doesn't take the signature";
+        check(Protocol::AwsJson, None, repeated, expected);
+        check(
+            Protocol::RestXml,
+            None,
+            "<Error><Code>SignatureDoesNotMatch</Code><Message>m: IQoJ</Message><CanonicalRequest>IQoJ</CanonicalRequest></Error>",
+            "SignatureDoesNotMatch: AWS doesn't take the signature",
         );
     }
 
