@@ -65,11 +65,17 @@ impl Assumption {
     /// # Errors
     /// [`AssumeError`]: the parameters aren't AWS's, ask for what the guard can't give, or name another role.
     pub fn of(call: &Call, may_assume: &[String]) -> Result<Self, AssumeError> {
-        let (mut role, mut session_name, mut external_id) = (None, None, None);
+        let role = call.input.get("RoleArn").ok_or(missing("RoleArn"))?;
+        let role = text("RoleArn", role)?;
+        if !may_assume.contains(&role) {
+            let caller = call.caller.name.clone();
+            return Err(AssumeError::NotListed { caller, role });
+        }
+        let (mut session_name, mut external_id) = (None, None);
         let mut duration = DURATION_DEFAULT;
         for (name, value) in call.input.iter() {
             match name {
-                "RoleArn" => role = Some(text("RoleArn", value)?),
+                "RoleArn" => {}
                 "RoleSessionName" => {
                     session_name = Some(name_of("RoleSessionName", value, 2..=64, "_+=,.@-")?);
                 }
@@ -90,13 +96,7 @@ impl Assumption {
                 }
             }
         }
-        let missing = |parameter| AssumeError::Missing { parameter };
-        let role = role.ok_or(missing("RoleArn"))?;
         let session_name = session_name.ok_or(missing("RoleSessionName"))?;
-        if !may_assume.contains(&role) {
-            let caller = call.caller.name.clone();
-            return Err(AssumeError::NotListed { caller, role });
-        }
         let role = RoleArn::parse(&role).map_err(|problem: ArnError| AssumeError::Invalid {
             parameter: "RoleArn",
             problem: format!("is {problem}"),
@@ -190,6 +190,10 @@ fn timestamp(at: SystemTime) -> String {
     OffsetDateTime::from(at)
         .format(&Rfc3339)
         .unwrap_or_default()
+}
+
+const fn missing(parameter: &'static str) -> AssumeError {
+    AssumeError::Missing { parameter }
 }
 
 fn text(parameter: &'static str, value: &Value) -> Result<String, AssumeError> {

@@ -33,6 +33,8 @@ def signed_operations():
 
 
 OPERATIONS = set(signed_operations())
+# The guard answers it by itself, see test_sessions.py.
+ANSWERED = {("sts", "AssumeRole")}
 # Each service in the protocol that botocore prefers, and in CBOR where its model lists it.
 SPOKEN = [(service, model.resolved_protocol) for service, model in MODELS.items()]
 SPOKEN += [(service, speak.CBOR) for service in speak.CBOR_SERVICES]
@@ -135,7 +137,7 @@ def test_what_the_sdk_says_is_what_aws_hears(open_guard, upstream, service, prot
     client = speaking(open_guard, service, protocol, retries={"total_max_attempts": 1}, parameter_validation=False)
     problems = []
     for name in model.operation_names:
-        if (service, name) not in OPERATIONS:
+        if (service, name) not in OPERATIONS - ANSWERED:
             continue
         upstream.reset()
         sent, error = [], None

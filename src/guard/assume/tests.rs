@@ -205,7 +205,8 @@ fn only_a_role_that_is_listed_letter_for_letter_is_given() {
         "arn:aws:iam::123456789012:role/teams/deploy",
         "",
     ] {
-        let input = format!(r#"{{"RoleArn":"{role}","RoleSessionName":"tf"}}"#);
+        // Who may not have it isn't told what else would be wrong.
+        let input = format!(r#"{{"Policy":"{{}}","RoleSessionName":"?","RoleArn":"{role}"}}"#);
         let error = asked(caller(), &input).unwrap_err();
         let (caller, role) = ("ci".to_owned(), role.to_owned());
         assert_eq!(error, AssumeError::NotListed { caller, role });
