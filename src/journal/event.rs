@@ -291,6 +291,9 @@ pub struct Palisade {
     pub groups: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream_role: Option<String>,
+    /// The access key id of the virtual session that the call began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
     /// `upstream.dangerous_override`, where it is set: what was judged did not go to AWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream_override: Option<String>,

@@ -175,6 +175,7 @@ fn own(phase: Phase) -> Palisade {
         batch_size: None,
         groups: Vec::new(),
         upstream_role: None,
+        session: None,
         upstream_override: None,
         input: Value::Null,
         facts: Value::Null,

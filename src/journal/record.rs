@@ -218,6 +218,13 @@ impl Record {
         Self::of(event)
     }
 
+    /// With the access key id of the virtual session that the call begins.
+    #[must_use]
+    pub fn beginning(mut self, access_key_id: &str) -> Self {
+        self.event.unmapped.palisade.session = Some(access_key_id.to_owned());
+        self
+    }
+
     /// The record of what became of an allowed call.
     #[must_use]
     pub fn outcome(outcome: OutcomeRecord) -> Self {

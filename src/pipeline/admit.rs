@@ -52,7 +52,8 @@ impl Guard {
         } = signed;
         let call = question.call;
         let proof = if call.guarded {
-            let (receipt, pending) = self.admit_durably(trail, &call, &decision).await?;
+            let record = self.record(trail, &call, Some(&decision), Judgement::Allowed);
+            let (receipt, pending) = self.admit_durably(Record::decision(record)).await?;
             Proof::Durable { receipt, pending }
         } else {
             match self.journal.status().failure() {
@@ -72,12 +73,8 @@ impl Guard {
     /// Records an allowed decision, and waits for the disk.
     pub(super) async fn admit_durably(
         &self,
-        trail: &Trail,
-        call: &Call,
-        decision: &Decision,
+        record: Record,
     ) -> Result<(Receipt, Pending), Refusal> {
-        let record = self.record(trail, call, Some(decision), Judgement::Allowed);
-        let record = Record::decision(record);
         let pending = record.pending().ok_or_else(|| Refusal::Internal {
             message: "the decision leaves nothing pending".to_owned(),
         })?;

@@ -19,7 +19,7 @@ use crate::guard::call::{Call, Caller, Mode, Outcome};
 use crate::guard::decide::{self, Allowed};
 use crate::guard::keyring::Session;
 use crate::journal::Record;
-use crate::journal::record::{Happened, OutcomeRecord};
+use crate::journal::record::{Happened, Judgement, OutcomeRecord};
 use crate::proxy::Body;
 use crate::sources::credentials::Power;
 
@@ -39,7 +39,9 @@ impl Guard {
         let key = self.keys.begin(&session).map_err(|e| Refusal::Internal {
             message: e.to_string(),
         })?;
-        let (receipt, pending) = self.admit_durably(trail, &call, &decision).await?;
+        let record = self.record(trail, &call, Some(&decision), Judgement::Allowed);
+        let record = Record::decision(record).beginning(&key.access_key_id);
+        let (receipt, pending) = self.admit_durably(record).await?;
         if receipt.decision_id() != Some(call.id) {
             return Err(Refusal::Internal {
                 message: "the record on disk is another decision's".to_owned(),

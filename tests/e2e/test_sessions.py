@@ -99,6 +99,7 @@ def test_the_records_say_who_in_which_session_and_hold_no_secret(guard, upstream
     assert decision["input"]["RoleArn"] == ROLE
     assert outcome["phase"] == "outcome" and outcome["outcome"] == "answered"
     assert "session" not in assumed[0]["actor"]
+    assert decision["session"] == outcome["session"] == key.access_key_id
     ended = next(r for r in records if r["api"]["operation"] == "TerminateWorkspaces")
     assert ended["actor"]["user"]["name"] == "ci"
     assert ended["actor"]["session"] == {
@@ -135,6 +136,12 @@ def test_a_role_that_is_not_listed_is_refused_for_everyone(guard, upstream):
     assert not upstream.calls("AssumeRole")
     refusals = [own for own in guard.records(phase="decision") if own.get("reason") == "not_assumable"]
     assert len(refusals) == 3
+
+
+def test_what_may_be_assumed_is_listed_with_the_policies(guard):
+    done = guard.run("policy", "check")
+    assert done.returncode == 0, done.stderr
+    assert "may_assume ci" in done.stdout
 
 
 def test_a_policy_that_forbids_holds_against_may_assume(new_guard, upstream):
