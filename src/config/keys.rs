@@ -55,6 +55,7 @@ keys! {
     DANGEROUS_OVERRIDE = "upstream.dangerous_override", "";
     CA_FILE = "upstream.ca_file", "";
     PROXY = "upstream.proxy", "";
+    NO_PROXY = "upstream.no_proxy", "";
     UPSTREAM_TIMEOUT = "upstream.timeout", "50s";
     LOOKUP_TIMEOUT = "lookup.timeout", "2s";
     CACHE_TTL = "lookup.cache_ttl", "5s";

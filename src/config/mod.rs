@@ -23,6 +23,7 @@ use crate::aws::arn::RoleArn;
 
 pub use crate::guard::call::Mode;
 pub use crate::proxy::egress::{Egress, OtherHosts, PrivateAddresses};
+pub use crate::proxy::parent::{Bypass, Parent};
 pub use crate::proxy::upstream::{Override, Scheme, UpstreamConfig};
 pub use crate::sources::credentials::{CredentialSource, CredentialsConfig, Roles, StaticKeys};
 

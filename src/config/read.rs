@@ -14,8 +14,8 @@ use super::section::{Found, Section, Source};
 use super::tables::{no_budgets, read_callers, read_credentials};
 use super::value::{self, Folders};
 use super::{
-    Config, Egress, JournalConfig, Limits, LookupConfig, Mode, OtherHosts, Override,
-    PrivateAddresses, UpstreamConfig,
+    Bypass, Config, Egress, JournalConfig, Limits, LookupConfig, Mode, OtherHosts, Override,
+    Parent, PrivateAddresses, UpstreamConfig,
 };
 use crate::aws::host::Host;
 
@@ -53,6 +53,7 @@ pub(super) fn config(
     store(&settings)?;
     let (listen, admin) = addresses(&settings)?;
     let (upstream, lookup) = timeouts(&settings, folders)?;
+    not_its_own_parent(&settings, listen, upstream.proxy.as_ref())?;
     Ok(Config {
         file: path.map(Path::to_path_buf),
         listen,
@@ -213,7 +214,6 @@ fn timeouts(
     settings: &Section,
     folders: Folders<'_>,
 ) -> Result<(UpstreamConfig, LookupConfig), ConfigError> {
-    settings.unbuilt(keys::PROXY)?;
     let upstream = duration(settings, keys::UPSTREAM_TIMEOUT)?;
     let lookup = duration(settings, keys::LOOKUP_TIMEOUT)?;
     for timeout in [&upstream, &lookup] {
@@ -251,6 +251,8 @@ fn timeouts(
         UpstreamConfig {
             dangerous_override: dangerous_override(settings)?,
             ca_file: path_of(settings, keys::CA_FILE, folders)?,
+            proxy: parent(settings)?,
+            no_proxy: bypass(settings)?,
             timeout: upstream.value,
         },
         LookupConfig {
@@ -258,6 +260,55 @@ fn timeouts(
             cache_ttl: duration(settings, keys::CACHE_TTL)?.value,
         },
     ))
+}
+
+/// `upstream.proxy`. What is wrong with it is told without the text, which may hold a password.
+fn parent(settings: &Section) -> Result<Option<Parent>, ConfigError> {
+    let text = settings.text(keys::PROXY)?;
+    if text.value.is_empty() {
+        return Ok(None);
+    }
+    Parent::parse(&text.value)
+        .map(Some)
+        .map_err(|problem| text.invalid("…", problem, None))
+}
+
+/// A guard that is its own parent would send each request to itself, until no connection is left.
+fn not_its_own_parent(
+    settings: &Section,
+    listen: SocketAddr,
+    parent: Option<&Parent>,
+) -> Result<(), ConfigError> {
+    let Some(parent) = parent.filter(|p| p.port() == listen.port()) else {
+        return Ok(());
+    };
+    let ip = parent.host().ip();
+    let loopback = parent.host().as_str() == "localhost" || ip.is_some_and(|ip| ip.is_loopback());
+    let ours = ip == Some(listen.ip())
+        || loopback && (listen.ip().is_loopback() || listen.ip().is_unspecified());
+    if !ours {
+        return Ok(());
+    }
+    let found = settings.text(keys::PROXY)?;
+    Err(found.invalid(
+        &parent.to_string(),
+        "the guard itself listens there (`listen`)",
+        None,
+    ))
+}
+
+fn bypass(settings: &Section) -> Result<Bypass, ConfigError> {
+    let list = settings.list(keys::NO_PROXY)?;
+    each(&list, |text| Bypass::parse([text]))?;
+    if !list.value.is_empty() && settings.text(keys::PROXY)?.value.is_empty() {
+        return Err(list.invalid(
+            &list.value.join(", "),
+            "there is no `upstream.proxy` that these hosts would go around",
+            None,
+        ));
+    }
+    Bypass::parse(list.value.iter().map(String::as_str))
+        .map_err(|problem| list.invalid(&list.value.join(", "), problem, None))
 }
 
 fn dangerous_override(settings: &Section) -> Result<Option<Override>, ConfigError> {

@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::*;
+use crate::aws::host::Host;
 
 const FILE: &str = "/etc/palisade/palisade.toml";
 
@@ -343,10 +344,6 @@ fn features_that_arent_built_are_refused_by_name() {
         &format!("F:2: `egress.proxy_protocol_from` isn't built yet\n{empty}"),
     );
     check_refused(
-        "[upstream]\nproxy = \"http://p\"",
-        &format!("F:2: `upstream.proxy` isn't built yet\n{empty}"),
-    );
-    check_refused(
         "[journal]\ncheckpoint_key = \"k\"",
         &format!("F:2: `journal.checkpoint_key` isn't built yet\n{empty}"),
     );
@@ -621,6 +618,34 @@ fn roles_that_cannot_be_meant_are_refused() {
     check_refused(
         "[credentials.a]\nexternal_id = \"x\"",
         "F:2: `credentials.a.external_id` = `x`: not an external id, which has 2 to 1224 letters, digits and `_+=,.@:/-`",
+    );
+}
+
+#[test]
+fn a_parent_proxy_is_a_url_and_its_password_is_not_shown() {
+    let config = parse(
+        "[upstream]\nproxy = \"http://ann:s3cret@proxy.example:3128\"\nno_proxy = [\".corp\", \"10.0.0.0/8\"]",
+        &[],
+    )
+    .unwrap();
+    let shown = config.upstream.proxy.as_ref().unwrap().to_string();
+    assert_eq!(shown, "http://proxy.example:3128");
+    assert!(!format!("{config:?}").contains("s3cret"));
+    let bypass = &config.upstream.no_proxy;
+    assert!(bypass.covers(&Host::parse("git.corp").unwrap()));
+    let error = parse("[upstream]\nproxy = \"ftp://ann:s3cret@p\"", &[]).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
+    check_refused(
+        "[upstream]\nproxy = \"http://p\"\nno_proxy = [\"http://x\"]",
+        "F:3: `upstream.no_proxy` = `http://x`: not a host name, an address, a network such as `10.0.0.0/8`, or `*`",
+    );
+    check_refused(
+        "[upstream]\nno_proxy = [\"x\"]",
+        "F:2: `upstream.no_proxy` = `x`: there is no `upstream.proxy` that these hosts would go around",
+    );
+    check_refused(
+        "listen = \"0.0.0.0:8080\"\n[upstream]\nproxy = \"http://u:s3cret@localhost:8080\"",
+        "F:3: `upstream.proxy` = `http://localhost:8080`: the guard itself listens there (`listen`)",
     );
 }
 

@@ -60,6 +60,8 @@ pub enum Refusal {
     JournalFailed { message: String },
     /// Nothing was sent: AWS could not be reached.
     Unreachable { message: String },
+    /// Nothing was sent: AWS can't be reached until somebody acts.
+    Barred { message: String },
     /// It was sent, and no answer came.
     OutcomeUnknown { message: String },
     /// The guard itself is at fault.
@@ -68,7 +70,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every value of the label `reason`.
-    pub const REASONS: [&'static str; 24] = [
+    pub const REASONS: [&'static str; 25] = [
         "misdirected",
         "unmodelled_host",
         "unmodelled_service",
@@ -91,6 +93,7 @@ impl Refusal {
         "credentials_passing",
         "journal_failed",
         "unreachable",
+        "barred",
         "outcome_unknown",
         "internal",
     ];
@@ -121,6 +124,7 @@ impl Refusal {
             Refusal::CredentialsPassing { .. } => "credentials_passing",
             Refusal::JournalFailed { .. } => "journal_failed",
             Refusal::Unreachable { .. } => "unreachable",
+            Refusal::Barred { .. } => "barred",
             Refusal::OutcomeUnknown { .. } => "outcome_unknown",
             Refusal::Internal { .. } => "internal",
         }
@@ -153,6 +157,7 @@ impl Refusal {
             | Refusal::Account { .. }
             | Refusal::CredentialsLasting { .. }
             | Refusal::JournalFailed { .. }
+            | Refusal::Barred { .. }
             | Refusal::Internal { .. } => Kind::Denied,
         }
     }
@@ -184,6 +189,7 @@ impl Refusal {
             | Refusal::CredentialsPassing { .. }
             | Refusal::JournalFailed { .. }
             | Refusal::Unreachable { .. }
+            | Refusal::Barred { .. }
             | Refusal::OutcomeUnknown { .. }
             | Refusal::Internal { .. } => None,
         }
@@ -251,6 +257,7 @@ impl Refusal {
             | Refusal::CredentialsPassing { message }
             | Refusal::JournalFailed { message }
             | Refusal::Unreachable { message }
+            | Refusal::Barred { message }
             | Refusal::Internal { message } => message.into(),
         }
     }

@@ -100,6 +100,9 @@ impl Guard {
             Err(SendError::Unsent { why }) => Err(Refusal::Unreachable {
                 message: format!("AWS could not be reached, nothing was sent: {why}"),
             }),
+            Err(SendError::Barred { why }) => Err(Refusal::Barred {
+                message: format!("AWS can't be reached, nothing was sent: {why}"),
+            }),
             // A read that broke off may be repeated by whoever asked.
             Err(SendError::Unknown { why }) if call.class == Class::Read => {
                 Err(Refusal::Unreachable { message: why })
@@ -190,7 +193,9 @@ fn happened(sent: &Result<Response<Answer>, SendError>) -> Happened {
             error: error_code(response),
             error_message: None,
         },
-        Err(SendError::Unsent { why }) => nothing(Outcome::NotSent, why),
+        Err(SendError::Unsent { why } | SendError::Barred { why }) => {
+            nothing(Outcome::NotSent, why)
+        }
         Err(SendError::Unknown { why }) => nothing(Outcome::Unknown, why),
     }
 }

@@ -41,7 +41,7 @@ impl Guard {
         // A call that was sent has its records already: its decision and its outcome.
         let sent = matches!(
             refusal,
-            Refusal::OutcomeUnknown { .. } | Refusal::Unreachable { .. }
+            Refusal::OutcomeUnknown { .. } | Refusal::Unreachable { .. } | Refusal::Barred { .. }
         );
         let Some(call) = trail.call.as_ref().filter(|_| !sent) else {
             return self.answer_unrecorded(trail, refusal);

@@ -25,6 +25,7 @@ use super::framing::{HEAD_BYTES_MAX, HEADERS_MAX};
 use super::intercept::{self, Handle};
 use super::listen::{Connection, Shared};
 use super::stall::Stalling;
+use super::stream::Stream;
 use super::tunnel::{self, Ended, Traffic};
 use crate::aws::host::Host;
 
@@ -142,7 +143,7 @@ struct Open {
 
 enum Way {
     Intercept(intercept::Plan),
-    Tunnel(Tunnel, Box<TcpStream>),
+    Tunnel(Tunnel, Box<Stream>),
 }
 
 async fn proceed<G: Doors + Handle>(
@@ -295,11 +296,9 @@ impl Refused {
             | Refused::Host { .. }
             | Refused::Certificate(_)
             | Refused::NotPermitted { .. }
-            | Refused::Handshake { .. }
-            | Refused::Dial(DialError::Refused { .. }) => StatusCode::FORBIDDEN,
-            Refused::Dial(DialError::Resolve { .. } | DialError::Unreachable { .. }) => {
-                StatusCode::BAD_GATEWAY
-            }
+            | Refused::Handshake { .. } => StatusCode::FORBIDDEN,
+            Refused::Dial(error) if error.is_lasting() => StatusCode::FORBIDDEN,
+            Refused::Dial(_) => StatusCode::BAD_GATEWAY,
         };
         let mut response = plain(status, &self.to_string());
         if status == StatusCode::METHOD_NOT_ALLOWED {

@@ -1,14 +1,20 @@
 //! Where connections may go: each address is classified, and the one that was checked is the one that is dialled.
+//!
+//! Behind a parent proxy it is the parent who resolves names: what can be judged then is what the client spelt, an
+//! address or a name that always means this machine.
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::parent::{Bypass, Closed, Parent, Via};
+use super::stream::Stream;
 use super::timeouts::Timeouts;
 use crate::aws::host::Host;
 
@@ -165,6 +171,37 @@ pub enum DialError {
     },
     #[error("`{host}` could not be reached: {why}")]
     Unreachable { host: Host, why: String },
+    #[error("`{host}` always means an address of the machine that resolves it: it is not dialled")]
+    Local { host: Host },
+    /// It may be otherwise in a moment.
+    #[error("`{host}` could not be reached: the parent proxy `{parent}` {why}")]
+    ParentFailed {
+        host: Host,
+        parent: String,
+        why: String,
+    },
+    /// It lasts until somebody acts.
+    #[error("`{host}` could not be reached: the parent proxy `{parent}` {why}")]
+    ParentRefused {
+        host: Host,
+        parent: String,
+        why: String,
+    },
+}
+
+impl DialError {
+    /// Whether it stays so until somebody acts.
+    #[must_use]
+    pub const fn is_lasting(&self) -> bool {
+        match self {
+            DialError::Refused { .. }
+            | DialError::Local { .. }
+            | DialError::ParentRefused { .. } => true,
+            DialError::Resolve { .. }
+            | DialError::Unreachable { .. }
+            | DialError::ParentFailed { .. } => false,
+        }
+    }
 }
 
 /// Resolves and dials, by the address policy.
@@ -174,6 +211,8 @@ pub struct Dialler {
     private_cidrs: Vec<IpNet>,
     resolve: Duration,
     dial: Duration,
+    handshake: Duration,
+    via: Option<Arc<Via>>,
 }
 
 impl Dialler {
@@ -185,7 +224,24 @@ impl Dialler {
             private_cidrs: egress.private_cidrs.clone(),
             resolve: timeouts.resolve,
             dial: timeouts.dial,
+            handshake: timeouts.upstream_handshake,
+            via: None,
         }
+    }
+
+    /// The same dialler behind a parent proxy: every host but those of `bypass` is reached through it. An `https://`
+    /// parent is trusted by these roots.
+    ///
+    /// # Errors
+    /// A `rustls` error if no TLS client can be made.
+    pub fn through(
+        self,
+        parent: Parent,
+        bypass: Bypass,
+        roots: rustls::RootCertStore,
+    ) -> Result<Self, rustls::Error> {
+        let via = Some(Arc::new(Via::new(parent, bypass, roots)?));
+        Ok(Self { via, ..self })
     }
 
     /// Whether an address may be dialled.
@@ -219,7 +275,8 @@ impl Dialler {
     }
 
     /// Opens a connection to one of the host's permitted addresses, in the resolver's order. A name that has none is
-    /// refused.
+    /// refused. Behind a parent proxy it is the parent who resolves names; a host that is an address is judged all the
+    /// same.
     ///
     /// # Errors
     /// [`DialError`].
@@ -228,7 +285,11 @@ impl Dialler {
         host: &Host,
         port: u16,
         purpose: Purpose,
-    ) -> Result<TcpStream, DialError> {
+    ) -> Result<Stream, DialError> {
+        if let Some(via) = self.parent_of(host) {
+            self.permit_unresolved(host, purpose)?;
+            return self.ask(via, host, port).await;
+        }
         let mut permitted = Vec::new();
         let mut refused = None;
         for address in self.addresses(host, port).await? {
@@ -247,18 +308,77 @@ impl Dialler {
                 host: host.clone(),
                 why: "it has no address".to_owned(),
             }),
-            (false, _) => self.connect(host, &permitted).await,
+            (false, _) => Ok(Stream::direct(self.connect(host, &permitted).await?)),
         }
     }
 
     /// Opens a connection without asking the address policy: for `upstream.dangerous_override`, which the
-    /// operator spelt out.
+    /// operator spelt out. A parent proxy is used as ever.
     ///
     /// # Errors
     /// [`DialError`], never [`DialError::Refused`].
-    pub async fn dangerous_dial(&self, host: &Host, port: u16) -> Result<TcpStream, DialError> {
+    pub async fn dangerous_dial(&self, host: &Host, port: u16) -> Result<Stream, DialError> {
+        match self.parent_of(host) {
+            Some(via) => self.ask(via, host, port).await,
+            None => self.dangerous_dial_here(host, port).await,
+        }
+    }
+
+    /// The same without a parent proxy: for what is in the clear and so may not leave this machine.
+    ///
+    /// # Errors
+    /// [`DialError`], never [`DialError::Refused`].
+    pub async fn dangerous_dial_here(&self, host: &Host, port: u16) -> Result<Stream, DialError> {
         let addresses = self.addresses(host, port).await?;
-        self.connect(host, &addresses).await
+        Ok(Stream::direct(self.connect(host, &addresses).await?))
+    }
+
+    /// The parent that leads to the host, unless it is dialled directly.
+    fn parent_of(&self, host: &Host) -> Option<&Via> {
+        self.via.as_deref().filter(|via| !via.bypass.covers(host))
+    }
+
+    /// What can be told of a host without resolving it.
+    fn permit_unresolved(&self, host: &Host, purpose: Purpose) -> Result<(), DialError> {
+        if let Some(address) = host.ip() {
+            return self
+                .permit(address, purpose)
+                .map_err(|reach| DialError::Refused {
+                    host: host.clone(),
+                    address,
+                    reach,
+                });
+        }
+        if means_this_machine(host) && self.private_addresses == PrivateAddresses::Refuse {
+            return Err(DialError::Local { host: host.clone() });
+        }
+        Ok(())
+    }
+
+    /// Reaches the parent, wherever the operator says it is, and has it open a way.
+    async fn ask(&self, via: &Via, host: &Host, port: u16) -> Result<Stream, DialError> {
+        let parent = &via.parent;
+        let failed = |why: String| DialError::ParentFailed {
+            host: host.clone(),
+            parent: parent.to_string(),
+            why,
+        };
+        let unreached = |e: DialError| failed(format!("can't be used: {e}"));
+        let addresses = self.addresses(parent.host(), parent.port()).await;
+        let tcp = self
+            .connect(parent.host(), &addresses.map_err(unreached)?)
+            .await
+            .map_err(unreached)?;
+        match tokio::time::timeout(self.handshake, via.open(tcp, host, port)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(Closed::Passing(why))) => Err(failed(why)),
+            Ok(Err(Closed::Lasting(why))) => Err(DialError::ParentRefused {
+                host: host.clone(),
+                parent: parent.to_string(),
+                why,
+            }),
+            Err(_) => Err(failed("did not answer in time".to_owned())),
+        }
     }
 
     async fn addresses(&self, host: &Host, port: u16) -> Result<Vec<SocketAddr>, DialError> {
@@ -299,6 +419,14 @@ impl Dialler {
             why: last.to_string(),
         })
     }
+}
+
+/// Whether a name is loopback wherever it is resolved: `localhost` (RFC 6761, section 6.3), and numbers that
+/// resolvers take for an address although they aren't spelt as one.
+fn means_this_machine(host: &Host) -> bool {
+    let last = host.as_str().rsplit('.').next().unwrap_or_default();
+    let hex = last.strip_prefix("0x");
+    last == "localhost" || hex.is_some_and(|h| h.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]

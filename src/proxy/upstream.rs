@@ -27,6 +27,7 @@ use super::body::Body;
 use super::egress::{DialError, Dialler, Egress, Purpose};
 use super::headers::strip_hop_by_hop;
 use super::pace::pace;
+use super::parent::{Bypass, Parent};
 use super::pool::{Key, Pool};
 use super::roots::{self, RootsError};
 use super::stall::Stalling;
@@ -41,6 +42,10 @@ pub struct UpstreamConfig {
     pub dangerous_override: Option<Override>,
     /// PEM certificates trusted beside the system's roots.
     pub ca_file: Option<PathBuf>,
+    /// The parent proxy that all hosts are reached through.
+    pub proxy: Option<Parent>,
+    /// Hosts that are dialled directly although there is a parent.
+    pub no_proxy: Bypass,
     /// For one call, from the first byte sent to the answer's head.
     pub timeout: Duration,
 }
@@ -87,6 +92,9 @@ pub enum SendError {
     /// or a GOAWAY that names an earlier stream).
     #[error("nothing was sent: {why}")]
     Unsent { why: String },
+    /// Nothing was written, and nothing will be until somebody acts.
+    #[error("nothing was sent: {why}")]
+    Barred { why: String },
     /// The send began: what the request asks for may have happened.
     #[error("the request was sent and its outcome is unknown: {why}")]
     Unknown { why: String },
@@ -147,6 +155,11 @@ impl Upstream {
             .map(Instead::check)
             .transpose()?;
         let roots = roots::load(upstream.ca_file.as_deref())?;
+        let mut dialler = Dialler::new(egress, &timeouts);
+        if let Some(parent) = &upstream.proxy {
+            let bypass = upstream.no_proxy.clone();
+            dialler = dialler.through(parent.clone(), bypass, roots.clone())?;
+        }
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut tls = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
@@ -155,13 +168,19 @@ impl Upstream {
         tls.alpn_protocols = vec![ALPN_HTTP_2.to_vec(), ALPN_HTTP_1.to_vec()];
         Ok(Self {
             shared: Arc::new(Shared {
-                dialler: Dialler::new(egress, &timeouts),
+                dialler,
                 tls: TlsConnector::from(Arc::new(tls)),
                 pool: Pool::new(timeouts.pool_idle),
                 instead,
                 timeouts,
             }),
         })
+    }
+
+    /// The way out: for tunnels too.
+    #[must_use]
+    pub fn dialler(&self) -> Dialler {
+        self.shared.dialler.clone()
     }
 
     /// Whether every AWS host goes elsewhere (`upstream.dangerous_override`): records say so.
@@ -286,20 +305,22 @@ impl Upstream {
 
     async fn connect(&self, target: &Target, freshness: Freshness) -> Result<Channel, SendError> {
         let unsent = |why: String| SendError::Unsent { why };
-        let dialled = match &self.shared.instead {
-            Some(_) => {
-                self.shared
-                    .dialler
-                    .dangerous_dial(&target.host, target.port)
-                    .await
-            }
-            None => {
-                let dialler = &self.shared.dialler;
-                dialler.dial(&target.host, target.port, Purpose::Aws).await
-            }
+        let dialler = &self.shared.dialler;
+        let (host, port) = (&target.host, target.port);
+        let dialled = match self.shared.instead.as_ref().map(|i| i.scheme) {
+            Some(Scheme::Http) => dialler.dangerous_dial_here(host, port).await,
+            Some(Scheme::Https) => dialler.dangerous_dial(host, port).await,
+            None => dialler.dial(host, port, Purpose::Aws).await,
         };
-        let tcp = dialled.map_err(|e: DialError| unsent(e.to_string()))?;
-        let local = tcp.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
+        let tcp = dialled.map_err(|e: DialError| {
+            let why = e.to_string();
+            if e.is_lasting() {
+                SendError::Barred { why }
+            } else {
+                SendError::Unsent { why }
+            }
+        })?;
+        let local = tcp.is_local();
         let tcp = Stalling::new(tcp, self.shared.timeouts.write_stall);
         match self.shared.instead.as_ref().map(|i| i.scheme) {
             // `localhost` is whatever the resolver says it is.

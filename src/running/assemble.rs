@@ -10,7 +10,6 @@ use crate::guard::keyring::Holder;
 use crate::guard::refusal::Refusal;
 use crate::journal::Journal;
 use crate::pipeline::{Guard, LogRate, UNRECORDED};
-use crate::proxy::egress::Dialler;
 use crate::proxy::upstream::Upstream;
 use crate::proxy::{Budget, Timeouts, roots};
 use crate::ruleset::Ruleset;
@@ -80,7 +79,8 @@ impl Common {
             None => {
                 let trusted = roots::certificates(config.upstream.ca_file.as_deref())?;
                 let (sts, clock) = (Sts::new(api, catalog), self.clock.clone());
-                UpstreamCredentials::new(&config.credentials, &trusted, sts, clock)?
+                let upstream = &config.upstream;
+                UpstreamCredentials::new(&config.credentials, &trusted, upstream, sts, clock)?
             }
         };
         let accounts = config.credentials.iter();
@@ -91,8 +91,8 @@ impl Common {
             credentials: Arc::new(credentials),
             accounts: accounts.collect::<BTreeMap<_, _>>(),
             lookups,
+            dialler: upstream.dialler(),
             upstream,
-            dialler: Dialler::new(&config.egress, &timeouts),
             journal: self.journal.clone(),
             metrics: Arc::clone(&self.metrics),
             clock: self.clock.clone(),

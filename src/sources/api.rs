@@ -58,6 +58,9 @@ pub enum ApiFault {
     /// There is no answer, or none that can be read.
     #[error("{why}")]
     Failed { why: String },
+    /// Nothing was sent, and nothing will be until somebody acts.
+    #[error("{why}")]
+    Barred { why: String },
 }
 
 impl Api {
@@ -118,6 +121,7 @@ impl Api {
             sent = send(Freshness::Fresh).await;
         }
         let response = sent.map_err(|error| match error {
+            SendError::Barred { why } => ApiFault::Barred { why },
             SendError::Unsent { why } | SendError::Unknown { why } => failed(why),
         })?;
         self.read(spoken, response).await

@@ -154,6 +154,11 @@ impl Lookups {
         while pages.len() < PAGES_MAX {
             let page = match self.api.call(desk, operation, &input).await {
                 Ok(page) => page,
+                Err(ApiFault::Barred { why }) => {
+                    let name = &call.operation;
+                    let message = format!("the lookup `{name}` can't be made: {why}");
+                    return Err(Refusal::LookupDenied { message });
+                }
                 Err(ApiFault::Failed { why }) => return Err(failed(&call.operation, &why)),
                 Err(ApiFault::Rejected { status, error }) => {
                     let UpstreamError { code, message } = error;

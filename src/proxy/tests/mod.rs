@@ -3,6 +3,7 @@
 mod frames;
 mod intercepted;
 mod many;
+mod parent;
 mod port;
 mod streams;
 mod upstream;

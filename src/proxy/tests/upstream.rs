@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::config::{Override, Scheme, UpstreamConfig};
+use crate::config::{Bypass, Override, Scheme, UpstreamConfig};
 use crate::proxy::upstream::{Freshness, SendError, Target, Upstream, UpstreamError};
 
 /// What a server does with the connections it is given.
@@ -142,6 +142,8 @@ pub(super) fn config(scheme: Scheme, host: &str, port: u16) -> UpstreamConfig {
             port,
         }),
         ca_file: None,
+        proxy: None,
+        no_proxy: Bypass::default(),
         timeout: Duration::from_millis(300),
     }
 }
@@ -336,7 +338,7 @@ async fn what_cannot_be_reached_is_unsent() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("loopback"), "{error}");
-    assert!(matches!(error, SendError::Unsent { .. }));
+    assert!(matches!(error, SendError::Barred { .. }));
 }
 
 #[tokio::test]

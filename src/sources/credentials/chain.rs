@@ -10,6 +10,7 @@ use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -21,6 +22,7 @@ use super::cache::is_valid;
 use super::fault::{Cause, CredentialsFault, login_command};
 use super::source::{CredentialSource, StaticKeys};
 use crate::guard::keyring::PREFIX;
+use crate::proxy::upstream::UpstreamConfig;
 use crate::sources::clock::Clock;
 
 /// How long the whole chain may take.
@@ -92,9 +94,10 @@ fn region(profile: ProfileFileRegionProvider) -> RegionProviderChain {
         .or_else("us-east-1")
 }
 
-/// A client that knows no proxy and trusts those certificates alone.
+/// A client that knows no proxy but the configured one and trusts those certificates alone.
 pub(super) fn http_client(
     roots: &[CertificateDer<'static>],
+    upstream: &UpstreamConfig,
 ) -> Result<SharedHttpClient, ClientSetup> {
     let mut store = TrustStore::empty();
     let mut sound = rustls::RootCertStore::empty();
@@ -107,8 +110,26 @@ pub(super) fn http_client(
     let context = TlsContext::builder().with_trust_store(store).build();
     let context = context.map_err(|e| ClientSetup(e.to_string()))?;
     let provider = Provider::Rustls(CryptoMode::AwsLc);
-    let builder = aws_smithy_http_client::Builder::new().tls_provider(provider);
-    Ok(builder.tls_context(context).build_https())
+    let proxy = match &upstream.proxy {
+        // Only for https: what containers and instances serve is http, on the machine itself.
+        Some(parent) => ProxyConfig::https(parent.dangerous_url())
+            .map_err(|_| ClientSetup(format!("the parent proxy `{parent}` can't be used")))?
+            .no_proxy(upstream.no_proxy.as_variable()),
+        None => ProxyConfig::disabled(),
+    };
+    let builder = aws_smithy_http_client::Builder::new();
+    Ok(
+        builder.build_with_connector_fn(move |settings, components| {
+            let mut connector = aws_smithy_http_client::Connector::builder();
+            connector.set_connector_settings(settings.cloned());
+            connector.set_sleep_impl(components.and_then(|c| c.sleep_impl()));
+            connector
+                .proxy_config(proxy.clone())
+                .tls_provider(provider.clone())
+                .tls_context(context.clone())
+                .build()
+        }),
+    )
 }
 
 fn pem(certificate: &CertificateDer<'_>) -> Vec<u8> {

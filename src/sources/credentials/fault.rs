@@ -49,6 +49,10 @@ pub enum Cause {
     VirtualKey,
     #[error("the source gives credentials that have expired; log in again (`{command}`)")]
     AlreadyExpired { command: String },
+    #[error(
+        "the parent proxy wants another user and password than those in `upstream.proxy`; mend them there"
+    )]
+    ParentRefused,
     #[error("their source cannot be reached at the moment")]
     Unreachable,
     #[error(
@@ -71,6 +75,8 @@ pub enum Cause {
     RoleExpired { role: String },
     #[error("STS is busy or can't be reached at the moment")]
     StsUnreachable,
+    #[error("STS can't be asked: {why}")]
+    StsBarred { why: String },
     #[error("AWS doesn't take them ({code}); renew them, or mend the table")]
     IdentityRefused { code: String },
     #[error("the catalog lacks {what}; build one with `sts`, or use the one that Palisade brings")]
@@ -127,9 +133,11 @@ impl CredentialsFault {
             | Cause::NotFound { .. }
             | Cause::EmptyProfile { .. }
             | Cause::Misconfigured(_)
+            | Cause::StsBarred { .. }
             | Cause::ConsoleLogin
             | Cause::ProcessFailed
             | Cause::Refused
+            | Cause::ParentRefused
             | Cause::VirtualKey
             | Cause::AlreadyExpired { .. }
             | Cause::RoleDenied { .. }
@@ -194,6 +202,9 @@ fn cause(source: &CredentialSource, error: &CredentialsError, detail: &str) -> C
     }
     if says(&["external process"]) {
         return Cause::ProcessFailed;
+    }
+    if says(&["proxy authorization required"]) {
+        return Cause::ParentRefused;
     }
     if matches!(error, CredentialsError::ProviderTimedOut(_)) || passes(error, &says) {
         return Cause::Unreachable;

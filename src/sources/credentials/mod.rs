@@ -1,8 +1,9 @@
 //! Upstream credentials, per `[credentials.*]` table: from AWS's own chain or a profile, and from there through roles;
 //! kept, and refreshed before they expire.
 //!
-//! INVARIANT: a source is asked without any proxy, whatever the environment says, and a virtual key of Palisade's own
-//! is never taken for one of AWS's. Roles are assumed by the client that AWS's calls go through.
+//! INVARIANT: a source is asked through the parent proxy of the configuration or none, whatever the environment says, and
+//! a virtual key of Palisade's own is never taken for one of AWS's. Roles are assumed by the client that AWS's calls go
+//! through.
 
 mod cache;
 mod chain;
@@ -29,6 +30,7 @@ use super::clock::Clock;
 use crate::aws::catalog::Catalog;
 use crate::aws::endpoint::Endpoint;
 use crate::guard::call::Caller;
+use crate::proxy::upstream::UpstreamConfig;
 
 pub use self::fault::{Cause, CredentialsFault};
 pub use self::plan::Power;
@@ -73,20 +75,22 @@ type Fetched<'a> = Pin<Box<dyn Future<Output = Result<Credentials, CredentialsFa
 
 impl UpstreamCredentials {
     /// Prepares the tables; nothing is fetched yet. `roots` are the certificates that the servers of logins (IAM
-    /// Identity Center, a profile's STS) are trusted by; one that isn't a certificate trusts nothing.
+    /// Identity Center, a profile's STS) are trusted by; one that isn't a certificate trusts nothing. They are reached
+    /// as `upstream` says; what AWS serves on the machine itself (containers, instances) is reached directly.
     ///
     /// # Errors
     /// [`ClientSetup`] if no TLS client can be made.
     pub fn new(
         tables: &[CredentialsConfig],
         roots: &[CertificateDer<'static>],
+        upstream: &UpstreamConfig,
         sts: Sts,
         clock: Clock,
     ) -> Result<Self, ClientSetup> {
         let tables = tables.iter().map(|t| (t.name.clone(), Table::new(t)));
         Ok(Self(Arc::new(Shared {
             tables: tables.collect(),
-            http: chain::http_client(roots)?,
+            http: chain::http_client(roots, upstream)?,
             sts,
             clock,
         })))

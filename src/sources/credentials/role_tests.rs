@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::tests::sts_at;
+use super::tests::{sts_at, upstream};
 use super::*;
 use crate::aws::arn::RolePattern;
 use crate::aws::endpoint::Resolved;
@@ -67,7 +67,7 @@ impl World {
             },
         };
         let (sts, clock) = (sts_at(port, &world.clock), world.clock.clone());
-        let store = UpstreamCredentials::new(&[table], &[], sts, clock).unwrap();
+        let store = UpstreamCredentials::new(&[table], &[], &upstream(), sts, clock).unwrap();
         (world, store)
     }
 

@@ -88,7 +88,7 @@ impl Sts {
         let asked = in_time(api.call(desk, operation, &input)).await;
         let identity = asked.map_err(|fault| match code(&fault) {
             Some(code) => unlike(fault, Cause::IdentityRefused { code }),
-            None => unlike(fault, Cause::StsUnreachable),
+            None => unreached(fault),
         })?;
         let account = identity.get("Account").and_then(Value::as_str);
         let account = account.ok_or_else(|| {
@@ -129,7 +129,7 @@ impl Sts {
                     unlike(fault, Cause::RoleDenied { role, by })
                 }
                 Some(code) => unlike(fault, Cause::RoleRefused { role, by, code }),
-                None => unlike(fault, Cause::StsUnreachable),
+                None => unreached(fault),
             }
         })?;
         let keys = RoleKeys::parse(answer.body.bytes()).map_err(|why| StsFault {
@@ -223,8 +223,17 @@ fn code(fault: &ApiFault) -> Option<String> {
         ApiFault::Rejected { status, error } if !is_passing(*status, &error.code) => {
             Some(error.code.clone())
         }
-        ApiFault::Rejected { .. } | ApiFault::Failed { .. } => None,
+        ApiFault::Rejected { .. } | ApiFault::Failed { .. } | ApiFault::Barred { .. } => None,
     }
+}
+
+/// No answer of STS's that counts, for now or until somebody acts.
+fn unreached(fault: ApiFault) -> StsFault {
+    let cause = match &fault {
+        ApiFault::Barred { why } => Cause::StsBarred { why: why.clone() },
+        ApiFault::Rejected { .. } | ApiFault::Failed { .. } => Cause::StsUnreachable,
+    };
+    unlike(fault, cause)
 }
 
 /// A fault with what STS said about it.
@@ -234,7 +243,7 @@ fn unlike(fault: ApiFault, cause: Cause) -> StsFault {
             status,
             error: UpstreamError { code, message },
         } => format!("{status} {code}: {message}"),
-        ApiFault::Failed { why } => why,
+        ApiFault::Failed { why } | ApiFault::Barred { why } => why,
     };
     StsFault { cause, detail }
 }

@@ -9,11 +9,27 @@ use std::time::Duration;
 
 use super::*;
 use crate::proxy::egress::{Egress, OtherHosts, PrivateAddresses};
+use crate::proxy::parent::{Bypass, Parent};
 use crate::proxy::upstream::{Override, Scheme, Upstream, UpstreamConfig};
 use crate::proxy::{Budget, Timeouts};
 use crate::sources::api::Api;
 
 const MARKER: &str = "CREDENTIALS_CASE";
+const PARENT: &str = "CREDENTIALS_PARENT";
+
+/// `[upstream]` without a parent proxy, or with the one that the case's variable names.
+pub(super) fn upstream() -> UpstreamConfig {
+    let proxy = std::env::var(PARENT)
+        .ok()
+        .map(|url| Parent::parse(&url).unwrap());
+    UpstreamConfig {
+        dangerous_override: None,
+        ca_file: None,
+        proxy,
+        no_proxy: Bypass::default(),
+        timeout: Duration::from_secs(5),
+    }
+}
 
 /// What a case's process runs: says in one line what the table gave.
 #[test]
@@ -29,7 +45,8 @@ fn case() {
         accounts: Vec::new(),
         roles: Roles::default(),
     };
-    let store = UpstreamCredentials::new(&[table], &[], sts(), Clock::system()).unwrap();
+    let store =
+        UpstreamCredentials::new(&[table], &[], &upstream(), sts(), Clock::system()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -59,8 +76,7 @@ pub(super) fn sts_at(port: u16, clock: &Clock) -> Sts {
             host: "127.0.0.1".to_owned(),
             port,
         }),
-        ca_file: None,
-        timeout: Duration::from_secs(5),
+        ..upstream()
     };
     let egress = Egress {
         other_hosts: OtherHosts::Refuse,
@@ -210,6 +226,47 @@ fn a_named_profile_comes_before_the_environments_keys() {
 }
 
 #[test]
+fn a_login_goes_through_the_parent_proxy_of_the_configuration() {
+    let login = || Case::new(SSO).file(&sso_cache(), &token("2099-01-01T00:00:00Z"));
+    let (parent, heads) = parent("HTTP/1.1 407 Who\r\n\r\n");
+    login().with(PARENT, parent).check(
+        "work",
+        &format!(
+            "{NO} the parent proxy wants another user and password than those in `upstream.proxy`; mend them there"
+        ),
+    );
+    let head = heads.recv().unwrap();
+    let to = "CONNECT portal.sso.eu-central-1.amazonaws.com:443 HTTP/1.1\r\n";
+    assert!(head.starts_with(to), "{head}");
+    assert!(head.contains("Basic YW5uOnMzY3JldEA="), "{head}");
+    let (parent, _) = self::parent("HTTP/1.1 503 Busy\r\n\r\n");
+    let passing = NO.replace("lasting", "passing");
+    login().with(PARENT, parent).check(
+        "work",
+        &format!("{passing} their source cannot be reached at the moment"),
+    );
+}
+
+/// A parent proxy with user and password that gives every request the same answer: its URL, and the heads that came.
+fn parent(answer: &'static str) -> (String, std::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, heads) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = [0; 4096];
+            let read = stream.read(&mut head).unwrap();
+            sender
+                .send(String::from_utf8_lossy(&head[..read]).into_owned())
+                .ok();
+            stream.write_all(answer.as_bytes()).ok();
+        }
+    });
+    (format!("http://ann:s3cret%40@{address}"), heads)
+}
+
+#[test]
 fn an_expired_login_is_lasting_and_names_the_command() {
     let command = "there is no login, or it has expired; run `aws sso login --profile work`";
     Case::new(SSO)
@@ -355,7 +412,8 @@ async fn keys_from_code_and_unknown_tables() {
         accounts: Vec::new(),
         roles: Roles::default(),
     };
-    let store = UpstreamCredentials::new(&[table], &[], sts(), Clock::system()).unwrap();
+    let store =
+        UpstreamCredentials::new(&[table], &[], &upstream(), sts(), Clock::system()).unwrap();
     let keys = store.source("sandbox").await.unwrap();
     assert_eq!(keys.access_key_id(), "AKIASANDBOX");
     assert_eq!(keys.secret_access_key(), "hidden");
@@ -367,7 +425,7 @@ async fn keys_from_code_and_unknown_tables() {
 #[test]
 fn roots_that_are_no_certificates_trust_nothing() {
     let junk = CertificateDer::from(vec![1, 2, 3]);
-    UpstreamCredentials::new(&[], &[junk], sts(), Clock::system()).unwrap();
+    UpstreamCredentials::new(&[], &[junk], &upstream(), sts(), Clock::system()).unwrap();
 }
 
 #[tokio::test]
@@ -382,8 +440,14 @@ async fn a_table_whose_settings_stay_keeps_what_it_has() {
         },
     };
     let (same, other) = (table("same", None), table("other", None));
-    let store =
-        UpstreamCredentials::new(&[same.clone(), other], &[], sts(), Clock::system()).unwrap();
+    let store = UpstreamCredentials::new(
+        &[same.clone(), other],
+        &[],
+        &upstream(),
+        sts(),
+        Clock::system(),
+    )
+    .unwrap();
     let tables = [same, table("other", Some("x-1")), table("new", None)];
     let renewed = store.renewed(&tables, Arc::new(Catalog::embedded().unwrap()));
     let kept = |name: &str| {
