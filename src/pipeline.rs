@@ -48,6 +48,8 @@ use crate::guard::call::Mode;
 use crate::guard::refusal::Refusal;
 use crate::journal::Journal;
 use crate::proxy::egress::Dialler;
+use crate::proxy::entrance::Entrance;
+use crate::proxy::proof::CertificateName;
 use crate::proxy::upstream::Upstream;
 use crate::proxy::{Body, Budget, Handle, Intercepted, Timeouts};
 use crate::ruleset::Ruleset;
@@ -72,6 +74,9 @@ pub struct Guard {
     pub accounts: BTreeMap<String, Vec<String>>,
     pub lookups: Arc<Lookups>,
     pub upstream: Upstream,
+    /// How clients enter, and the callers that their certificates name.
+    pub entrance: Arc<Entrance>,
+    pub certificates: BTreeMap<CertificateName, Arc<str>>,
     /// For tunnels.
     pub dialler: Dialler,
     pub journal: Journal,

@@ -16,8 +16,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+pub(crate) use self::assemble::certified;
 use self::assemble::{
-    Common, holders, overridden, tables, tell, timeouts, vocabulary, warn_of_open_tags,
+    Common, holders, overridden, tables, tell, timeouts, vocabulary, warn_of_open_door,
+    warn_of_open_tags,
 };
 use self::reload::Reload;
 use crate::admin::metrics::{Metrics, MetricsError, Proxied};
@@ -32,6 +34,7 @@ use crate::journal::record::Lifecycle;
 use crate::journal::{Durability, Journal, JournalError, Observe, Options, Record};
 use crate::pipeline::InForce;
 use crate::proxy::authority::{self, Authority, AuthorityError, Leaves};
+use crate::proxy::entrance::EntranceError;
 use crate::proxy::upstream::UpstreamError;
 use crate::proxy::{Budget, Proxy, roots};
 use crate::ruleset::{Ruleset, RulesetError};
@@ -117,6 +120,8 @@ pub enum StartError {
     Credentials(#[from] ClientSetup),
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    #[error(transparent)]
+    Entrance(#[from] EntranceError),
     #[error("TLS can't be set up: {0}")]
     Tls(#[from] rustls::Error),
     #[error(
@@ -149,11 +154,12 @@ impl Running {
         let lock = state.lock()?;
         let ruleset = Ruleset::load(config)?;
         warn_of_open_tags(&ruleset);
+        warn_of_open_door(config);
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new(vocabulary(&ruleset))?);
         let authority = Authority::open(
             &state.authority(),
-            ruleset.catalog.dns_suffixes(),
+            certified(config, &ruleset.catalog),
             clock.now(),
         )?;
         let leaves = authority::leaves(authority)?;
@@ -204,6 +210,7 @@ impl Running {
             clock: clock.clone(),
             budget,
             log_rate: Arc::default(),
+            leaves: Arc::clone(&leaves),
         };
         let guard = Arc::new(InForce::new(common.guard(config, ruleset, None)?));
         tell(&metrics, &guard.now());

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::proxy::authority::Authority;
 use crate::ruleset::Ruleset;
+use crate::running::certified;
 use crate::sources::clock::Clock;
 use crate::state::StateDir;
 
@@ -14,7 +15,7 @@ pub(crate) fn run(config: &Config) -> Result<String, Failure> {
     let catalog = Ruleset::catalog(config).map_err(Failure::usage)?;
     let authority = Authority::open(
         &state.authority(),
-        catalog.dns_suffixes(),
+        certified(config, &catalog),
         Clock::system().now(),
     );
     Ok(authority.map_err(Failure::refused)?.pem().to_owned())

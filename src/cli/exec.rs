@@ -40,7 +40,7 @@ use super::Printed;
 use super::failure::Failure;
 use super::folder::{Folder, write_private};
 use crate::aws::catalog::Catalog;
-use crate::config::Config;
+use crate::config::{Config, ListenerConfig};
 use crate::guard::call::Mode;
 use crate::guard::keyring::VirtualKey;
 use crate::proxy::authority::Authority;
@@ -308,6 +308,13 @@ impl Setting<'_> {
     }
 
     async fn beside(&self, serving: Serving, teller: &Arc<Teller>) -> Result<Post, Failure> {
+        if self.config.listener != ListenerConfig::default() {
+            let error = anyhow!(
+                "the guard that runs asks for TLS or for proof at its port (`[listener]`), and commands can't be led there by themselves"
+            );
+            let help = "set HTTPS_PROXY to its URL, with a key of `palisade keys new` as user and password, and run the command as it is";
+            return Err(Failure::usage(error).with_help(help.to_owned()));
+        }
         let caller = self.arguments.caller.as_deref();
         let beside = Beside::join(serving, self.asked, caller)?;
         let found = self.look(&beside).await;

@@ -48,7 +48,7 @@ fn its_configurations_load() {
     let file = Path::new("/etc/palisade/palisade.toml");
     let (lists, configurations): (Vec<&str>, Vec<&str>) =
         blocks("toml").iter().partition(|b| b.contains("ids = "));
-    assert_eq!((lists.len(), configurations.len()), (1, 4));
+    assert_eq!((lists.len(), configurations.len()), (1, 5));
     for text in configurations {
         let config = Config::from_toml(text, file, &home).unwrap();
         assert!(!config.callers.is_empty());

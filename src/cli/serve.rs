@@ -110,6 +110,7 @@ pub(crate) fn turn_to(sandbox: &Sandbox, config: &mut Config) -> Result<(), Fail
             groups: groups.iter().map(|g| (*g).to_owned()).collect(),
             credentials: "sandbox".to_owned(),
             may_assume: Vec::new(),
+            certificate: None,
         };
         config.callers = vec![caller("me", &[]), caller("admin", &["admins"])];
         let source = CredentialSource::Default;
@@ -140,9 +141,10 @@ pub(crate) fn failed(error: StartError) -> Failure {
             Failure::usage(refused)
                 .with_help("mend them until `palisade policy check` is content".to_owned())
         }
-        error @ (StartError::Ruleset(_) | StartError::Keys(_) | StartError::Listen { .. }) => {
-            Failure::usage(error)
-        }
+        error @ (StartError::Ruleset(_)
+        | StartError::Keys(_)
+        | StartError::Entrance(_)
+        | StartError::Listen { .. }) => Failure::usage(error),
         error @ (StartError::Authority(_)
         | StartError::Journal(_)
         | StartError::Upstream(_)

@@ -45,6 +45,13 @@ keys! {
     SERVICES = "services", "";
     STATE_DIR = "state_dir", "~/.local/state/palisade";
     CATALOG = "catalog", "";
+    LISTENER_TLS = "listener.tls", "false";
+    TLS_CERT = "listener.tls_cert", "";
+    TLS_KEY = "listener.tls_key", "";
+    LISTENER_NAMES = "listener.names", "";
+    CLIENT_AUTH = "listener.client_auth", "none";
+    CLIENT_CA = "listener.client_ca", "";
+    REQUIRE_PROOF = "listener.require_proof", "false";
     FOREIGN_KEYS = "identity.foreign_keys", "refuse";
     OTHER_HOSTS = "egress.other_hosts", "refuse";
     ALLOW = "egress.allow", "";
@@ -81,8 +88,9 @@ pub(super) mod caller {
     pub(in super::super) const NAME: Key = Key::new("name", "");
     pub(in super::super) const GROUPS: Key = Key::new("groups", "");
     pub(in super::super) const CREDENTIALS: Key = Key::new("credentials", "");
+    pub(in super::super) const CERTIFICATE: Key = Key::new("certificate", "");
     pub(in super::super) const MAY_ASSUME: Key = Key::new("may_assume", "");
-    pub(in super::super) const ALL: &[Key] = &[NAME, GROUPS, CREDENTIALS, MAY_ASSUME];
+    pub(in super::super) const ALL: &[Key] = &[NAME, GROUPS, CREDENTIALS, CERTIFICATE, MAY_ASSUME];
 }
 
 /// Keys of one `[credentials.NAME]`.

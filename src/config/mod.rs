@@ -5,6 +5,7 @@
 
 mod error;
 mod keys;
+mod listener;
 mod load;
 mod read;
 mod section;
@@ -23,7 +24,9 @@ use crate::aws::arn::RoleArn;
 
 pub use crate::guard::call::Mode;
 pub use crate::proxy::egress::{Egress, OtherHosts, PrivateAddresses};
+pub use crate::proxy::entrance::{ClientCertificates, ListenerConfig, ListenerTls, OwnCertificate};
 pub use crate::proxy::parent::{Bypass, Parent};
+pub use crate::proxy::proof::CertificateName;
 pub use crate::proxy::upstream::{Override, Scheme, UpstreamConfig};
 pub use crate::sources::credentials::{CredentialSource, CredentialsConfig, Roles, StaticKeys};
 
@@ -36,6 +39,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where metrics and health are served.
     pub admin: SocketAddr,
+    /// How clients enter.
+    pub listener: ListenerConfig,
     pub mode: Mode,
     /// `None`: the embedded starter set.
     pub policies: Option<PathBuf>,
@@ -67,6 +72,8 @@ pub struct CallerConfig {
     pub credentials: String,
     /// The roles that the guard gives this caller virtual sessions of. Each once.
     pub may_assume: Vec<RoleArn>,
+    /// What the client certificates of this caller name it by; no other caller's do.
+    pub certificate: Option<CertificateName>,
 }
 
 /// `[lookup]`.

@@ -9,6 +9,7 @@ use toml::de::DeTable;
 
 use super::error::{ConfigError, Place};
 use super::keys::{self, Key};
+use super::listener::listener;
 use super::load::home;
 use super::section::{Found, Section, Source};
 use super::tables::{no_budgets, read_callers, read_credentials};
@@ -54,10 +55,12 @@ pub(super) fn config(
     let (listen, admin) = addresses(&settings)?;
     let (upstream, lookup) = timeouts(&settings, folders)?;
     not_its_own_parent(&settings, listen, upstream.proxy.as_ref())?;
+    let listener = listener(&settings, folders, &callers, listen.ip().is_loopback())?;
     Ok(Config {
         file: path.map(Path::to_path_buf),
         listen,
         admin,
+        listener,
         mode,
         policies: path_of(&settings, keys::POLICIES, folders)?,
         protected: path_of(&settings, keys::PROTECTED, folders)?,
@@ -136,7 +139,7 @@ fn address(settings: &Section, key: Key) -> Result<Found<SocketAddr>, ConfigErro
 }
 
 /// A path, or nothing where the text is empty.
-fn path_of(
+pub(super) fn path_of(
     settings: &Section,
     key: Key,
     folders: Folders<'_>,

@@ -7,7 +7,7 @@ use super::keys::{self, Key};
 use super::read::each;
 use super::section::{Found, Section, Source, in_order};
 use super::value;
-use super::{CallerConfig, CredentialSource, CredentialsConfig, Roles};
+use super::{CallerConfig, CertificateName, CredentialSource, CredentialsConfig, Roles};
 use crate::aws::arn::{RoleArn, RolePattern, is_account};
 use crate::aws::nearest::nearest;
 
@@ -254,6 +254,7 @@ fn read_caller(
         groups: groups(&section)?,
         credentials: table.name.clone(),
         may_assume: may_assume(&section, table)?,
+        certificate: certificate(&section, before)?,
     })
 }
 
@@ -290,6 +291,29 @@ fn may_assume(section: &Section, table: &CredentialsConfig) -> Result<Vec<RoleAr
         roles.push(role);
     }
     Ok(roles)
+}
+
+fn certificate(
+    section: &Section,
+    before: &[CallerConfig],
+) -> Result<Option<CertificateName>, ConfigError> {
+    let found = section.text(keys::caller::CERTIFICATE)?;
+    if found.value.is_empty() {
+        return Ok(None);
+    }
+    let name = CertificateName::parse(&found.value)
+        .map_err(|problem| found.invalid(&found.value, problem, None))?;
+    let other = before
+        .iter()
+        .find(|c| c.certificate.as_ref() == Some(&name));
+    match other {
+        Some(other) => Err(found.invalid(
+            &found.value,
+            format!("the caller `{}` has this certificate", other.name),
+            None,
+        )),
+        None => Ok(Some(name)),
+    }
 }
 
 fn groups(section: &Section) -> Result<Vec<String>, ConfigError> {

@@ -144,6 +144,7 @@ fn a_file_sets_what_it_says() {
         groups: vec!["deployers".to_owned(), "ops".to_owned()],
         credentials: "prod".to_owned(),
         may_assume: Vec::new(),
+        certificate: None,
     };
     assert_eq!(config.callers, [caller]);
 }
@@ -646,6 +647,92 @@ fn a_parent_proxy_is_a_url_and_its_password_is_not_shown() {
     check_refused(
         "listen = \"0.0.0.0:8080\"\n[upstream]\nproxy = \"http://u:s3cret@localhost:8080\"",
         "F:3: `upstream.proxy` = `http://localhost:8080`: the guard itself listens there (`listen`)",
+    );
+}
+
+#[test]
+fn a_listener_has_all_that_it_needs_and_nothing_of_no_effect() {
+    let prod = "[credentials.prod]\nsource = \"default\"\n[[caller]]\nname = \"ci\"\ncredentials = \"prod\"\n";
+    let certified = format!("{prod}certificate = \"URI:spiffe://corp/ci\"\n");
+    let text = format!(
+        "{certified}[listener]\ntls = true\nnames = [\"Palisade.internal\"]\nclient_auth = \"required\"\nclient_ca = \"clients.pem\"\nrequire_proof = true"
+    );
+    let config = parse(&text, &[]).unwrap();
+    let tls = config.listener.tls.unwrap();
+    let name = Host::parse("palisade.internal").unwrap();
+    assert_eq!(tls.certificate, OwnCertificate::Minted(vec![name]));
+    let ca = "/etc/palisade/clients.pem".into();
+    assert_eq!(tls.clients, ClientCertificates::Required(ca));
+    assert!(config.listener.require_proof);
+    let spiffe = CertificateName::Uri("spiffe://corp/ci".to_owned());
+    assert_eq!(config.callers[0].certificate, Some(spiffe));
+    parse("[listener]\nrequire_proof = true", &[]).unwrap();
+    let set_tls = "of no effect without `listener.tls`\nhelp: set `listener.tls = true`";
+    for (line, shown) in [
+        ("tls_cert = \"a\"", "`listener.tls_cert` = `a`"),
+        ("names = [\"a.b\"]", "`listener.names` = `a.b`"),
+        ("client_ca = \"a\"", "`listener.client_ca` = `a`"),
+        (
+            "client_auth = \"optional\"",
+            "`listener.client_auth` = `optional`",
+        ),
+    ] {
+        check_refused(
+            &format!("[listener]\n{line}"),
+            &format!("F:2: {shown}: {set_tls}"),
+        );
+    }
+    check_refused(
+        "[listener]\ntls = true",
+        "F:2: `listener.tls` = `true`: there is no certificate to show\nhelp: name `listener.tls_cert` and `listener.tls_key`, or in `listener.names` the names that clients know this proxy by",
+    );
+    check_refused(
+        "[listener]\ntls = true\ntls_key = \"k\"",
+        "F:3: `listener.tls_key` = `k`: one file without the other\nhelp: name `listener.tls_cert` too",
+    );
+    check_refused(
+        "[listener]\ntls = true\ntls_cert = \"c\"\ntls_key = \"k\"\nnames = [\"a.b\"]",
+        "F:5: `listener.names` = `a.b`: these names would be Palisade's own to certify, and `listener.tls_cert` has a certificate\nhelp: take one of them out",
+    );
+    for name in ["localhost", "127.0.0.1"] {
+        check_refused(
+            &format!("[listener]\ntls = true\nnames = [\"{name}\"]"),
+            &format!(
+                "F:3: `listener.names` = `{name}`: no name that Palisade's authority may certify: it takes DNS names with a dot in them"
+            ),
+        );
+    }
+    let tls = "[listener]\ntls = true\nnames = [\"a.b\"]\n";
+    check_refused(
+        &format!("{tls}client_auth = \"optional\""),
+        "F:4: `listener.client_auth` = `optional`: no authority of client certificates is named\nhelp: name its PEM file in `listener.client_ca`",
+    );
+    check_refused(
+        &format!("{tls}client_ca = \"c\""),
+        "F:4: `listener.client_ca` = `c`: of no effect while `listener.client_auth` is `none`\nhelp: set `listener.client_auth` to `optional` or `required`",
+    );
+    check_refused(
+        &format!("{tls}client_auth = \"optional\"\nclient_ca = \"c\""),
+        "F:4: `listener.client_auth` = `optional`: no caller has a certificate, so none could be anybody's\nhelp: give a `[[caller]]` its `certificate = \"URI:…\"`, `\"DNS:…\"` or `\"CN:…\"`",
+    );
+    let error = parse(&format!("{certified}{tls}"), &[]).unwrap_err();
+    assert!(
+        shown(&error).contains("no client is asked for one"),
+        "{error}"
+    );
+    check_refused(
+        &format!("{prod}certificate = \"ci\""),
+        "F:6: `caller.certificate` = `ci`: not a name of a certificate; write `URI:spiffe://…`, `DNS:…` (alternative names) or `CN:…` (the subject's common name)",
+    );
+    check_refused(
+        &format!(
+            "{certified}[[caller]]\nname = \"x\"\ncredentials = \"prod\"\ncertificate = \"URI:spiffe://corp/ci\""
+        ),
+        "F:10: `caller.certificate` = `URI:spiffe://corp/ci`: the caller `ci` has this certificate",
+    );
+    check_refused(
+        "listen = \"0.0.0.0:8080\"\n[listener]\nrequire_proof = true",
+        "F:3: `listener.require_proof` = `true`: nobody can prove anything in the clear, and `listen` is no loopback address\nhelp: set `listener.tls = true`",
     );
 }
 

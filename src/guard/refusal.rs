@@ -29,6 +29,8 @@ pub enum Refusal {
     BodyBroken { message: String },
     /// Whose signature it is isn't known, or it isn't theirs.
     Unauthenticated { kind: Kind, message: String },
+    /// The client proved at the proxy port to be another caller than the one who signed.
+    OtherCaller { proven: String, signer: String },
     /// The guard is at its bounds.
     Overloaded { message: String },
     /// A policy forbids it.
@@ -70,7 +72,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every value of the label `reason`.
-    pub const REASONS: [&'static str; 25] = [
+    pub const REASONS: [&'static str; 26] = [
         "misdirected",
         "unmodelled_host",
         "unmodelled_service",
@@ -79,6 +81,7 @@ impl Refusal {
         "too_large",
         "body_broken",
         "unauthenticated",
+        "other_caller",
         "overloaded",
         "forbidden",
         "not_permitted",
@@ -110,6 +113,7 @@ impl Refusal {
             Refusal::TooLarge { .. } => "too_large",
             Refusal::BodyBroken { .. } => "body_broken",
             Refusal::Unauthenticated { .. } => "unauthenticated",
+            Refusal::OtherCaller { .. } => "other_caller",
             Refusal::Overloaded { .. } => "overloaded",
             Refusal::Forbidden { .. } => "forbidden",
             Refusal::NotPermitted { .. } => "not_permitted",
@@ -146,6 +150,7 @@ impl Refusal {
             Refusal::UnmodelledHost { .. }
             | Refusal::UnmodelledService { .. }
             | Refusal::NotUnderstood { .. }
+            | Refusal::OtherCaller { .. }
             | Refusal::TooLarge { .. }
             | Refusal::Forbidden { .. }
             | Refusal::NotPermitted { .. }
@@ -177,6 +182,7 @@ impl Refusal {
             | Refusal::TooLarge { .. }
             | Refusal::BodyBroken { .. }
             | Refusal::Unauthenticated { .. }
+            | Refusal::OtherCaller { .. }
             | Refusal::Overloaded { .. }
             | Refusal::PolicyError { .. }
             | Refusal::UnknowableFact { .. }
@@ -229,6 +235,10 @@ impl Refusal {
             Refusal::UnmodelledService { service } => {
                 format!("the catalog has no operations of `{service}`; `palisade catalog build` makes one that has, for `catalog` of the configuration").into()
             }
+            Refusal::OtherCaller { proven, signer } => format!(
+                "the connection to the proxy was proven to be `{proven}`'s, and the request is signed by `{signer}`: use the keys and the certificate of one caller"
+            )
+            .into(),
             Refusal::Forbidden { decision, reason } => {
                 let policies = decision.policies.join("`, `");
                 let reason = reason.as_deref().unwrap_or("a policy forbids it");

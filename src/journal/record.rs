@@ -125,6 +125,8 @@ pub struct Tunnel {
     pub host: String,
     pub port: u16,
     pub source: std::net::SocketAddr,
+    /// Who proved to ask for it, by name.
+    pub caller: Option<String>,
     pub verdict: Verdict,
     /// Why it was refused, from a closed set.
     pub reason: Option<&'static str>,
@@ -244,8 +246,11 @@ impl Record {
         event.api.operation = "CONNECT".into();
         event.actor = Actor {
             user: Some(User {
-                name: "unverified".into(),
-                uid: None,
+                name: tunnel
+                    .caller
+                    .clone()
+                    .map_or_else(|| "unverified".into(), Cow::Owned),
+                uid: tunnel.caller,
                 credential_uid: None,
                 groups: Vec::new(),
             }),

@@ -55,6 +55,7 @@ impl Guard {
         self.keys.used(&identity.caller);
         let mut call = self.call(trail, &known, Arc::clone(&identity.caller));
         trail.call = Some(Arc::new(call.clone()));
+        proven_alike(trail, &identity.caller)?;
         if assume::is_asked(&call.action) {
             return Ok(Authenticated {
                 known,
@@ -167,6 +168,17 @@ impl Guard {
             "the call would act in account `{account}`, but the credentials of `[credentials.{credentials}]` {reach}"
         );
         Err(Refusal::Account { message })
+    }
+}
+
+/// Whoever proved at the proxy port to be a caller signs as that caller.
+fn proven_alike(trail: &Trail, signer: &crate::guard::call::Caller) -> Result<(), Refusal> {
+    match &trail.proven {
+        Some(proven) if **proven != *signer.name => Err(Refusal::OtherCaller {
+            proven: proven.to_string(),
+            signer: signer.name.clone(),
+        }),
+        Some(_) | None => Ok(()),
     }
 }
 

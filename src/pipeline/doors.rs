@@ -2,6 +2,9 @@
 //! `[egress]`; and every tunnel that is opened is recorded.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq as _;
 
 use super::Guard;
 use crate::aws::endpoint::Resolved;
@@ -12,6 +15,8 @@ use crate::journal::Record;
 use crate::journal::record;
 use crate::proxy::connect::{Door, Doors, Refused, Tunnel};
 use crate::proxy::egress::{DialError, Dialler};
+use crate::proxy::entrance::Entrance;
+use crate::proxy::proof::CertificateName;
 use crate::proxy::tunnel::{Ended, Traffic};
 
 impl Doors for Guard {
@@ -33,6 +38,23 @@ impl Doors for Guard {
                 )),
             },
         }
+    }
+
+    fn entrance(&self) -> Arc<Entrance> {
+        Arc::clone(&self.entrance)
+    }
+
+    fn caller_of_certificate(&self, name: &CertificateName) -> Option<Arc<str>> {
+        self.certificates.get(name).cloned()
+    }
+
+    fn caller_of_password(&self, user: &str, password: &str) -> Option<Arc<str>> {
+        let identity = self.keys.resolve(user.into(), self.clock.now()).ok()?;
+        let secret = identity.secret.expose().as_bytes();
+        bool::from(secret.ct_eq(password.as_bytes())).then(|| {
+            self.keys.used(&identity.caller);
+            Arc::from(identity.caller.name.as_str())
+        })
     }
 
     fn dialler(&self) -> Dialler {
@@ -61,6 +83,12 @@ impl Doors for Guard {
         match refused {
             Refused::Host { .. } => self.metrics.tunnel_refused(),
             Refused::NotAProxyRequest(_)
+            | Refused::Entrance { .. }
+            | Refused::Unproven
+            | Refused::ClientCertificate { .. }
+            | Refused::WrongPassword
+            | Refused::PasswordInClear
+            | Refused::TwoCallers { .. }
             | Refused::Unencrypted(_)
             | Refused::Malformed(_)
             | Refused::Port { .. }
@@ -83,6 +111,7 @@ impl Guard {
             host: tunnel.host.to_string(),
             port: tunnel.port,
             source: tunnel.peer,
+            caller: tunnel.caller.as_deref().map(str::to_owned),
             verdict: Verdict::Allowed,
             reason: None,
         })
@@ -90,7 +119,13 @@ impl Guard {
 }
 
 /// Reasons of refusals at the door, which have no record.
-pub const UNRECORDED: [&str; 9] = [
+pub const UNRECORDED: [&str; 15] = [
+    "entrance",
+    "unproven",
+    "client_certificate",
+    "wrong_password",
+    "password_in_clear",
+    "two_callers",
     "egress",
     "not_a_proxy_request",
     "unencrypted",
@@ -104,6 +139,12 @@ pub const UNRECORDED: [&str; 9] = [
 
 fn reason(refused: &Refused) -> &'static str {
     match refused {
+        Refused::Entrance { .. } => "entrance",
+        Refused::Unproven => "unproven",
+        Refused::ClientCertificate { .. } => "client_certificate",
+        Refused::WrongPassword => "wrong_password",
+        Refused::PasswordInClear => "password_in_clear",
+        Refused::TwoCallers { .. } => "two_callers",
         Refused::NotAProxyRequest(_) => "not_a_proxy_request",
         Refused::Unencrypted(_) => "unencrypted",
         Refused::Malformed(_) => "malformed_connect",

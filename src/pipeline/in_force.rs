@@ -12,6 +12,8 @@ use super::Guard;
 use crate::aws::host::Host;
 use crate::proxy::connect::{Door, Doors, Refused, Tunnel};
 use crate::proxy::egress::{DialError, Dialler};
+use crate::proxy::entrance::Entrance;
+use crate::proxy::proof::CertificateName;
 use crate::proxy::tunnel::{Ended, Traffic};
 use crate::proxy::{Body, Handle, Intercepted};
 
@@ -81,6 +83,18 @@ impl Handle for InForce {
 impl Doors for InForce {
     fn door(&self, host: &Host, port: u16) -> Door {
         self.now().door(host, port)
+    }
+
+    fn entrance(&self) -> Arc<Entrance> {
+        Arc::clone(&self.now().entrance)
+    }
+
+    fn caller_of_certificate(&self, name: &CertificateName) -> Option<Arc<str>> {
+        self.now().caller_of_certificate(name)
+    }
+
+    fn caller_of_password(&self, user: &str, password: &str) -> Option<Arc<str>> {
+        self.now().caller_of_password(user, password)
     }
 
     fn dialler(&self) -> Dialler {

@@ -20,6 +20,8 @@ pub(super) struct Trail {
     pub(super) id: DecisionId,
     pub(super) host: Host,
     pub(super) peer: SocketAddr,
+    /// The caller that the client proved to be at the proxy port.
+    pub(super) proven: Option<Arc<str>>,
     /// In which shape a refusal is put.
     pub(super) shape: Shape,
     /// `service:Operation`, once identified.
@@ -58,6 +60,7 @@ impl Trail {
             id: DecisionId::at(now),
             host: request.host.clone(),
             peer: request.peer,
+            proven: request.proven.clone(),
             shape: Shape::asked(&[], &request_head(&request.request)),
             action: None,
             class: None,

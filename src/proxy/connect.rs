@@ -8,22 +8,28 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::header::{ALLOW, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::header::{
+    ALLOW, CONTENT_LENGTH, HOST, HeaderValue, PROXY_AUTHENTICATE, TRANSFER_ENCODING,
+};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::answer::plain;
 use super::authority::MintError;
 use super::body::Body;
 use super::egress::{DialError, Dialler, Purpose};
+use super::entrance::{ClientStream, Entrance};
 use super::framing::{HEAD_BYTES_MAX, HEADERS_MAX};
 use super::intercept::{self, Handle};
 use super::listen::{Connection, Shared};
+use super::proof::{self, CertificateName, Shown};
 use super::stall::Stalling;
 use super::stream::Stream;
 use super::tunnel::{self, Ended, Traffic};
@@ -31,6 +37,9 @@ use crate::aws::host::Host;
 
 /// The only port that an API is intercepted on.
 const API_PORT: u16 = 443;
+
+/// How clients are asked to prove themselves (RFC 7617).
+const CHALLENGE: &str = "Basic realm=\"palisade\", charset=\"UTF-8\"";
 
 /// What a host is to the proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +58,8 @@ pub struct Tunnel {
     pub host: Host,
     pub port: u16,
     pub peer: SocketAddr,
+    /// The caller that the client proved to be, by name.
+    pub caller: Option<Arc<str>>,
 }
 
 /// Why a request to the proxy port was refused, or a connection ended before its first request.
@@ -74,6 +85,29 @@ pub enum Refused {
     NotPermitted { tunnel: Tunnel, why: String },
     #[error(transparent)]
     Dial(#[from] DialError),
+    #[error("the TLS handshake of a client with the proxy port failed: {why}")]
+    Entrance { why: String },
+    #[error(
+        "this proxy wants to know who asks: show a client certificate, or give an access key id of Palisade's as user and its secret as password in the proxy's URL"
+    )]
+    Unproven,
+    #[error("the client certificate is no caller's: {why}")]
+    ClientCertificate { why: String },
+    #[error(
+        "Proxy-Authorization isn't right: it takes `Basic` with an access key id of Palisade's as user and its secret as password"
+    )]
+    WrongPassword,
+    #[error(
+        "Proxy-Authorization came in the clear, where others can read it: use an `https://` proxy URL (`listener.tls`), and revoke this key"
+    )]
+    PasswordInClear,
+    #[error(
+        "the client certificate is that of `{certificate}`, and Proxy-Authorization that of `{password}`"
+    )]
+    TwoCallers {
+        certificate: Arc<str>,
+        password: Arc<str>,
+    },
     #[error("the TLS handshake of a client for `{host}` failed: {why}")]
     Handshake { host: Host, why: String },
 }
@@ -82,6 +116,15 @@ pub enum Refused {
 pub trait Doors: Send + Sync + 'static {
     /// What the host is.
     fn door(&self, host: &Host, port: u16) -> Door;
+
+    /// How clients enter.
+    fn entrance(&self) -> Arc<Entrance>;
+
+    /// The caller whose certificates have this name.
+    fn caller_of_certificate(&self, name: &CertificateName) -> Option<Arc<str>>;
+
+    /// The caller that a user and password are those of: an access key id and its secret.
+    fn caller_of_password(&self, user: &str, password: &str) -> Option<Arc<str>>;
 
     /// How a tunnel's host is dialled.
     fn dialler(&self) -> Dialler;
@@ -105,11 +148,48 @@ pub(super) async fn serve<G: Doors + Handle>(
     connection: Connection,
     tcp: TcpStream,
 ) {
+    let entrance = shared.guard.entrance();
+    let entered = match entrance.admit(tcp, shared.timeouts.handshake).await {
+        Ok(entered) => entered,
+        Err(why) => {
+            let refused = Refused::Entrance { why };
+            return shared.guard.refused(connection.peer, &refused);
+        }
+    };
+    let visitor = Visitor {
+        // Nobody else hears what is said on this machine.
+        is_private: entered.is_encrypted() || connection.peer.ip().is_loopback(),
+        must_prove: entrance.requires_proof(),
+        certificate: entered.certificate,
+    };
+    match entered.stream {
+        ClientStream::Plain(tcp) => listen(shared, connection, visitor, tcp).await,
+        ClientStream::Tls(tls) => listen(shared, connection, visitor, *tls).await,
+    }
+}
+
+/// What is known of a client before it says anything.
+struct Visitor {
+    certificate: Option<CertificateDer<'static>>,
+    is_private: bool,
+    must_prove: bool,
+}
+
+/// Hears the one request of a connection, and does what it asks.
+async fn listen<G: Doors + Handle>(
+    shared: Arc<Shared<G>>,
+    mut connection: Connection,
+    visitor: Visitor,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) {
     let next = Mutex::new(None);
-    let io = TokioIo::new(Stalling::new(tcp, shared.timeouts.write_stall));
+    let io = TokioIo::new(Stalling::new(stream, shared.timeouts.write_stall));
     let service = service_fn(|request| {
-        let (shared, connection, next) = (&shared, &connection, &next);
-        async move { Ok::<_, std::convert::Infallible>(answer(shared, connection, next, request).await) }
+        let (shared, connection, visitor, next) = (&shared, &connection, &visitor, &next);
+        async move {
+            let answer = answer(shared, connection, visitor, next, request);
+            Ok::<_, std::convert::Infallible>(answer.await)
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -125,10 +205,16 @@ pub(super) async fn serve<G: Doors + Handle>(
         tracing::debug!(peer = %connection.peer, %error, "a connection to the proxy port ended");
         return;
     }
-    let Some(Open { upgrade, way }) = next.into_inner().unwrap_or_else(PoisonError::into_inner)
+    let open = next.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let Some(Open {
+        upgrade,
+        way,
+        proven,
+    }) = open
     else {
         return;
     };
+    connection.proven = proven;
     match upgrade.await {
         Ok(upgraded) => proceed(shared, connection, upgraded, way).await,
         Err(error) => tracing::debug!(peer = %connection.peer, %error, "a CONNECT came to nothing"),
@@ -139,6 +225,7 @@ pub(super) async fn serve<G: Doors + Handle>(
 struct Open {
     upgrade: OnUpgrade,
     way: Way,
+    proven: Option<Arc<str>>,
 }
 
 enum Way {
@@ -167,14 +254,19 @@ async fn proceed<G: Doors + Handle>(
 async fn answer<G: Doors + Handle>(
     shared: &Arc<Shared<G>>,
     connection: &Connection,
+    visitor: &Visitor,
     next: &Mutex<Option<Open>>,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
-    match decide(shared, connection, &request).await {
-        Ok(way) => {
+    match decide(shared, connection, visitor, &request).await {
+        Ok((way, proven)) => {
             let upgrade = hyper::upgrade::on(&mut request);
             let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
-            *next = Some(Open { upgrade, way });
+            *next = Some(Open {
+                upgrade,
+                way,
+                proven,
+            });
             Response::new(Body::empty())
         }
         Err(refused) => {
@@ -187,28 +279,38 @@ async fn answer<G: Doors + Handle>(
 async fn decide<G: Doors + Handle>(
     shared: &Arc<Shared<G>>,
     connection: &Connection,
+    visitor: &Visitor,
     request: &Request<Incoming>,
-) -> Result<Way, Refused> {
+) -> Result<(Way, Option<Arc<str>>), Refused> {
     if request.method() != Method::CONNECT {
         return Err(match request.uri().authority() {
             Some(_) => Refused::Unencrypted(without_query(request.uri())),
             None => Refused::NotAProxyRequest(request.method().clone()),
         });
     }
+    let shown = Shown {
+        certificate: visitor.certificate.as_ref(),
+        headers: request.headers(),
+        is_private: visitor.is_private,
+    };
+    // Who must prove themselves learn nothing of any host before.
+    let proven = proof::prove(&*shared.guard, shown, visitor.must_prove)?;
     let (host, port) = destination(request)?;
-    match shared.guard.door(&host, port) {
-        Door::Refuse(why) => Err(Refused::Host { host, port, why }),
-        Door::Intercept if port != API_PORT => Err(Refused::Port { host, port }),
-        Door::Intercept => Ok(Way::Intercept(intercept::plan(shared, host, port)?)),
+    let way = match shared.guard.door(&host, port) {
+        Door::Refuse(why) => return Err(Refused::Host { host, port, why }),
+        Door::Intercept if port != API_PORT => return Err(Refused::Port { host, port }),
+        Door::Intercept => Way::Intercept(intercept::plan(shared, host, port)?),
         Door::Tunnel => {
             let tunnel = Tunnel {
                 host,
                 port,
                 peer: connection.peer,
+                caller: proven.clone(),
             };
-            open(shared, tunnel).await
+            open(shared, tunnel).await?
         }
-    }
+    };
+    Ok((way, proven))
 }
 
 async fn open<G: Doors + Handle>(shared: &Arc<Shared<G>>, tunnel: Tunnel) -> Result<Way, Refused> {
@@ -291,7 +393,12 @@ impl Refused {
         let status = match self {
             Refused::NotAProxyRequest(_) => StatusCode::METHOD_NOT_ALLOWED,
             Refused::Malformed(_) => StatusCode::BAD_REQUEST,
+            Refused::Unproven | Refused::WrongPassword => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
             Refused::Unencrypted(_)
+            | Refused::Entrance { .. }
+            | Refused::ClientCertificate { .. }
+            | Refused::PasswordInClear
+            | Refused::TwoCallers { .. }
             | Refused::Port { .. }
             | Refused::Host { .. }
             | Refused::Certificate(_)
@@ -301,10 +408,14 @@ impl Refused {
             Refused::Dial(_) => StatusCode::BAD_GATEWAY,
         };
         let mut response = plain(status, &self.to_string());
-        if status == StatusCode::METHOD_NOT_ALLOWED {
-            response
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("CONNECT"));
+        let says = match status {
+            StatusCode::METHOD_NOT_ALLOWED => Some((ALLOW, "CONNECT")),
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => Some((PROXY_AUTHENTICATE, CHALLENGE)),
+            _ => None,
+        };
+        if let Some((name, value)) = says {
+            let value = HeaderValue::from_static(value);
+            response.headers_mut().insert(name, value);
         }
         response
     }

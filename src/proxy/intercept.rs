@@ -43,6 +43,8 @@ pub struct Intercepted {
     pub port: u16,
     /// The client's address.
     pub peer: SocketAddr,
+    /// The caller that the client proved to be at the proxy port, by name: the request must be signed by no other.
+    pub proven: Option<Arc<str>>,
     /// The request, its target in origin form (`/path?query`), the bytes as the client sent them. It has one `Host`
     /// header, which over HTTP/2 is the `:authority`; its version says what it came over.
     pub request: Request<Incoming>,
@@ -254,6 +256,7 @@ async fn handle<G: Doors + Handle>(
         host: plan.host.clone(),
         port: plan.port,
         peer: connection.peer,
+        proven: connection.proven.clone(),
         request,
     };
     let (guard, slot) = (Arc::clone(&shared.guard), Arc::clone(&connection.slot));

@@ -47,6 +47,8 @@ pub(super) struct Shared<G> {
 /// What belongs to one connection.
 pub(super) struct Connection {
     pub(super) peer: SocketAddr,
+    /// The caller that the client proved to be at the proxy port.
+    pub(super) proven: Option<Arc<str>>,
     /// Free again once the connection and every request that came on it have ended.
     pub(super) slot: Arc<OwnedSemaphorePermit>,
     /// When the proxy shuts down: until when what is in flight may go on.
@@ -130,6 +132,7 @@ impl<G: Doors + Handle> Proxy<G> {
                 while tasks.try_join_next().is_some() {}
                 let connection = Connection {
                     peer,
+                    proven: None,
                     slot: Arc::new(slot),
                     closing: closed.clone(),
                 };

@@ -47,14 +47,7 @@ pub fn certificates(ca_file: Option<&Path>) -> Result<Vec<CertificateDer<'static
             path: path.to_owned(),
             why,
         };
-        let read = load_certs_from_paths(Some(path), None);
-        if let Some(error) = read.errors.first() {
-            return Err(failed(error.to_string()));
-        }
-        if read.certs.is_empty() {
-            return Err(failed("it holds no certificate in PEM form".to_owned()));
-        }
-        for certificate in read.certs {
+        for certificate in of_file(path).map_err(failed)? {
             check(&certificate).map_err(|e| failed(e.to_string()))?;
             all.push(certificate);
         }
@@ -63,6 +56,21 @@ pub fn certificates(ca_file: Option<&Path>) -> Result<Vec<CertificateDer<'static
         return Err(RootsError::None);
     }
     Ok(all)
+}
+
+/// The certificates of a PEM file, all of them; at least one.
+///
+/// # Errors
+/// What is wrong with the file.
+pub(super) fn of_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read = load_certs_from_paths(Some(path), None);
+    if let Some(error) = read.errors.first() {
+        return Err(error.to_string());
+    }
+    if read.certs.is_empty() {
+        return Err("it holds no certificate in PEM form".to_owned());
+    }
+    Ok(read.certs)
 }
 
 /// Whether rustls takes it for a root.

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::admin::metrics::{Effect, Metrics, Vocabulary};
-use crate::config::{Config, Scheme};
+use crate::aws::catalog::Catalog;
+use crate::config::{ClientCertificates, Config, OwnCertificate, Scheme};
 use crate::guard::keyring::Holder;
 use crate::guard::refusal::Refusal;
 use crate::journal::Journal;
 use crate::pipeline::{Guard, LogRate, UNRECORDED};
+use crate::proxy::authority::Leaves;
+use crate::proxy::entrance::Entrance;
 use crate::proxy::upstream::Upstream;
 use crate::proxy::{Budget, Timeouts, roots};
 use crate::ruleset::Ruleset;
@@ -28,6 +31,7 @@ pub(super) struct Common {
     pub(super) clock: Clock,
     pub(super) budget: Budget,
     pub(super) log_rate: Arc<LogRate>,
+    pub(super) leaves: Arc<Leaves>,
 }
 
 /// A guard together with the configuration that it was made from.
@@ -85,7 +89,13 @@ impl Common {
         };
         let accounts = config.credentials.iter();
         let accounts = accounts.map(|c| (c.name.clone(), c.accounts.clone()));
+        let certificates = config.callers.iter().filter_map(|caller| {
+            let name = caller.certificate.clone()?;
+            Some((name, Arc::from(caller.name.as_str())))
+        });
         Ok(Guard {
+            entrance: Arc::new(Entrance::new(&config.listener, &self.leaves)?),
+            certificates: certificates.collect(),
             ruleset,
             keys,
             credentials: Arc::new(credentials),
@@ -179,6 +189,36 @@ pub(super) fn tell(metrics: &Metrics, guard: &Guard) {
     }));
     metrics.ruleset_in_force(&ruleset.hash);
     metrics.runs_in(guard.mode);
+}
+
+/// The names that the guard's authority may speak for: AWS's, and those of the proxy itself.
+pub(crate) fn certified(config: &Config, catalog: &Catalog) -> Vec<String> {
+    let own = match config.listener.tls.as_ref().map(|tls| &tls.certificate) {
+        Some(OwnCertificate::Minted(names)) => names.as_slice(),
+        Some(OwnCertificate::Files { .. }) | None => &[],
+    };
+    let own = own.iter().map(ToString::to_string);
+    catalog
+        .dns_suffixes()
+        .map(str::to_owned)
+        .chain(own)
+        .collect()
+}
+
+/// Warns of a proxy port that others than this machine reach, and that asks nobody who they are.
+pub(super) fn warn_of_open_door(config: &Config) {
+    if config.listen.ip().is_loopback() || config.listener.require_proof {
+        return;
+    }
+    let asks = config.listener.tls.as_ref().map(|tls| &tls.clients);
+    if let Some(ClientCertificates::Required(_)) = asks {
+        return;
+    }
+    tracing::warn!(
+        listen = %config.listen,
+        "whoever reaches the proxy port may use it for the hosts of `[egress]`, and what is said there is read on the way \
+         unless `listener.tls` is set: on a network that isn't trusted, set `listener.tls` and `listener.require_proof`"
+    );
 }
 
 /// Warns of what can be switched off by those whom it should hold.

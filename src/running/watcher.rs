@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::Config;
+use crate::config::{ClientCertificates, Config, OwnCertificate};
 
 /// How often the files are looked at.
 const EVERY: Duration = Duration::from_millis(500);
@@ -79,7 +79,19 @@ fn paths(config: &Config) -> Vec<PathBuf> {
         &config.catalog,
         &config.upstream.ca_file,
     ];
-    named.into_iter().flatten().cloned().collect()
+    let of_tls = config.listener.tls.iter().flat_map(|tls| {
+        let own = match &tls.certificate {
+            OwnCertificate::Files { chain, key } => vec![chain, key],
+            OwnCertificate::Minted(_) => Vec::new(),
+        };
+        let clients = match &tls.clients {
+            ClientCertificates::Optional(ca) | ClientCertificates::Required(ca) => Some(ca),
+            ClientCertificates::None => None,
+        };
+        own.into_iter().chain(clients)
+    });
+    let named = named.into_iter().flatten().chain(of_tls);
+    named.cloned().collect()
 }
 
 /// Each path, and where it is a folder, what is in it.

@@ -61,7 +61,7 @@ def test_its_refusal_lasts_and_is_told_at_the_first_attempt(new_guard, upstream,
 def test_its_failure_passes_and_is_tried_again(new_guard, upstream, parent):
     parent.refusal = "503 Busy"
     with new_guard(settings={"upstream.proxy": parent.url}) as guard:
-        client = guard.client("workspaces", retries={"mode": "standard", "max_attempts": 2})
+        client = guard.client("workspaces", retries={"mode": "standard", "total_max_attempts": 2})
         error = error_of(client.describe_workspaces)
         assert error.response["Error"]["Code"] != "AccessDeniedException"
         assert client.attempts == 2

@@ -79,3 +79,48 @@ def _key_usage(*, signs_certificates):
         encipher_only=False,
         decipher_only=False,
     )
+
+
+class ClientAuthority:
+    """An authority of client certificates; `ca` is its PEM file."""
+
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.ca = folder, folder / "clients.pem"
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _name(f"Clients of {folder.name}")
+        certificate = (
+            _builder(self._name, self._name, self._key)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_key_usage(signs_certificates=True), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        self.ca.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+    def issue(self, common_name, *, uri=None, expired=False):
+        """Certificate and key for a client, as two files."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        now = datetime.datetime.now(datetime.timezone.utc)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(_name(common_name))
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=9))
+            .not_valid_after(now + datetime.timedelta(days=-1 if expired else 2))
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        )
+        if uri:
+            names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)])
+            builder = builder.add_extension(names, critical=False)
+        certificate = builder.sign(self._key, hashes.SHA256())
+        stem = f"{common_name}-{certificate.serial_number:x}"
+        files = self.folder / f"{stem}.pem", self.folder / f"{stem}.key"
+        files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        files[1].write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return str(files[0]), str(files[1])

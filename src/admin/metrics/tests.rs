@@ -23,6 +23,7 @@ fn tunnel(verdict: Verdict) -> Record {
         time: noon(),
         host: "registry.terraform.io".into(),
         port: 443,
+        caller: None,
         source: "127.0.0.1:5000".parse().unwrap(),
         verdict,
         reason: None,

@@ -10,7 +10,9 @@ use super::environment::text;
 use super::profiles::Profiles;
 use crate::aws::nearest::nearest;
 use crate::cli::failure::Failure;
-use crate::config::{CallerConfig, Config, CredentialSource, CredentialsConfig, Roles, check_name};
+use crate::config::{
+    CallerConfig, Config, CredentialSource, CredentialsConfig, ListenerConfig, Roles, check_name,
+};
 use crate::running::RunCaller;
 
 /// What credentials of the environment's own variables are called by.
@@ -144,6 +146,8 @@ pub(super) fn overlay(user: &Config, caller: &str, main: &Main, profiles: &Profi
     let mut config = user.clone();
     let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     (config.listen, config.admin) = (anywhere, anywhere);
+    // Only the command knows its keys, and only this machine reaches the port.
+    config.listener = ListenerConfig::default();
     config.credentials = tables(user, main, profiles);
     let mut me = user
         .callers
@@ -155,6 +159,7 @@ pub(super) fn overlay(user: &Config, caller: &str, main: &Main, profiles: &Profi
             groups: Vec::new(),
             credentials: String::new(),
             may_assume: Vec::new(),
+            certificate: None,
         });
     me.credentials.clone_from(&main.name);
     // The others stay, for policies may name their groups. Nobody has keys of theirs here.

@@ -126,6 +126,7 @@ fn a_tunnel_and_a_start_are_api_activities_too() {
         time: noon(),
         host: "registry.terraform.io".into(),
         port: 443,
+        caller: None,
         source: "127.0.0.1:5000".parse().unwrap(),
         verdict: Verdict::Refused,
         reason: Some("egress"),

@@ -85,7 +85,7 @@ pub enum MintError {
     #[error("`{0}` is outside of the names that this guard may issue certificates for")]
     NotPermitted(Host),
     #[error(
-        "`{0}` is outside of the names that ca.pem is limited to: it was made for an older catalog. Remove ca.pem and ca.key, restart and give clients the new ca.pem"
+        "`{0}` is outside of the names that ca.pem is limited to: it was made for an older catalog or for other `listener.names`. Remove ca.pem and ca.key, restart and give clients the new ca.pem"
     )]
     NotConstrained(Host),
     #[error(

@@ -1,5 +1,6 @@
 //! The proxy as clients meet it: real TCP and TLS on loopback, with a client that trusts only the CA.
 
+mod entrance;
 mod frames;
 mod intercepted;
 mod many;
@@ -28,8 +29,10 @@ use super::authority::{Leaves, leaves};
 use super::body::{Body, Budget, read_whole};
 use super::connect::{Door, Doors, Refused, Tunnel};
 use super::egress::{DialError, Dialler};
+use super::entrance::{Entrance, ListenerConfig};
 use super::intercept::{Handle, Intercepted};
 use super::listen::{Drained, Proxy};
+use super::proof::CertificateName;
 use super::timeouts::Timeouts;
 use super::tunnel::{Ended, Traffic};
 use super::{ALPN_HTTP_1, ALPN_HTTP_2, Authority};
@@ -50,6 +53,7 @@ struct Guard {
     /// Set: no tunnel is permitted.
     full: bool,
     dialler: OnceLock<Dialler>,
+    entrance: OnceLock<Arc<Entrance>>,
 }
 
 /// The length of the answer to `/large`.
@@ -79,12 +83,31 @@ impl Doors for Guard {
         }
     }
 
+    fn entrance(&self) -> Arc<Entrance> {
+        Arc::clone(self.entrance.get().unwrap())
+    }
+
+    fn caller_of_certificate(&self, name: &CertificateName) -> Option<Arc<str>> {
+        match name.to_string().as_str() {
+            "CN:ann" | "DNS:ann.corp" => Some("ann".into()),
+            "CN:bob" => Some("bob".into()),
+            _ => None,
+        }
+    }
+
+    fn caller_of_password(&self, user: &str, password: &str) -> Option<Arc<str>> {
+        (password == "right").then(|| user.into())
+    }
+
     fn dialler(&self) -> Dialler {
         self.dialler.get().unwrap().clone()
     }
 
     async fn tunnel_opening(&self, tunnel: &Tunnel) -> Result<(), String> {
         self.note(format!("opening {}", tunnel.host));
+        if let Some(caller) = &tunnel.caller {
+            self.note(format!("tunnel of {caller}"));
+        }
         if self.full {
             return Err("the journal is full".into());
         }
@@ -102,6 +125,9 @@ impl Doors for Guard {
 
 impl Handle for Guard {
     async fn handle(&self, request: Intercepted) -> Response<Body> {
+        if let Some(caller) = &request.proven {
+            self.note(format!("request of {caller}"));
+        }
         let (parts, body) = request.request.into_parts();
         let path = parts.uri.to_string();
         self.note(format!("begin {path}"));
@@ -148,6 +174,7 @@ struct Setup {
     timeouts: Timeouts,
     connections_max: usize,
     grace: Duration,
+    listener: ListenerConfig,
 }
 
 impl Default for Setup {
@@ -158,6 +185,7 @@ impl Default for Setup {
             timeouts: Timeouts::default(),
             connections_max: 16,
             grace: Duration::from_secs(5),
+            listener: ListenerConfig::default(),
         }
     }
 }
@@ -174,11 +202,18 @@ fn egress(private_addresses: PrivateAddresses) -> Egress {
 async fn start(setup: Setup) -> Running {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("ca");
-    let authority = Authority::open(&folder, ["amazonaws.com"], SystemTime::now()).unwrap();
+    let authority = Authority::open(
+        &folder,
+        ["amazonaws.com", "palisade.internal"],
+        SystemTime::now(),
+    )
+    .unwrap();
     let leaves = leaves(authority).unwrap();
     let guard = Arc::new(setup.guard);
     let dialler = Dialler::new(&egress(setup.private_addresses), &setup.timeouts);
     guard.dialler.set(dialler).unwrap();
+    let entrance = Entrance::new(&setup.listener, &leaves).unwrap();
+    guard.entrance.set(Arc::new(entrance)).unwrap();
     let proxy = Proxy::new(
         Arc::clone(&guard),
         Arc::clone(&leaves),
