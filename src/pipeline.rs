@@ -13,6 +13,8 @@
 //! forward       once; then the outcome is recorded; then the answer
 //! ```
 //!
+//! What is signed with a key that isn't Palisade's turns off after `identify`, where such keys pass at all: see `foreign`.
+//!
 //! INVARIANT: `forward` takes only an `Admitted`, which only `admit` makes, from an `Allowed`, which only
 //! `decide` makes. Every other way out of here is a [`Refusal`].
 
@@ -27,6 +29,7 @@ mod assume;
 mod authenticate;
 mod doors;
 mod enrich;
+mod foreign;
 mod forward;
 mod in_force;
 mod judge;
@@ -42,7 +45,7 @@ use http::Response;
 
 use crate::admin::metrics::Metrics;
 use crate::aws::host::Host;
-use crate::config::{Egress, Limits, LookupConfig};
+use crate::config::{Egress, ForeignKeys, Limits, LookupConfig};
 use crate::guard::assume::is_asked;
 use crate::guard::call::Mode;
 use crate::guard::refusal::Refusal;
@@ -59,6 +62,7 @@ use crate::sources::keys::LiveKeys;
 use crate::sources::lookup::Lookups;
 
 pub use doors::UNRECORDED;
+use foreign::Whose;
 pub use in_force::InForce;
 pub use refuse::LogRate;
 use trail::Trail;
@@ -86,6 +90,7 @@ pub struct Guard {
     pub limits: Limits,
     pub lookup: LookupConfig,
     pub mode: Mode,
+    pub foreign_keys: ForeignKeys,
     pub timeouts: Timeouts,
     pub budget: Budget,
     /// `upstream.dangerous_override`, as every record says it.
@@ -133,6 +138,9 @@ impl Guard {
     ) -> Result<Response<Body>, Refusal> {
         let arrived = self.arrive(trail, request)?;
         let identified = self.identify(trail, arrived).await?;
+        if identified.whose == Whose::Foreign {
+            return self.pass_on(trail, identified).await;
+        }
         let authenticated = self.authenticate(trail, identified).await?;
         if is_asked(&authenticated.call.action) {
             return self.assume(trail, authenticated).await;

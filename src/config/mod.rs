@@ -52,6 +52,7 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// `None`: the embedded catalog.
     pub catalog: Option<PathBuf>,
+    pub foreign_keys: ForeignKeys,
     /// By file order; names are unique.
     pub callers: Vec<CallerConfig>,
     /// By file order; names are unique, and every caller's is among them.
@@ -61,6 +62,14 @@ pub struct Config {
     pub lookup: LookupConfig,
     pub journal: JournalConfig,
     pub limits: Limits,
+}
+
+/// `identity.foreign_keys`: what becomes of requests that are signed with keys that Palisade didn't issue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForeignKeys {
+    Refuse,
+    /// Unguarded calls go on as they are, guarded ones are refused.
+    Passthrough,
 }
 
 /// `[[caller]]`: somebody who holds virtual keys.

@@ -15,8 +15,8 @@ use super::section::{Found, Section, Source};
 use super::tables::{no_budgets, read_callers, read_credentials};
 use super::value::{self, Folders};
 use super::{
-    Bypass, Config, Egress, JournalConfig, Limits, LookupConfig, Mode, OtherHosts, Override,
-    Parent, PrivateAddresses, UpstreamConfig,
+    Bypass, Config, Egress, ForeignKeys, JournalConfig, Limits, LookupConfig, Mode, OtherHosts,
+    Override, Parent, PrivateAddresses, UpstreamConfig,
 };
 use crate::aws::host::Host;
 
@@ -48,7 +48,7 @@ pub(super) fn config(
     };
     let modes = [("enforce", Mode::Enforce), ("monitor", Mode::Monitor)];
     let mode = settings.choice(keys::MODE, &modes, &[])?;
-    settings.choice(keys::FOREIGN_KEYS, &[("refuse", ())], &["passthrough"])?;
+    let foreign_keys = foreign_keys(&settings)?;
     settings.choice(keys::PARTIAL, &[("refuse", ())], &["filter"])?;
     settings.unbuilt(keys::CHECKPOINT_KEY)?;
     store(&settings)?;
@@ -67,6 +67,7 @@ pub(super) fn config(
         services: path_of(&settings, keys::SERVICES, folders)?,
         state_dir: state_dir(&settings, folders)?,
         catalog: path_of(&settings, keys::CATALOG, folders)?,
+        foreign_keys,
         callers,
         credentials,
         egress: egress(&settings)?,
@@ -84,6 +85,23 @@ fn syntax(error: &toml::de::Error, source: &Source<'_>) -> ConfigError {
         place: source.place(error.span().unwrap_or_default()),
         problem: error.message().replace('\n', ", "),
     }
+}
+
+fn foreign_keys(settings: &Section) -> Result<ForeignKeys, ConfigError> {
+    let values = [
+        ("refuse", ForeignKeys::Refuse),
+        ("passthrough", ForeignKeys::Passthrough),
+    ];
+    let chosen = settings.choice(keys::FOREIGN_KEYS, &values, &[])?;
+    if chosen == ForeignKeys::Passthrough && settings.flag(keys::REQUIRE_PROOF)?.value {
+        let found = settings.text(keys::FOREIGN_KEYS)?;
+        return Err(found.invalid(
+            &found.value,
+            "of no effect with `listener.require_proof`: who proved to be a caller signs as that caller",
+            "take one of them out".to_owned(),
+        ));
+    }
+    Ok(chosen)
 }
 
 fn store(settings: &Section) -> Result<(), ConfigError> {

@@ -10,6 +10,7 @@ use super::value;
 use super::{CallerConfig, CertificateName, CredentialSource, CredentialsConfig, Roles};
 use crate::aws::arn::{RoleArn, RolePattern, is_account};
 use crate::aws::nearest::nearest;
+use crate::guard::call::UNVERIFIED;
 
 /// Refuses any budget.
 pub(super) fn no_budgets(root: &DeTable<'_>, source: &Source<'_>) -> Result<(), ConfigError> {
@@ -239,6 +240,10 @@ fn read_caller(
     }
     let name = section.text(keys::caller::NAME)?;
     value::name(&name.value).map_err(|problem| name.invalid(&name.value, problem, None))?;
+    if name.value == UNVERIFIED {
+        let problem = "callers whose key isn't Palisade's are called so";
+        return Err(name.invalid(&name.value, problem, None));
+    }
     if before.iter().any(|c| c.name == name.value) {
         return Err(name.invalid(&name.value, "another caller has this name", None));
     }

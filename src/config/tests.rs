@@ -325,10 +325,6 @@ fn values_of_another_type_are_refused() {
 fn features_that_arent_built_are_refused_by_name() {
     let empty = "help: take the key out, or leave it empty";
     check_refused(
-        "[identity]\nforeign_keys = \"passthrough\"",
-        "F:2: `identity.foreign_keys = \"passthrough\"` isn't built yet\nhelp: what there is: `refuse`",
-    );
-    check_refused(
         "[batch]\npartial = \"filter\"",
         "F:2: `batch.partial = \"filter\"` isn't built yet\nhelp: what there is: `refuse`",
     );
@@ -737,6 +733,17 @@ fn a_listener_has_all_that_it_needs_and_nothing_of_no_effect() {
 }
 
 #[test]
+fn foreign_keys_pass_only_where_nobody_must_prove_themselves() {
+    let config = parse("identity.foreign_keys = \"passthrough\"", &[]).unwrap();
+    assert_eq!(config.foreign_keys, ForeignKeys::Passthrough);
+    assert_eq!(parse("", &[]).unwrap().foreign_keys, ForeignKeys::Refuse);
+    check_refused(
+        "identity.foreign_keys = \"passthrough\"\nlistener.require_proof = true",
+        "F:1: `identity.foreign_keys` = `passthrough`: of no effect with `listener.require_proof`: who proved to be a caller signs as that caller\nhelp: take one of them out",
+    );
+}
+
+#[test]
 fn callers_are_whole_and_unlike() {
     let prod = "[credentials.prod]\nsource = \"default\"\n";
     let check = |text: &str, expected: &str| check_refused(&format!("{prod}{text}"), expected);
@@ -759,6 +766,10 @@ fn callers_are_whole_and_unlike() {
     check(
         "[[caller]]\nname = \"-x\"\ncredentials = \"prod\"",
         "F:4: `caller.name` = `-x`: not a name; it begins with a letter or digit and holds letters, digits and `_+=,.@-`",
+    );
+    check(
+        "[[caller]]\nname = \"unverified\"\ncredentials = \"prod\"",
+        "F:4: `caller.name` = `unverified`: callers whose key isn't Palisade's are called so",
     );
     check(
         "[[caller]]\nname = \"\"\ncredentials = \"prod\"",

@@ -62,6 +62,24 @@ pub struct Validity {
     pub expires: SystemTime,
 }
 
+/// What callers are called whose key isn't Palisade's; no configured caller may have this name.
+pub const UNVERIFIED: &str = "unverified";
+
+impl Caller {
+    /// Somebody with a key of their own of AWS's: in no group, without credentials of ours.
+    #[must_use]
+    pub fn unverified(access_key_id: &str) -> Self {
+        Self {
+            name: UNVERIFIED.to_owned(),
+            groups: Vec::new(),
+            credentials: String::new(),
+            access_key_id: access_key_id.to_owned(),
+            role: None,
+            session: None,
+        }
+    }
+}
+
 /// `service:Operation`, as policies spell it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Action {

@@ -31,6 +31,8 @@ pub enum Refusal {
     Unauthenticated { kind: Kind, message: String },
     /// The client proved at the proxy port to be another caller than the one who signed.
     OtherCaller { proven: String, signer: String },
+    /// A guarded call that is signed with a key that isn't Palisade's.
+    ForeignKey { access_key_id: String },
     /// The guard is at its bounds.
     Overloaded { message: String },
     /// A policy forbids it.
@@ -72,7 +74,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every value of the label `reason`.
-    pub const REASONS: [&'static str; 26] = [
+    pub const REASONS: [&'static str; 27] = [
         "misdirected",
         "unmodelled_host",
         "unmodelled_service",
@@ -82,6 +84,7 @@ impl Refusal {
         "body_broken",
         "unauthenticated",
         "other_caller",
+        "foreign_key",
         "overloaded",
         "forbidden",
         "not_permitted",
@@ -114,6 +117,7 @@ impl Refusal {
             Refusal::BodyBroken { .. } => "body_broken",
             Refusal::Unauthenticated { .. } => "unauthenticated",
             Refusal::OtherCaller { .. } => "other_caller",
+            Refusal::ForeignKey { .. } => "foreign_key",
             Refusal::Overloaded { .. } => "overloaded",
             Refusal::Forbidden { .. } => "forbidden",
             Refusal::NotPermitted { .. } => "not_permitted",
@@ -151,6 +155,7 @@ impl Refusal {
             | Refusal::UnmodelledService { .. }
             | Refusal::NotUnderstood { .. }
             | Refusal::OtherCaller { .. }
+            | Refusal::ForeignKey { .. }
             | Refusal::TooLarge { .. }
             | Refusal::Forbidden { .. }
             | Refusal::NotPermitted { .. }
@@ -183,6 +188,7 @@ impl Refusal {
             | Refusal::BodyBroken { .. }
             | Refusal::Unauthenticated { .. }
             | Refusal::OtherCaller { .. }
+            | Refusal::ForeignKey { .. }
             | Refusal::Overloaded { .. }
             | Refusal::PolicyError { .. }
             | Refusal::UnknowableFact { .. }
@@ -237,6 +243,10 @@ impl Refusal {
             }
             Refusal::OtherCaller { proven, signer } => format!(
                 "the connection to the proxy was proven to be `{proven}`'s, and the request is signed by `{signer}`: use the keys and the certificate of one caller"
+            )
+            .into(),
+            Refusal::ForeignKey { access_key_id } => format!(
+                "this call is guarded, and goes on only where it is known who asks; `{access_key_id}` isn't a key of Palisade's: sign with one (`palisade keys new NAME`)"
             )
             .into(),
             Refusal::Forbidden { decision, reason } => {

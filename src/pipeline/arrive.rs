@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use hyper::body::Incoming;
 
+use super::foreign::Whose;
 use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::answer::Shape;
@@ -26,6 +27,7 @@ pub(super) struct Arrived {
     parts: Parts,
     body: Unread,
     declared: Declared,
+    whose: Whose,
 }
 
 /// A request whose operation is known.
@@ -39,6 +41,7 @@ pub(super) struct Known {
     pub(super) declared: Declared,
     /// Why the operation isn't known, where the guard only monitors.
     pub(super) misread: Option<Refusal>,
+    pub(super) whose: Whose,
 }
 
 /// The body of a request.
@@ -134,7 +137,17 @@ impl Guard {
             });
         }
         let declared = Declared::of(&parts.headers)?;
-        if let Declared::StreamingSigned { .. } | Declared::StreamingEvents = declared {
+        let whose = self.whose(&parts);
+        // What is signed anew would have to be signed chunk by chunk.
+        let in_chunks = match declared {
+            Declared::StreamingSigned { .. } => whose == Whose::Ours,
+            Declared::StreamingEvents => true,
+            Declared::Absent
+            | Declared::Hash(_)
+            | Declared::Unsigned
+            | Declared::StreamingUnsignedTrailer => false,
+        };
+        if in_chunks {
             let message =
                 "bodies signed in chunks aren't passed on yet; send the body with its hash"
                     .to_owned();
@@ -146,6 +159,7 @@ impl Guard {
             parts,
             body,
             declared,
+            whose,
         })
     }
 
@@ -161,16 +175,29 @@ impl Guard {
             parts,
             body,
             declared,
+            whose,
         } = arrived;
         let in_body = protocol::needs_body(&head(&parts));
         let (mut unread, mut whole) = (Some(body), None);
         if in_body && let Some(body) = unread.take() {
-            self.is_somebodys(&parts)?;
-            whole = Some(self.read(body, self.limits.body_buffer_max).await?);
+            let max = match whose {
+                Whose::Ours => {
+                    self.is_somebodys(&parts)?;
+                    self.limits.body_buffer_max
+                }
+                // Whoever it is may make us hold no more than a form needs.
+                Whose::Foreign => self.limits.body_bytes_max,
+            };
+            whole = Some(self.read(body, max).await?);
         }
         let bytes = whole.as_ref().map(|b| b.bytes().as_ref());
         let identified = protocol::identify(&services, &head(&parts), bytes);
-        let (identified, misread) = match (identified.map_err(not_understood), self.mode) {
+        let may_go_on = match whose {
+            Whose::Ours => self.mode,
+            // What nobody signed for here is not passed on unknown.
+            Whose::Foreign => Mode::Enforce,
+        };
+        let (identified, misread) = match (identified.map_err(not_understood), may_go_on) {
             (Ok(identified), _) => (identified, None),
             (Err(refusal), Mode::Enforce) => return Err(refusal),
             (Err(refusal), Mode::Monitor) => match signed_for(&services, &parts)? {
@@ -183,11 +210,13 @@ impl Guard {
             service: identified.service().id.clone(),
             operation: operation.name.clone(),
         };
-        let guarded = match self.ruleset.rules().guards(&action, operation) {
-            Some(Mode::Enforce) => true,
+        let guarded = match (self.ruleset.rules().guards(&action, operation), whose) {
+            (Some(Mode::Enforce), _) => true,
             // A policy that only monitors may not cost a call what its length needs.
-            Some(Mode::Monitor) => length(&parts).is_some_and(|l| l <= self.limits.body_bytes_max),
-            None => false,
+            (Some(Mode::Monitor), Whose::Ours) => {
+                length(&parts).is_some_and(|l| l <= self.limits.body_bytes_max)
+            }
+            (Some(Mode::Monitor), Whose::Foreign) | (None, _) => false,
         };
         trail.action = Some(action.to_string());
         trail.class = Some(operation.class);
@@ -204,7 +233,12 @@ impl Guard {
                 return Err(too_large(max));
             }
             (Some(body), _) => Payload::Whole(body),
-            (None, Some(body)) if guarded || is_form || declared == Declared::Absent => {
+            (None, Some(body)) if whose == Whose::Foreign && is_form => {
+                Payload::Whole(self.read(body, self.limits.body_bytes_max).await?)
+            }
+            (None, Some(body))
+                if whose == Whose::Ours && (guarded || is_form || declared == Declared::Absent) =>
+            {
                 self.is_somebodys(&parts)?;
                 Payload::Whole(self.read(body, max).await?)
             }
@@ -220,6 +254,7 @@ impl Guard {
             payload,
             declared,
             misread,
+            whose,
         })
     }
 

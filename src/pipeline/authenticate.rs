@@ -90,7 +90,7 @@ impl Guard {
     }
 
     /// The scope's region and service must be those of the endpoint and of the operation.
-    fn scope_agrees(&self, known: &Known, auth: &Authorization) -> Result<(), Refusal> {
+    pub(super) fn scope_agrees(&self, known: &Known, auth: &Authorization) -> Result<(), Refusal> {
         let refused = |message| {
             Err(Refusal::Unauthenticated {
                 kind: Kind::BadSignature,
@@ -115,7 +115,12 @@ impl Guard {
         Ok(())
     }
 
-    fn call(&self, trail: &Trail, known: &Known, caller: Arc<crate::guard::call::Caller>) -> Call {
+    pub(super) fn call(
+        &self,
+        trail: &Trail,
+        known: &Known,
+        caller: Arc<crate::guard::call::Caller>,
+    ) -> Call {
         let operation = known.operation();
         let agent = known.parts.headers.get(http::header::USER_AGENT);
         Call {

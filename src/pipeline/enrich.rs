@@ -139,7 +139,7 @@ impl Guard {
     }
 
     /// The policies that can apply to a call.
-    fn slice(&self, call: &Call) -> Result<Arc<Slice>, Refusal> {
+    pub(super) fn slice(&self, call: &Call) -> Result<Arc<Slice>, Refusal> {
         let groups = decide::action_groups(call);
         let slice = self.ruleset.policies.slice(&call.action, &groups);
         slice.map_err(|message| Refusal::Internal { message })

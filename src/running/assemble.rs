@@ -110,6 +110,7 @@ impl Common {
             limits: config.limits,
             lookup: config.lookup,
             mode: config.mode,
+            foreign_keys: config.foreign_keys,
             timeouts,
             budget: self.budget.clone(),
             upstream_override: overridden(config),

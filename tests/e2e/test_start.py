@@ -27,7 +27,7 @@ def not_started(guard, *words):
         ({"upstream.timeout": 5}, ["timeout"]),
         ({"upstream.timeout": "2m"}, ["timeout"]),
         ({"mode": "enfroce"}, ["enfroce"]),
-        ({"identity.foreign_keys": "passthrough"}, ["passthrough"]),
+        ({"identity.foreign_keys": "pass"}, ["foreign_keys", "passthrough"]),
         ({"batch.partial": "filter"}, ["filter"]),
         ({"state.store": "redis://localhost"}, ["store"]),
         ({"upstream.proxy": "socks5://localhost:1"}, ["upstream.proxy"]),

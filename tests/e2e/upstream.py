@@ -147,6 +147,7 @@ class Upstream:
         self.cloud = Cloud()
         self.sts = Sts(CREDENTIALS)
         self._seen, self._faults = [], []
+        self.accepts = {}  # credentials besides the guard's, by access key id
         self._changed = threading.Condition()
         self._models = _Models()
         server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"upstream": self}))
@@ -170,6 +171,7 @@ class Upstream:
         with self._changed:
             self._seen.clear()
             self._faults.clear()
+            self.accepts.clear()
         self.sts.reset()
 
     def calls(self, name=None):
@@ -341,8 +343,9 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError as unread:
             error = AwsError("SerializationException", str(unread))
         key, sts = signature.access_key_of(headers), self.upstream.sts
+        credentials = self.upstream.accepts.get(key) or sts.credentials(key)
         problem = signature.problem(
-            self.command, self.path, headers, body, credentials=sts.credentials(key), region=region, service=service
+            self.command, self.path, headers, body, credentials=credentials, region=region, service=service
         )
         signer = sts.signer(key)
         seen = Seen(host, service or "?", name, given, headers, body, self.path, key, problem, signer)
