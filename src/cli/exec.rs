@@ -377,7 +377,17 @@ impl Setting<'_> {
     }
 
     /// How the guard reaches the rest of the world: as the shell would.
-    fn way_out(&self, config: &mut Config, _notes: &mut Vec<String>) -> Result<(), Failure> {
+    fn way_out(&self, config: &mut Config, notes: &mut Vec<String>) -> Result<(), Failure> {
+        if config.upstream.proxy.is_none()
+            && let Some((name, url)) = environment::proxy_of(self.given)
+        {
+            let (parent, bypass, odd) = environment::parent_of(&url, self.given)
+                .map_err(|why| Failure::usage(anyhow!("{name} of your environment: {why}")))?;
+            notes.extend(odd.iter().map(|entry| {
+                format!("NO_PROXY has `{entry}`, which is no host, address or network: what it means goes through {name}")
+            }));
+            (config.upstream.proxy, config.upstream.no_proxy) = (Some(parent), bypass);
+        }
         if !self.trusted.is_empty() {
             let ca_file = config.upstream.ca_file.as_deref();
             let own = match ca_file {
