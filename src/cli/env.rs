@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config) -> Result<String, Fail
     let profile = caller.profile.as_deref().unwrap_or(asked.profile());
     let region = profiles.setting(profile, "region");
     let lead = Lead {
-        proxy: serving.run.listen,
+        proxy: serving.proxy(&key)?,
         bundle,
         config_file,
         credentials_file,

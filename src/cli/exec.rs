@@ -17,6 +17,7 @@ pub(super) mod environment;
 mod follow;
 mod lines;
 mod own;
+mod parent;
 pub(super) mod profiles;
 mod teller;
 
@@ -40,7 +41,7 @@ use super::Printed;
 use super::failure::Failure;
 use super::folder::{Folder, write_private};
 use crate::aws::catalog::Catalog;
-use crate::config::{Config, ListenerConfig};
+use crate::config::Config;
 use crate::guard::call::Mode;
 use crate::guard::keyring::VirtualKey;
 use crate::proxy::authority::Authority;
@@ -241,7 +242,8 @@ struct Post {
     guard: Which,
     guarding: Guarding,
     key: VirtualKey,
-    proxy: std::net::SocketAddr,
+    /// Its URL.
+    proxy: String,
     state: StateDir,
     journal: PathBuf,
     region: Option<String>,
@@ -299,7 +301,7 @@ impl Setting<'_> {
                 mode: own.config.mode,
             },
             key: own.key()?,
-            proxy: own.listen,
+            proxy: format!("http://{}", own.listen),
             journal: state.journal(),
             state,
             region: main.region,
@@ -308,13 +310,6 @@ impl Setting<'_> {
     }
 
     async fn beside(&self, serving: Serving, teller: &Arc<Teller>) -> Result<Post, Failure> {
-        if self.config.listener != ListenerConfig::default() {
-            let error = anyhow!(
-                "the guard that runs asks for TLS or for proof at its port (`[listener]`), and commands can't be led there by themselves"
-            );
-            let help = "set HTTPS_PROXY to its URL, with a key of `palisade keys new` as user and password, and run the command as it is";
-            return Err(Failure::usage(error).with_help(help.to_owned()));
-        }
         let caller = self.arguments.caller.as_deref();
         let beside = Beside::join(serving, self.asked, caller)?;
         let found = self.look(&beside).await;
@@ -344,7 +339,7 @@ impl Setting<'_> {
                 mode,
             },
             key: beside.key.clone(),
-            proxy: beside.listen(),
+            proxy: beside.proxy()?,
             state: beside.state().clone(),
             journal: beside.journal(),
             region: region.map(str::to_owned),
@@ -376,31 +371,34 @@ impl Setting<'_> {
         Ok((account, policies, self.config.mode))
     }
 
-    /// How the guard reaches the rest of the world: as the shell would.
+    /// How the guard reaches the rest of the world: as the shell would. What the configuration says of a parent comes
+    /// first.
     fn way_out(&self, config: &mut Config, notes: &mut Vec<String>) -> Result<(), Failure> {
+        self.trust(config)?;
         if config.upstream.proxy.is_none()
-            && let Some((name, url)) = environment::proxy_of(self.given)
+            && let Some((parent, bypass)) = parent::of_shell(self.given, notes)?
         {
-            let (parent, bypass, odd) = environment::parent_of(&url, self.given)
-                .map_err(|why| Failure::usage(anyhow!("{name} of your environment: {why}")))?;
-            notes.extend(odd.iter().map(|entry| {
-                format!("NO_PROXY has `{entry}`, which is no host, address or network: what it means goes through {name}")
-            }));
-            (config.upstream.proxy, config.upstream.no_proxy) = (Some(parent), bypass);
+            config.upstream.proxy = Some(parent);
+            config.upstream.no_proxy = bypass;
         }
-        if !self.trusted.is_empty() {
-            let ca_file = config.upstream.ca_file.as_deref();
-            let own = match ca_file {
-                Some(path) => std::fs::read_to_string(path).map_err(|error| {
-                    Failure::usage(anyhow!("`upstream.ca_file` `{}`: {error}", path.display()))
-                })?,
-                None => String::new(),
-            };
-            let path = self.folder.join("upstream.pem");
-            let text = format!("{own}\n{}", bundle::pem(self.trusted));
-            write_private(&path, &text).map_err(Failure::refused)?;
-            config.upstream.ca_file = Some(path);
+        Ok(())
+    }
+
+    /// Whom the guard trusts: whom its configuration says, and whom the user's own tools trust.
+    fn trust(&self, config: &mut Config) -> Result<(), Failure> {
+        if self.trusted.is_empty() {
+            return Ok(());
         }
+        let own = match config.upstream.ca_file.as_deref() {
+            Some(path) => std::fs::read_to_string(path).map_err(|error| {
+                Failure::usage(anyhow!("`upstream.ca_file` `{}`: {error}", path.display()))
+            })?,
+            None => String::new(),
+        };
+        let path = self.folder.join("upstream.pem");
+        let text = format!("{own}\n{}", bundle::pem(self.trusted));
+        write_private(&path, &text).map_err(Failure::refused)?;
+        config.upstream.ca_file = Some(path);
         Ok(())
     }
 
@@ -411,7 +409,7 @@ impl Setting<'_> {
         let (bundle, config_file, credentials_file) =
             write_files(self.folder, &authority, self.trusted, self.profiles, "")?;
         let lead = Lead {
-            proxy: post.proxy,
+            proxy: post.proxy.clone(),
             bundle,
             config_file,
             credentials_file,

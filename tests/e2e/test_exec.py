@@ -21,7 +21,8 @@ from botocore.credentials import Credentials
 import signature
 import upstream as stand_in
 from cloud import ACCOUNT, REGION
-from guard import BINARY, Guard, clean_environment, eventually
+from guard import BINARY, clean_environment
+from parent import Parent
 from tls import make_server_files
 
 ID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -521,6 +522,51 @@ def test_no_proxy_that_would_lead_around_the_guard_is_left_out_and_told(user, up
     assert len(upstream.calls("DescribeWorkspaces")) == 1
 
 
+# --- behind the shell's own proxy
+
+
+@pytest.fixture
+def parent():
+    proxy = Parent("anna", "open-sesame")
+    yield proxy
+    proxy.close()
+
+
+REACH = """
+import boto3, urllib.request
+boto3.client("workspaces").describe_workspaces()
+try:
+    urllib.request.urlopen("https://packages.example/simple", timeout=20)
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_the_shells_proxy_becomes_the_parent(user, upstream, parent, name):
+    done = user.python(REACH, environment={name: parent.url})
+    assert done.returncode == 0, done.stderr
+    assert f"localhost:{upstream.port}" in parent.asked and "packages.example:443" in parent.asked
+    assert LAST.fullmatch(lines(done)[2]).group(1) == "1"
+    assert "open-sesame" not in done.stdout + done.stderr
+    inside = user.exec("/bin/sh", "-c", "env", environment={"HTTPS_PROXY": parent.url})
+    assert "open-sesame" not in inside.stdout
+
+
+def test_what_the_shell_reaches_directly_stays_direct(user, upstream, parent):
+    done = user.python(REACH, environment={"HTTPS_PROXY": parent.url, "NO_PROXY": "localhost"})
+    assert done.returncode == 0, done.stderr
+    assert parent.asked == ["packages.example:443"]
+    assert len(upstream.calls("DescribeWorkspaces")) == 1
+
+
+def test_a_proxy_that_is_not_spoken_stops_without_its_password(user):
+    done = user.exec("true", environment={"ALL_PROXY": "socks5://anna:open-sesame@127.0.0.1:1080"})
+    assert done.returncode == 2
+    assert done.stderr.startswith("palisade: `ALL_PROXY`, which would be the guard's parent proxy: ")
+    assert "open-sesame" not in done.stderr
+
+
 # --- the environment of a shell, and the credential process
 
 
@@ -546,6 +592,19 @@ def test_env_sets_a_shell_up_for_the_guard_that_serves(new_guard, cloud, tmp_pat
     for name in ("AWS_CONFIG_FILE", "AWS_CA_BUNDLE"):
         path = Path(variables[name])
         assert path.stat().st_mode & 0o777 == 0o600 and path.is_relative_to(guard.state / "env/ci")
+
+
+def test_a_guard_that_asks_who_comes_is_told(new_guard, upstream, tmp_path):
+    guard = new_guard(callers={"ci": ["deployers"]}, settings={"listener.require_proof": True}).start()
+    environment = {**clean_environment(tmp_path), "AWS_DEFAULT_REGION": REGION}
+    call = [sys.executable, "-c", BOTO, "workspaces", "describe_workspaces", "{}"]
+    for command in (
+        [BINARY, "exec", "--config", guard.config, "--", *call],
+        ["/bin/sh", "-c", f'eval "$({BINARY} env --config {guard.config})" && exec "$@"', "sh", *call],
+    ):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+    assert len(upstream.calls("DescribeWorkspaces")) == 2
 
 
 def test_env_and_credentials_say_what_to_do_where_no_guard_serves(user):

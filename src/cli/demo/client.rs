@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use aws_credential_types::Credentials;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{HOST, USER_AGENT};
+use http::header::{HOST, PROXY_AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty, Full, Limited};
 use hyper_util::rt::TokioIo;
@@ -40,6 +42,8 @@ pub(in crate::cli) struct Client {
     proxy: SocketAddr,
     region: String,
     agent: &'static str,
+    /// Whether the proxy is told who comes.
+    proves: bool,
     tls: Tls,
     catalog: Arc<Catalog>,
     clock: Clock,
@@ -82,10 +86,16 @@ impl Client {
             proxy,
             region: region.to_owned(),
             agent,
+            proves: false,
             tls: Tls(TlsConnector::from(Arc::new(tls))),
             catalog,
             clock: Clock::system(),
         })
+    }
+
+    /// From now on tells the proxy who comes, by the keys of each call.
+    pub(in crate::cli) fn prove(&mut self) {
+        self.proves = true;
     }
 
     /// Makes one call: `service:Operation` with its input, once.
@@ -103,7 +113,7 @@ impl Client {
         let wire = protocol::encode(&service, &operation, protocol, input)?;
         let host = self.host(&service)?;
         let request = self.signed(keys, &service, &host, wire)?;
-        let answered = tokio::time::timeout(DEADLINE, self.exchange(&host, request)).await;
+        let answered = tokio::time::timeout(DEADLINE, self.exchange(keys, &host, request)).await;
         let (status, headers, body) = answered.context("no answer came in time")??;
         let request_id = headers
             .get("x-amzn-requestid")
@@ -185,10 +195,11 @@ impl Client {
 
     async fn exchange(
         &self,
+        keys: &Credentials,
         host: &str,
         request: Request<Full<Bytes>>,
     ) -> anyhow::Result<(StatusCode, HeaderMap, Bytes)> {
-        let tunnel = self.connect(host).await?;
+        let tunnel = self.connect(keys, host).await?;
         let name = ServerName::try_from(host.to_owned())?;
         let tls = self.tls.0.connect(name, TokioIo::new(tunnel)).await?;
         let (mut sender, connection) =
@@ -202,17 +213,27 @@ impl Client {
         Ok((head.status, head.headers, body.to_bytes()))
     }
 
-    async fn connect(&self, host: &str) -> anyhow::Result<hyper::upgrade::Upgraded> {
+    async fn connect(
+        &self,
+        keys: &Credentials,
+        host: &str,
+    ) -> anyhow::Result<hyper::upgrade::Upgraded> {
         let tcp = TcpStream::connect(self.proxy).await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(tcp)).await?;
         tokio::spawn(connection.with_upgrades());
         let authority = format!("{host}:443");
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(Method::CONNECT)
             .uri(&authority)
-            .header(HOST, &authority)
-            .body(Empty::<Bytes>::new())?;
+            .header(HOST, &authority);
+        if self.proves {
+            let pair = format!("{}:{}", keys.access_key_id(), keys.secret_access_key());
+            let mut proof = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair)))?;
+            proof.set_sensitive(true);
+            request = request.header(PROXY_AUTHORIZATION, proof);
+        }
+        let request = request.body(Empty::<Bytes>::new())?;
         let answer = sender.send_request(request).await?;
         if !answer.status().is_success() {
             bail!(

@@ -19,7 +19,7 @@ use crate::aws::catalog::Catalog;
 use crate::aws::value::{Object, Value};
 use crate::cli::demo::client::Client;
 use crate::cli::failure::Failure;
-use crate::config::Config;
+use crate::config::{Config, ListenerConfig};
 use crate::guard::keyring::VirtualKey;
 use crate::running::{RunCaller, RunFile};
 use crate::sources::clock::Clock;
@@ -37,6 +37,7 @@ pub(in crate::cli) struct Serving {
     pub(in crate::cli) state: StateDir,
     /// Who may be meant.
     pub(in crate::cli) callers: Vec<RunCaller>,
+    listener: ListenerConfig,
 }
 
 impl Serving {
@@ -71,7 +72,28 @@ impl Serving {
             run,
             state,
             callers,
+            listener: config.listener.clone(),
         }
+    }
+
+    /// The URL of its proxy for whoever has this key: the key stands in it where the proxy asks who comes.
+    ///
+    /// # Errors
+    /// It takes its clients over TLS, by names that only its administrator knows.
+    pub(in crate::cli) fn proxy(&self, key: &VirtualKey) -> Result<String, Failure> {
+        if self.listener.tls.is_some() {
+            let error = anyhow!("the guard that runs takes its clients over TLS (`listener.tls`)");
+            return Err(Failure::usage(error).with_help(
+                "set HTTPS_PROXY to its `https://` URL by hand, with a key of `palisade keys new`; or give it another `--config`, and `exec` a guard of its own".to_owned(),
+            ));
+        }
+        let proof = if self.listener.require_proof {
+            let (id, secret) = (&key.access_key_id, key.secret_access_key.expose());
+            format!("{id}:{secret}@")
+        } else {
+            String::new()
+        };
+        Ok(format!("http://{proof}{}", self.run.listen))
     }
 }
 
@@ -109,8 +131,8 @@ impl Beside {
         profile.unwrap_or(&self.caller.credentials)
     }
 
-    pub(super) fn listen(&self) -> std::net::SocketAddr {
-        self.serving.run.listen
+    pub(super) fn proxy(&self) -> Result<String, Failure> {
+        self.serving.proxy(&self.key)
     }
 
     pub(super) fn state(&self) -> &StateDir {
@@ -132,15 +154,19 @@ impl Beside {
         catalog: Arc<Catalog>,
         region: &str,
     ) -> Result<Option<String>, Failure> {
-        let client = Client::new(self.listen(), authority, catalog, region, "palisade-exec");
-        let client = client.map_err(Failure::refused)?;
+        let listen = self.serving.run.listen;
+        let client = Client::new(listen, authority, catalog, region, "palisade-exec");
+        let mut client = client.map_err(Failure::refused)?;
+        if self.serving.listener.require_proof {
+            client.prove();
+        }
         let (id, secret) = (&self.key.access_key_id, self.key.secret_access_key.expose());
         let keys = Credentials::new(id, secret, None, None, "palisade");
         let asked = client
             .call(&keys, "sts:GetCallerIdentity", &Object::new())
             .await;
         let answer = asked.map_err(|error| {
-            let error = anyhow!("the guard at {} doesn't answer: {error:#}", self.listen());
+            let error = anyhow!("the guard at {listen} doesn't answer: {error:#}");
             Failure::refused(error)
         })?;
         match answer.result {

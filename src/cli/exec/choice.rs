@@ -11,7 +11,8 @@ use super::profiles::Profiles;
 use crate::aws::nearest::nearest;
 use crate::cli::failure::Failure;
 use crate::config::{
-    CallerConfig, Config, CredentialSource, CredentialsConfig, ListenerConfig, Roles, check_name,
+    CallerConfig, Config, CredentialSource, CredentialsConfig, ForeignKeys, ListenerConfig, Roles,
+    check_name,
 };
 use crate::running::RunCaller;
 
@@ -146,8 +147,6 @@ pub(super) fn overlay(user: &Config, caller: &str, main: &Main, profiles: &Profi
     let mut config = user.clone();
     let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     (config.listen, config.admin) = (anywhere, anywhere);
-    // Only the command knows its keys, and only this machine reaches the port.
-    config.listener = ListenerConfig::default();
     config.credentials = tables(user, main, profiles);
     let mut me = user
         .callers
@@ -158,8 +157,8 @@ pub(super) fn overlay(user: &Config, caller: &str, main: &Main, profiles: &Profi
             name: caller.to_owned(),
             groups: Vec::new(),
             credentials: String::new(),
-            may_assume: Vec::new(),
             certificate: None,
+            may_assume: Vec::new(),
         });
     me.credentials.clone_from(&main.name);
     // The others stay, for policies may name their groups. Nobody has keys of theirs here.
@@ -168,6 +167,12 @@ pub(super) fn overlay(user: &Config, caller: &str, main: &Main, profiles: &Profi
         other.credentials.clone_from(&main.name);
     }
     config.callers.push(me);
+    // On this machine alone, and for this command: nothing to prove at the door, and no other keys to let pass.
+    config.listener = ListenerConfig::default();
+    config.foreign_keys = ForeignKeys::Refuse;
+    for caller in &mut config.callers {
+        caller.certificate = None;
+    }
     config.egress.other_hosts = crate::config::OtherHosts::Tunnel;
     config.egress.private_addresses = crate::config::PrivateAddresses::Allow;
     config.limits.connections_max = config.limits.connections_max.min(CONNECTIONS_MAX);

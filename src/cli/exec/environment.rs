@@ -7,17 +7,15 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::guard::keyring::Secret;
-use crate::proxy::parent::{Bypass, Parent};
 
 /// What a guard gives to a command.
 #[derive(Debug, Clone)]
 pub(in crate::cli) struct Lead {
-    /// Where the proxy listens.
-    pub(in crate::cli) proxy: SocketAddr,
+    /// The proxy's URL.
+    pub(in crate::cli) proxy: String,
     /// The system's certificates, the user's own and the guard's.
     pub(in crate::cli) bundle: PathBuf,
     /// The private AWS files.
@@ -89,10 +87,9 @@ pub(in crate::cli) fn changes(
     let mut set = |name: &str, value: &OsStr| {
         all.push(Change::Set(name.to_owned(), value.to_owned()));
     };
-    let proxy = format!("http://{}", lead.proxy);
     let (no_proxy, left_out) = no_proxy(given, suffixes);
     for name in ["HTTPS_PROXY", "https_proxy"] {
-        set(name, proxy.as_ref());
+        set(name, lead.proxy.as_ref());
     }
     for name in ["NO_PROXY", "no_proxy"] {
         set(name, no_proxy.as_ref());
@@ -148,27 +145,6 @@ pub(super) fn proxy_of(given: &[(OsString, OsString)]) -> Option<(&'static str, 
     names
         .into_iter()
         .find_map(|name| Some((name, text(given, name)?.to_owned())))
-}
-
-/// The user's proxy as a parent of the guard, what they dial directly, and the entries of NO_PROXY that can't be heeded.
-///
-/// # Errors
-/// What is wrong with the URL, without the URL, which may hold a password.
-pub(super) fn parent_of(
-    url: &str,
-    given: &[(OsString, OsString)],
-) -> Result<(Parent, Bypass, Vec<String>), String> {
-    let parent = if url.contains("://") {
-        Parent::parse(url)?
-    } else {
-        // As curl and Python read it.
-        Parent::parse(&format!("http://{url}"))?
-    };
-    let (kept, odd): (Vec<String>, Vec<String>) = no_proxy_of(given)
-        .into_iter()
-        .partition(|entry| Bypass::parse([entry.as_str()]).is_ok());
-    let bypass = Bypass::parse(kept.iter().map(String::as_str))?;
-    Ok((parent, bypass, odd))
 }
 
 /// Every entry of the user's NO_PROXY, in their order, each once.
@@ -230,7 +206,7 @@ mod tests {
     fn lead() -> Lead {
         let key = issue(&MasterKey::new([1; 32]), "anna", [1, 2, 3, 4, 5]);
         Lead {
-            proxy: "127.0.0.1:4711".parse().unwrap(),
+            proxy: "http://127.0.0.1:4711".to_owned(),
             bundle: "/tmp/p/ca.pem".into(),
             config_file: "/tmp/p/config".into(),
             credentials_file: "/tmp/p/credentials".into(),
@@ -372,19 +348,6 @@ no_proxy=169.254.169.254,169.254.170.2,169.254.170.23,fd00:ec2::254,fd00:ec2::23
             "*",
         ];
         assert_eq!(left_out, around);
-    }
-
-    #[test]
-    fn the_users_proxy_becomes_the_guards_parent_with_what_goes_around_it() {
-        let given = environment(&[("no_proxy", "localhost,.corp,10.0.0.0/8,odd:80,http://x")]);
-        let (parent, bypass, odd) = parent_of("ann:s3cret@proxy.corp:3128", &given).unwrap();
-        assert_eq!(parent.to_string(), "http://proxy.corp:3128");
-        assert_eq!(bypass.as_variable(), "localhost,corp,10.0.0.0/8");
-        assert_eq!(odd, ["odd:80", "http://x"]);
-        let (parent, ..) = parent_of("https://proxy.corp", &[]).unwrap();
-        assert_eq!(parent.to_string(), "https://proxy.corp:443");
-        let problem = parent_of("socks5://ann:s3cret@proxy.corp", &[]).unwrap_err();
-        assert!(!problem.contains("s3cret"), "{problem}");
     }
 
     #[test]

@@ -96,6 +96,7 @@ async fn a_guard_of_ones_own_has_the_users_rules_and_this_commands_keys() {
     let user = config(
         "\
 listen = \"0.0.0.0:8080\"
+identity.foreign_keys = \"passthrough\"
 policies = \"p\"
 [[caller]]
 name = \"anna\"
@@ -118,6 +119,7 @@ timeout = \"3s\"
     let own = overlay(&user, "anna", &main, &profiles);
     assert_eq!(own.listen.to_string(), "127.0.0.1:0");
     assert_eq!(own.admin.to_string(), "127.0.0.1:0");
+    assert_eq!(own.foreign_keys, ForeignKeys::Refuse);
     assert_eq!(own.policies, user.policies);
     assert_eq!(own.lookup.timeout, user.lookup.timeout);
     assert_eq!(own.egress.other_hosts, OtherHosts::Tunnel);

@@ -268,9 +268,9 @@ fn tunnel() -> Record {
         host: "pypi.org".to_owned(),
         port: 443,
         source: "127.0.0.1:5".parse().unwrap(),
-        caller: None,
         verdict: Verdict::Allowed,
         reason: None,
+        caller: None,
     })
 }
 
