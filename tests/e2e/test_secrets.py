@@ -12,8 +12,11 @@ import pytest
 
 import raw
 from apis import APIS, EVS, INSTANCES, WORKSPACES, wire
+from checks import error_of
 from clients import CLI, KINDS
-from cloud import AwsError
+from cloud import ACCOUNT, AwsError
+from guard import Key
+from roles import SOURCE
 from upstream import CREDENTIALS, Drop, Fail, Garbage, Truncate
 
 REAL = {
@@ -50,17 +53,21 @@ def spellings(secret):
         yield base64.b64encode(b"\0" * shift + data).decode()[4:-4]
 
 
-def leaks(guard, *files):
-    """Each real credential that came out of the guard, and where."""
+def leaks(guard, sessions=()):
+    """Each real credential that came out of the guard, and where; `sessions` are those of roles."""
+    real = [*REAL.items()]
+    for session in sessions:
+        keys = session.credentials
+        real += [(session.role, text) for text in (keys.access_key, keys.secret_key, keys.token)]
     texts = {f"client {n}": text for n, text in enumerate(guard.shown)}
     texts["log"] = guard.log.read_text(errors="replace")
-    for path in [*guard.state.rglob("*"), *files]:
+    for path in guard.state.rglob("*"):
         if path.is_file():
             texts[str(path)] = path.read_bytes().decode("latin-1")
     return [
         (name, place)
         for place, text in texts.items()
-        for name, secret in REAL.items()
+        for name, secret in real
         if any(spelling in text for spelling in spellings(secret))
     ]
 
@@ -153,6 +160,38 @@ def test_not_by_asking_sts(guard, upstream, tmp_path):
     assert leaks(guard) == []
 
 
+def test_not_by_roles_and_their_sessions(new_guard, upstream, cloud, tmp_path):
+    """What STS hands out for a role stays with the guard; whoever assumes one gets keys of the guard's."""
+    work, guarded, mine, broken = (f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ("work", "guarded", "mine", "broken"))
+    for role, by in ((work, SOURCE), (guarded, SOURCE), (mine, work)):
+        upstream.sts.trust(role, by=(by,))
+    guard = new_guard(
+        variables=LEVELS,
+        credentials={"accounts": [ACCOUNT], "role_arn": work, "guarded_role_arn": guarded},
+        may_assume={"ci": [mine, broken]},
+    ).start()
+    told = CLI.call(guard, tmp_path, "sts", "AssumeRole", {"RoleArn": mine, "RoleSessionName": "me"})
+    assert told.ok, told.text
+    keys = json.loads(told.done.stdout)["Credentials"]
+    session = Key("ci", keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+    for key in (None, session):
+        for api in APIS:
+            api.destroy(guard.client(api.service, key=key), api.make(cloud))
+            things = api.make(cloud, tags={"protected": "true"})
+            error_of(lambda api=api, key=key, things=things: api.destroy(guard.client(api.service, key=key), things))
+    for act in (Repeat("SignatureDoesNotMatch"), Fail("AccessDenied", "no", 403), Garbage()):
+        with upstream.fault("AssumeRole", act):
+            assert not CLI.call(guard, tmp_path, "sts", "AssumeRole", {"RoleArn": broken, "RoleSessionName": "me"}).ok
+    sessions = upstream.sts.sessions.values()
+    assert {one.role for one in sessions} == {work, guarded, mine}
+    assert {seen.signer for seen in upstream.destructive()} == {guarded}
+    assert {seen.signer for seen in upstream.calls("DescribeTags")} == {work, mine}
+    for path in ("/metrics", "/readyz"):
+        guard.shown.append(guard.get(path)[1])
+    show(guard, "journal", "show", "--json")
+    assert leaks(guard, sessions) == []
+
+
 def test_not_to_those_who_ask_wrongly(guard, upstream, cloud):
     things = WORKSPACES.make(cloud)
     method, path, headers, body = wire(WORKSPACES, WORKSPACES.params(things))
@@ -215,15 +254,14 @@ def test_not_by_a_subcommand_or_a_page(guard, upstream, cloud):
 )
 def test_not_by_a_source_of_credentials_that_fails(new_guard, upstream, cloud, tmp_path, output):
     """What a `credential_process` printed is not repeated."""
-    printed = output.format(secrets=" ".join(REAL.values()), id=REAL["access key id"], secret=REAL["secret access key"], token=REAL["session token"])
+    ident, secret, token = REAL.values()
+    printed = output.format(secrets=" ".join(REAL.values()), id=ident, secret=secret, token=token)
     process = tmp_path / "process"
     process.write_text(f"#!/bin/sh\ncat <<'END'\n{printed}\nEND\n")
     process.chmod(0o755)
     profiles = tmp_path / "config"
     profiles.write_text(f"[profile prod]\ncredential_process = {process}\n")
-    guard = new_guard(
-        variables={**LEVELS, "AWS_CONFIG_FILE": str(profiles)}
-    )
+    guard = new_guard(variables={**LEVELS, "AWS_CONFIG_FILE": str(profiles)})
     text = guard.config.read_text().replace('source = "default"', 'profile = "prod"')
     guard.config.write_text(text)
     guard.start()
