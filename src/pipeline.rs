@@ -24,6 +24,7 @@
 )]
 
 mod admit;
+mod answered;
 mod arrive;
 mod assume;
 mod authenticate;

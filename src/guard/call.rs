@@ -78,6 +78,12 @@ impl Caller {
             session: None,
         }
     }
+
+    /// Whether it is known here who signed.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        self.name != UNVERIFIED
+    }
 }
 
 /// `service:Operation`, as policies spell it.

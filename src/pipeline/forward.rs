@@ -5,35 +5,23 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response};
 use http_body::{Body as HttpBody, Frame};
 use hyper::body::Incoming;
 use sha2::{Digest, Sha256};
 
 use super::admit::{Admitted, Proof};
+use super::answered;
 use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::class::Class;
-use crate::aws::protocol;
 use crate::aws::sigv4::Declared;
-use crate::guard::call::{Call, Outcome};
-use crate::guard::facts::is_busy;
+use crate::guard::call::Outcome;
 use crate::journal::Record;
 use crate::journal::record::{Happened, Judgement, OutcomeRecord};
-use crate::proxy::body::{BodyError, Budget, Buffered, read_whole};
+use crate::proxy::body::BodyError;
 use crate::proxy::upstream::{Answer, Freshness, SendError, Target};
 use crate::proxy::{Body, Timeouts};
-
-/// The longest answer to a guarded call that changes something, in bytes. They are a few KiB.
-const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// The longest answer that is an error of the client's, in bytes.
-const ERROR_BYTES_MAX: u64 = 1024 * 1024;
-/// With what AWS answers a signature that it doesn't take.
-const DISOWNING: [StatusCode; 3] = [
-    StatusCode::BAD_REQUEST,
-    StatusCode::UNAUTHORIZED,
-    StatusCode::FORBIDDEN,
-];
 
 impl Guard {
     /// Sends an admitted request and records what came of it. Runs to its end though the client may have left.
@@ -85,12 +73,12 @@ impl Guard {
         }
         match sent {
             Ok(response) if call.guarded && call.class != Class::Read => {
-                let answer = self.whole(response, ANSWER_BYTES_MAX).await?;
-                may_be_repeated(&call, &answer)?;
+                let answer = self.whole(response, answered::ANSWER_BYTES_MAX).await?;
+                answered::may_be_repeated(&call, &answer)?;
                 Ok(self.unless_of_the_signature(trail, &call, answer))
             }
-            Ok(response) if DISOWNING.contains(&response.status()) => {
-                let answer = self.whole(response, ERROR_BYTES_MAX).await;
+            Ok(response) if answered::may_disown(&call, response.status()) => {
+                let answer = self.whole(response, answered::ERROR_BYTES_MAX).await;
                 let answer = answer.map_err(|refusal| Refusal::Unreachable {
                     message: refusal.why().into_owned(),
                 })?;
@@ -110,71 +98,6 @@ impl Guard {
             Err(SendError::Unknown { why }) => Err(Refusal::OutcomeUnknown { message: why }),
         }
     }
-}
-
-impl Guard {
-    /// Reads an answer to its end before the client gets any of it: one that breaks off halfway looks to most SDKs like
-    /// a connection that failed, and they send the call again.
-    async fn whole(
-        &self,
-        response: Response<Answer>,
-        bytes_max: u64,
-    ) -> Result<Response<Buffered>, Refusal> {
-        let (head, body) = response.into_parts();
-        let status = head.status;
-        // A budget of its own: what others send may not cost this client its answer.
-        let budget = Budget::new(bytes_max);
-        let timeouts = Timeouts {
-            body_total: self.timeouts.body_stall,
-            ..self.timeouts
-        };
-        match read_whole(body, bytes_max, &budget, &timeouts).await {
-            Ok(body) => Ok(Response::from_parts(head, body)),
-            Err(error) => Err(Refusal::OutcomeUnknown {
-                message: format!("AWS answered {status}, but not to the end: {error}"),
-            }),
-        }
-    }
-}
-
-impl Guard {
-    /// AWS explains a signature that it doesn't take by repeating what was signed, the session token too; and the
-    /// signature is the guard's. The client learns that it is, and none of AWS's words.
-    fn unless_of_the_signature(
-        &self,
-        trail: &Trail,
-        call: &Call,
-        answer: Response<Buffered>,
-    ) -> Response<Body> {
-        let body = answer.body().bytes();
-        let error = protocol::decode_error(call.protocol, answer.status(), answer.headers(), body);
-        if answer.status().is_success() || !error.repeats_the_signature() {
-            return answer.map(Body::buffered);
-        }
-        let message = format!(
-            "AWS doesn't take the guard's own signature ({}): see that its clock is right, and its credentials (`[credentials.*]`)",
-            error.code
-        );
-        tracing::error!(decision = %trail.id, "{message}");
-        self.answer_unrecorded(trail, &Refusal::CredentialsLasting { message })
-    }
-}
-
-/// A fault of AWS's own leaves open whether a destructive call has happened, and SDKs answer it by sending the call
-/// again: that is told as unknown instead. An answer of AWS's that it was too busy is passed on: it says that nothing
-/// has happened.
-fn may_be_repeated(call: &Call, answer: &Response<Buffered>) -> Result<(), Refusal> {
-    let (status, body) = (answer.status(), answer.body().bytes());
-    if !call.class.destroys() || !status.is_server_error() {
-        return Ok(());
-    }
-    let error = protocol::decode_error(call.protocol, status, answer.headers(), body);
-    if is_busy(&error.code) {
-        return Ok(());
-    }
-    Err(Refusal::OutcomeUnknown {
-        message: format!("AWS answered {status}: {error}"),
-    })
 }
 
 fn happened(sent: &Result<Response<Answer>, SendError>) -> Happened {

@@ -117,6 +117,8 @@ def test_a_key_that_aws_does_not_know_is_refused_by_aws(guard, upstream, client)
     upstream.accepts.clear()
     error = error_of(client("workspaces").describe_workspaces)
     assert error.response["Error"]["Code"] == "InvalidSignatureException"
+    # In AWS's own words: the signature is the caller's own.
+    assert "palisade" not in error.response["Error"]["Message"]
     assert len(upstream.calls()) == 1
     upstream.reset()
 

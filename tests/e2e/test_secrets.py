@@ -5,6 +5,7 @@ they could have, in whatever came out of it.
 """
 
 import base64
+import gzip
 import json
 import urllib.parse
 
@@ -40,6 +41,19 @@ class Repeat:
             f"The Canonical String for this request should have been\n'POST\n/\n\n{lines}\n'"
         )
         handler.answer_error(seen, AwsError(self.code, message, 403))
+
+
+class RepeatEncoded(Repeat):
+    """The same, and its code too, in an encoding."""
+
+    def __init__(self, encoding, encode):
+        super().__init__()
+        self.encoding, self.encode = encoding, encode
+
+    def __call__(self, handler, seen):
+        headers = "\n".join(f"{name}:{value}" for name, value in sorted(seen.headers.items()))
+        body = json.dumps({"__type": self.code, "message": headers}).encode()
+        handler._write(seen, 403, self.encode(body), handler._json_type(seen), **{"Content-Encoding": self.encoding})
 
 
 def spellings(secret):
@@ -119,8 +133,10 @@ def test_not_to_a_client_that_logs_every_byte(guard, upstream, cloud, aws):
         Garbage(),
         Repeat(),
         Repeat("SignatureDoesNotMatch"),
+        RepeatEncoded("gzip", gzip.compress),
+        RepeatEncoded("x-unheard-of", bytes),
     ],
-    ids=lambda act: getattr(act, "code", None) or type(act).__name__,
+    ids=lambda act: getattr(act, "encoding", None) or getattr(act, "code", None) or type(act).__name__,
 )
 def test_not_by_what_aws_says_of_a_call_that_fails(guard, upstream, cloud, act):
     """Guarded and not, and in a lookup; the last says what it was signed with."""
