@@ -38,6 +38,8 @@ pub(super) struct Common {
 pub(super) struct Before<'g> {
     pub(super) guard: &'g Guard,
     pub(super) config: &'g Config,
+    /// What `upstream.ca_file` holds now is what it held then.
+    pub(super) trusts_alike: bool,
 }
 
 impl Common {
@@ -52,7 +54,9 @@ impl Common {
         let timeouts = timeouts(config);
         let keys = self.keys.of(holders(config), tables(config))?;
         let same_way = before.as_ref().filter(|before| {
-            before.config.upstream == config.upstream && before.config.egress == config.egress
+            before.trusts_alike
+                && before.config.upstream == config.upstream
+                && before.config.egress == config.egress
         });
         let upstream = match &same_way {
             Some(before) => before.guard.upstream.clone(),

@@ -21,16 +21,19 @@ pub(super) struct Reload {
     readiness: Readiness,
     /// What is in force was made from this.
     config: Config,
+    /// What `upstream.ca_file` held then.
+    trusted: Option<Vec<u8>>,
 }
 
 impl Reload {
-    pub(super) const fn new(
+    pub(super) fn new(
         common: Common,
         in_force: Arc<InForce>,
         readiness: Readiness,
         config: Config,
     ) -> Self {
         Self {
+            trusted: trusted(&config),
             common,
             in_force,
             readiness,
@@ -74,10 +77,12 @@ impl Reload {
         let ruleset = ruleset?;
         warn_of_open_tags(&ruleset);
         let before = self.in_force.now();
+        let trusted = trusted(&config);
         let guard = {
             let before = Before {
                 guard: &before,
                 config: &self.config,
+                trusts_alike: trusted == self.trusted,
             };
             let guard = self.common.guard(&config, ruleset, Some(before));
             guard.map_err(|error| error.to_string())?
@@ -114,7 +119,7 @@ impl Reload {
             mode = guard.mode.as_str(),
             "reloaded"
         );
-        self.config = config;
+        (self.config, self.trusted) = (config, trusted);
         Ok(())
     }
 
@@ -141,6 +146,11 @@ impl Reload {
     pub(super) const fn config(&self) -> &Config {
         &self.config
     }
+}
+
+/// What `upstream.ca_file` holds; a file that can't be read refuses the reload by itself, where its certificates are.
+fn trusted(config: &Config) -> Option<Vec<u8>> {
+    std::fs::read(config.upstream.ca_file.as_deref()?).ok()
 }
 
 /// The first key that differs and that only a restart can change.
