@@ -97,6 +97,8 @@ pub struct Guard {
     /// `upstream.dangerous_override`, as every record says it.
     pub upstream_override: Option<String>,
     pub log_rate: Arc<LogRate>,
+    /// Of the records of refusals to those whom nobody knows here.
+    pub strangers: Arc<LogRate>,
 }
 
 impl Handle for Guard {

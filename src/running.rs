@@ -210,6 +210,7 @@ impl Running {
             clock: clock.clone(),
             budget,
             log_rate: Arc::default(),
+            strangers: Arc::default(),
             leaves: Arc::clone(&leaves),
         };
         let guard = Arc::new(InForce::new(common.guard(config, ruleset, None)?));

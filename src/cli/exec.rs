@@ -291,6 +291,7 @@ impl Setting<'_> {
         let account = own.account(&main.name).await?;
         desk::open(self.folder, Arc::clone(&own)).map_err(Failure::refused)?;
         let state = StateDir::open(&own.config.state_dir)?;
+        let key = own.key()?;
         Ok(Post {
             guarding: Guarding {
                 profile: main.name,
@@ -300,8 +301,8 @@ impl Setting<'_> {
                 folder: own.config.policies.clone(),
                 mode: own.config.mode,
             },
-            key: own.key()?,
-            proxy: format!("http://{}", own.listen),
+            proxy: beside::proven_by(&key, &own.listen),
+            key,
             journal: state.journal(),
             state,
             region: main.region,

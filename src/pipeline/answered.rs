@@ -1,8 +1,10 @@
 //! What AWS answered, looked at before the client gets it.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::Read as _;
 
+use aws_credential_types::Credentials;
 use flate2::read::GzDecoder;
 use http::header::CONTENT_ENCODING;
 use http::{Response, StatusCode};
@@ -20,12 +22,44 @@ use crate::proxy::{Body, Timeouts};
 pub(super) const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// The longest answer that is an error of the client's, in bytes.
 pub(super) const ERROR_BYTES_MAX: u64 = 1024 * 1024;
+/// Shorter than this, a part of a credential may stand anywhere by chance.
+const MARK_CHARS_MIN: usize = 12;
 /// With what AWS answers a signature that it doesn't take.
 const DISOWNING: [StatusCode; 3] = [
     StatusCode::BAD_REQUEST,
     StatusCode::UNAUTHORIZED,
     StatusCode::FORBIDDEN,
 ];
+
+/// What tells in an answer that it repeats what the guard signed with. Prints as `[redacted]`.
+pub(super) struct SignedWith(Vec<String>);
+
+impl SignedWith {
+    /// The access key id, and the longest part of the session token that is spelt alike in every escaping.
+    pub(super) fn of(credentials: &Credentials) -> Self {
+        let token = credentials.session_token().unwrap_or_default();
+        let parts = token.split(|c: char| !c.is_ascii_alphanumeric());
+        let longest = parts.max_by_key(|part| part.len()).unwrap_or_default();
+        let marks = [credentials.access_key_id(), longest].into_iter();
+        Self(
+            marks
+                .filter(|mark| mark.len() >= MARK_CHARS_MIN)
+                .map(str::to_owned)
+                .collect(),
+        )
+    }
+
+    fn stands_in(&self, body: &[u8]) -> bool {
+        let mut marks = self.0.iter().map(String::as_bytes);
+        marks.any(|mark| body.windows(mark.len()).any(|window| window == mark))
+    }
+}
+
+impl fmt::Debug for SignedWith {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
 
 /// Whether an answer may repeat what the guard signed with. Of a call that its caller signed, it can't.
 pub(super) fn may_disown(call: &Call, status: StatusCode) -> bool {
@@ -68,9 +102,11 @@ impl Guard {
             return answer.map(Body::buffered);
         }
         let what = match plain(&answer) {
-            Some(_) => {
+            Some(body) => {
                 let error = error_of(call, &answer);
-                if !error.repeats_the_signature() {
+                let signed_with = trail.signed_with.as_ref();
+                let stands = signed_with.is_some_and(|with| with.stands_in(&body));
+                if !stands && !error.repeats_the_signature() {
                     return answer.map(Body::buffered);
                 }
                 format!(

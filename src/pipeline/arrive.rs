@@ -131,7 +131,7 @@ impl Guard {
             })?);
         }
         trail.shape = Shape::asked(&services, &head(&parts));
-        if self.mode == Mode::Enforce && services.iter().all(|s| s.operations.is_empty()) {
+        if services.iter().all(|s| s.operations.is_empty()) {
             return Err(Refusal::UnmodelledService {
                 service: endpoint.services.join(", "),
             });
@@ -274,7 +274,8 @@ impl Guard {
     }
 }
 
-/// The one service that a request is signed for; none that mints keys, since what isn't understood could ask for one.
+/// The one service that a request is signed for; none that mints keys, or of which nothing is known, since what isn't
+/// understood could ask for a key.
 fn signed_for<'s>(
     services: &'s [Arc<Service>],
     parts: &Parts,
@@ -284,7 +285,7 @@ fn signed_for<'s>(
     let only = found.next().filter(|_| found.next().is_none());
     let mints = |s: &&Arc<Service>| {
         let mut operations = s.operations.values();
-        operations.any(|operation| operation.class == Class::Credentials)
+        s.operations.is_empty() || operations.any(|o| o.class == Class::Credentials)
     };
     Ok(only.filter(|service| !mints(service)))
 }

@@ -119,7 +119,7 @@ impl Guard {
             && let Some(needs) = rules.needs(slice, &question, &targets)
         {
             // What no fact can save is refused before AWS is asked anything.
-            if self.mode == Mode::Enforce
+            if self.mode_of(&question.call) == Mode::Enforce
                 && let Some(denial) = decide::decide_early(slice, &question)
             {
                 return Err(denial.into());

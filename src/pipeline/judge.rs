@@ -7,7 +7,8 @@ use super::enrich::{By, Enriched};
 use super::outgoing::Outgoing;
 use super::trail::Trail;
 use super::{Guard, Refusal};
-use crate::guard::call::Mode;
+use crate::aws::class::Class;
+use crate::guard::call::{Call, Mode};
 use crate::guard::decide::{self, Allowed};
 
 impl Guard {
@@ -28,11 +29,11 @@ impl Guard {
                 Err(refusal) => refusal,
             },
         };
-        match self.mode {
-            Mode::Monitor => {
+        match self.mode_of(&authenticated.call) {
+            mode @ Mode::Monitor => {
                 let question = self.unjudged(&authenticated);
                 let outgoing = Outgoing::passed(trail, authenticated)?;
-                let allowed = decide::go_on(self.mode, refusal, question, outgoing)?;
+                let allowed = decide::go_on(mode, refusal, question, outgoing)?;
                 trail.seen.decision = Some(allowed.decision().clone());
                 Ok(allowed)
             }
@@ -44,6 +45,22 @@ impl Guard {
                 Ok(allowed)
             }
             Mode::Enforce => Err(refusal),
+        }
+    }
+
+    /// The mode that a call is judged in. Keys that AWS mints work without the guard, which monitoring may not bring about:
+    /// what mints them is refused unless it is permitted.
+    pub(super) fn mode_of(&self, call: &Call) -> Mode {
+        match call.class {
+            Class::Credentials => Mode::Enforce,
+            Class::Read
+            | Class::Write
+            | Class::Tag
+            | Class::Destroy
+            | Class::Disrupt
+            | Class::Unprotect
+            | Class::Indirect
+            | Class::Grant => self.mode,
         }
     }
 
@@ -68,7 +85,8 @@ impl Guard {
         let slice = by.of(&slice);
         let outgoing = Outgoing::of(named.as_ref(), trail, authenticated, &mut question)?;
         let begun = Instant::now();
-        let decided = decide::decide(self.mode, slice, question, outgoing);
+        let mode = self.mode_of(&question.call);
+        let decided = decide::decide(mode, slice, question, outgoing);
         self.metrics.decision_took(begun.elapsed());
         let allowed = decided?;
         trail.seen.decision = Some(allowed.decision().clone());

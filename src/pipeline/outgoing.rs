@@ -6,6 +6,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 
+use super::answered::SignedWith;
 use super::arrive::{Payload, head, not_understood};
 use super::authenticate::{Authenticated, refused, unsigned};
 use super::trail::Trail;
@@ -207,6 +208,7 @@ impl Guard {
             signer
         };
         trail.upstream_role.clone_from(&signer.role);
+        trail.signed_with = Some(SignedWith::of(&signer.credentials));
         let internal = |message: String| Refusal::Internal { message };
         let (path, query) = match path_and_query.split_once('?') {
             Some((path, query)) => (path, Some(query)),

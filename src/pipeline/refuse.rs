@@ -1,6 +1,6 @@
 //! From a refusal to an answer in the service's own shape, and to a record.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::header::DATE;
@@ -9,15 +9,15 @@ use http::{HeaderValue, Response, StatusCode};
 use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::answer::{self, Format, Shape};
-use crate::guard::call::DecisionId;
+use crate::guard::call::{Call, DecisionId};
 use crate::journal::Record;
 use crate::journal::record::{Judgement, Refused};
 use crate::proxy::Body;
 
-/// How many log lines a second strangers may cause.
+/// How many log lines a second strangers may cause, and how many records.
 const LINES_PER_SECOND: u32 = 10;
 
-/// Bounds the log lines that somebody who isn't authenticated can cause.
+/// Bounds the log lines, or the records, that somebody who isn't authenticated can cause.
 #[derive(Debug, Default)]
 pub struct LogRate(Mutex<(Option<Instant>, u32)>);
 
@@ -43,7 +43,10 @@ impl Guard {
             refusal,
             Refusal::OutcomeUnknown { .. } | Refusal::Unreachable { .. } | Refusal::Barred { .. }
         );
-        let Some(call) = trail.call.as_ref().filter(|_| !sent) else {
+        // Whoever isn't authenticated may cause a few records, and no more.
+        let recorded =
+            |call: &&Arc<Call>| !sent && (call.caller.is_verified() || self.strangers.permits());
+        let Some(call) = trail.call.as_ref().filter(recorded) else {
             return self.answer_unrecorded(trail, refusal);
         };
         let (response, code, message) = self.answer(trail, refusal);
@@ -56,7 +59,7 @@ impl Guard {
         let decision = refusal.decision();
         let record =
             Record::decision(self.record(trail, call, decision, Judgement::Refused(refused)));
-        let recorded = if call.guarded {
+        let recorded = if call.guarded && call.caller.is_verified() {
             self.journal.append(record).await.map(|_| ())
         } else {
             self.journal.append_later(record)

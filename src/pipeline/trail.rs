@@ -11,6 +11,7 @@ use crate::aws::class::Class;
 use crate::aws::host::Host;
 use crate::guard::call::{Call, DecisionId};
 use crate::guard::decide::{Decision, Question};
+use crate::pipeline::answered::SignedWith;
 use crate::pipeline::arrive::request_head;
 use crate::proxy::Intercepted;
 
@@ -31,6 +32,8 @@ pub(super) struct Trail {
     pub(super) call: Option<Arc<Call>>,
     /// The role that signs, or that signed the lookups, once it's known; `None`: the source of the credentials itself.
     pub(super) upstream_role: Option<String>,
+    /// What it was signed with by the guard, once it was.
+    pub(super) signed_with: Option<SignedWith>,
     /// What the judgement saw, once there is something to see.
     pub(super) seen: Seen,
 }
@@ -66,6 +69,7 @@ impl Trail {
             class: None,
             call: None,
             upstream_role: None,
+            signed_with: None,
             seen: Seen {
                 batch_size: 1,
                 ..Seen::default()

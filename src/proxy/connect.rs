@@ -381,10 +381,15 @@ pub(super) fn authority(text: &str) -> Option<(Host, Option<u16>)> {
     (number != 0 && number.to_string() == port).then_some((host, Some(number)))
 }
 
-/// A target without its query, which may hold secrets.
+/// A target without its query and its user, which may hold secrets.
 fn without_query(uri: &Uri) -> Uri {
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = uri.path().parse().ok();
+    let host = parts.authority.as_ref().map(|authority| {
+        let text = authority.as_str();
+        text.rsplit_once('@').map_or(text, |(_, host)| host)
+    });
+    parts.authority = host.and_then(|host| host.parse().ok());
     Uri::from_parts(parts).unwrap_or_default()
 }
 

@@ -31,6 +31,7 @@ pub(super) struct Common {
     pub(super) clock: Clock,
     pub(super) budget: Budget,
     pub(super) log_rate: Arc<LogRate>,
+    pub(super) strangers: Arc<LogRate>,
     pub(super) leaves: Arc<Leaves>,
 }
 
@@ -119,6 +120,7 @@ impl Common {
             budget: self.budget.clone(),
             upstream_override: overridden(config),
             log_rate: Arc::clone(&self.log_rate),
+            strangers: Arc::clone(&self.strangers),
         })
     }
 }

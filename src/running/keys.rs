@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use crate::journal::Record;
 use crate::journal::record::Lifecycle;
 use crate::pipeline::{Guard, InForce};
-use crate::sources::keys::FirstUse;
+use crate::sources::keys::{FirstUse, KeysError};
 use crate::state::KeyRecord;
 
 /// How often the key ledger is looked at: a key that is revoked stops working within a second.
@@ -25,6 +25,7 @@ pub(super) async fn follow_ledger(
 ) {
     let mut watch = in_force.now().keys.store().watch();
     let mut known = Recorded::load(&recorded);
+    let mut before = in_force.now();
     let mut ticks = tokio::time::interval(LEDGER_EVERY);
     loop {
         let last = tokio::select! {
@@ -32,6 +33,15 @@ pub(super) async fn follow_ledger(
             // An error means that whoever could stop this is gone: then it is time too.
             _ = stopped.wait_for(|stop| *stop) => true,
         };
+        let now = in_force.now();
+        if !Arc::ptr_eq(&now, &before) {
+            // What was revoked while this one was being made.
+            if let Err(error) = renew(&now) {
+                tracing::error!("the keys of a reload can't be held against the ledger: {error}");
+            } else {
+                before = now;
+            }
+        }
         match watch.poll() {
             Ok(None) => {}
             Ok(Some(keys)) => {
@@ -52,6 +62,11 @@ pub(super) async fn follow_ledger(
             return;
         }
     }
+}
+
+fn renew(guard: &Guard) -> Result<(), KeysError> {
+    let keys = guard.keys.store().list()?;
+    guard.keys.renew(&keys)
 }
 
 /// Which keys the journal has records of, and whether of their end too: kept beside the ledger, so that a key that was

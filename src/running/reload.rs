@@ -87,6 +87,16 @@ impl Reload {
             let guard = self.common.guard(&config, ruleset, Some(before));
             guard.map_err(|error| error.to_string())?
         };
+        // What was revoked while this one was being made; what is from here on, the ledger's follower takes over.
+        let ledger = guard
+            .keys
+            .store()
+            .list()
+            .map_err(|error| error.to_string())?;
+        guard
+            .keys
+            .renew(&ledger)
+            .map_err(|error| error.to_string())?;
         let record = Lifecycle::Reload {
             old: before.ruleset.hash.clone(),
             new: guard.ruleset.hash.clone(),
@@ -102,17 +112,6 @@ impl Reload {
         self.common.metrics.speaks(vocabulary(&guard.ruleset));
         tell(&self.common.metrics, &guard);
         let guard = self.in_force.replace(guard);
-        // What was revoked while this one was being made.
-        let renewed = guard
-            .keys
-            .store()
-            .list()
-            .map(|keys| guard.keys.renew(&keys));
-        match renewed {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!("the key ledger can't be taken over: {error}"),
-            Err(error) => tracing::error!("the key ledger can't be read: {error}"),
-        }
         tracing::info!(
             ruleset = %guard.ruleset.hash,
             policies = guard.ruleset.policies.rules().len(),

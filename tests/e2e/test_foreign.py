@@ -1,5 +1,6 @@
 """Keys of AWS's own: unguarded calls go on with them, unchanged; guarded ones don't."""
 
+import time
 from unittest import mock
 
 import pytest
@@ -10,7 +11,7 @@ from botocore.credentials import Credentials
 import raw
 from apis import APIS, MGN, WORKSPACES, wire
 from checks import decision_id_in, denied, error_of
-from guard import Guard, Key
+from guard import Guard, Key, eventually
 from upstream import CREDENTIALS
 
 THEIRS = Key("nobody", "ASIAQWERTYUIOPASDFGH", "their/Own+Secret0123456789abcdefghijklmnopq")
@@ -258,3 +259,16 @@ def test_the_scope_must_be_of_the_host(guard, upstream):
             raw.send(sock, method, path, signed, body, host=WORKSPACES.host)
             assert 400 <= raw.read_answer(sock).status < 500
     assert upstream.calls() == []
+
+
+def test_whom_nobody_knows_may_cause_few_records(guard, upstream, client):
+    refused = lambda: guard.metrics()["palisade_refusals_total", ("reason", "foreign_key")]  # noqa: E731
+    before, known = refused(), len(guard.journal())
+    one = client("workspaces")
+    calls = 40
+    begun = time.monotonic()
+    for _ in range(calls):
+        error_of(lambda: one.terminate_workspaces(TerminateWorkspaceRequests=[{"WorkspaceId": "ws-1"}]))
+    seconds = int(time.monotonic() - begun) + 2
+    eventually(lambda: refused() == before + calls, "every refusal is counted")
+    assert len(guard.journal()) - known <= min(10 * seconds, calls)

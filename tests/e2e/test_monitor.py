@@ -144,6 +144,23 @@ def test_in_monitor_mode_nothing_that_could_mint_keys_goes_on_unread(monitor, up
     assert [seen for seen in upstream.calls() if b"AssumeRole" in seen.body] == []
 
 
+def test_in_monitor_mode_what_mints_keys_needs_its_permit_all_the_same(new_guard, upstream):
+    guard = new_guard(settings={"mode": "monitor"}).start()
+    sts = guard.client("sts", region_name="us-east-1")
+    assert error_of(sts.get_session_token).response["Error"]["Code"] == "AccessDenied"
+    sts.get_caller_identity()
+    assert [seen for seen in upstream.calls() if b"GetSessionToken" in seen.body] == []
+
+
+def test_in_monitor_mode_a_service_that_nothing_is_known_of_is_refused(monitor, upstream):
+    guard = monitor(settings={"mode": "monitor"})
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    body = b"Action=CreateAccessKey&Version=2010-05-08&UserName=x"
+    answer = raw.call(guard, "iam.amazonaws.com", "POST", "/", headers, body, service="iam", region="us-east-1")
+    assert answer.status == 403
+    assert upstream.calls() == []
+
+
 def test_in_monitor_mode_a_stranger_is_refused_all_the_same(monitor, cloud):
     guard = monitor(settings={"mode": "monitor"})
     key = guard.key("ci")

@@ -76,12 +76,13 @@ def test_an_api_is_proxied_on_its_port_only(guard, upstream, authority):
 
 def test_a_request_that_is_no_connect_is_refused(guard, upstream):
     host, port = guard.listen.rsplit(":", 1)
-    for target in (f"http://{AWS_HOST}/", "/"):
+    for target in (f"http://{AWS_HOST}/", "/", "http://bob:a-secret@example.com/x?a-secret"):
         with socket.create_connection((host, int(port)), timeout=10) as sock:
             sock.sendall(f"GET {target} HTTP/1.1\r\nHost: {AWS_HOST}\r\n\r\n".encode())
             answer = raw.read_answer(sock, "GET")
             assert 400 <= answer.status < 500
     assert upstream.calls() == []
+    assert "a-secret" not in guard.log.read_text()
 
 
 def test_an_allowed_host_is_tunnelled_where_private_addresses_are_allowed(new_guard, upstream, echo):

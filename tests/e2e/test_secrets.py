@@ -56,6 +56,15 @@ class RepeatEncoded(Repeat):
         handler._write(seen, 403, self.encode(body), handler._json_type(seen), **{"Content-Encoding": self.encoding})
 
 
+class RepeatAtLength(Repeat):
+    """The same, too long for an error, without its code in a header, in words that aren't JSON."""
+
+    def __call__(self, handler, seen):
+        headers = "\n".join(f"{name}:{value}" for name, value in sorted(seen.headers.items()))
+        body = (f"<Error><Code>Whatever</Code><Token>{headers}" + "x" * 70_000).encode()
+        handler._write(seen, 400, body, handler._json_type(seen))
+
+
 def spellings(secret):
     data = secret.encode()
     yield secret
@@ -134,6 +143,7 @@ def test_not_to_a_client_that_logs_every_byte(guard, upstream, cloud, aws):
         Repeat(),
         Repeat("SignatureDoesNotMatch"),
         RepeatEncoded("gzip", gzip.compress),
+        RepeatAtLength(),
         RepeatEncoded("x-unheard-of", bytes),
     ],
     ids=lambda act: getattr(act, "encoding", None) or getattr(act, "code", None) or type(act).__name__,

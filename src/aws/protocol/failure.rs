@@ -25,12 +25,14 @@ pub struct UpstreamError {
 
 /// The errors that AWS explains by repeating the request that it got: what it would have signed, header by header (the
 /// session token is one), or the access key.
-const REPEATING: [&str; 5] = [
+const REPEATING: [&str; 7] = [
     "SignatureDoesNotMatch",
     "InvalidSignatureException",
     "IncompleteSignature",
     "IncompleteSignatureException",
     "InvalidAccessKeyId",
+    "InvalidToken",
+    "ExpiredToken",
 ];
 
 impl UpstreamError {

@@ -87,14 +87,18 @@ impl Serving {
                 "set HTTPS_PROXY to its `https://` URL by hand, with a key of `palisade keys new`; or give it another `--config`, and `exec` a guard of its own".to_owned(),
             ));
         }
-        let proof = if self.listener.require_proof {
-            let (id, secret) = (&key.access_key_id, key.secret_access_key.expose());
-            format!("{id}:{secret}@")
+        if self.listener.require_proof {
+            Ok(proven_by(key, &self.run.listen))
         } else {
-            String::new()
-        };
-        Ok(format!("http://{proof}{}", self.run.listen))
+            Ok(format!("http://{}", self.run.listen))
+        }
     }
+}
+
+/// The URL of a proxy that asks who comes, with a key for proof.
+pub(super) fn proven_by(key: &VirtualKey, listen: &impl std::fmt::Display) -> String {
+    let (id, secret) = (&key.access_key_id, key.secret_access_key.expose());
+    format!("http://{id}:{secret}@{listen}")
 }
 
 /// A command's keys at a guard that runs already.

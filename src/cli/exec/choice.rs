@@ -167,8 +167,12 @@ pub(super) fn overlay(user: &Config, caller: &str, main: &Main, profiles: &Profi
         other.credentials.clone_from(&main.name);
     }
     config.callers.push(me);
-    // On this machine alone, and for this command: nothing to prove at the door, and no other keys to let pass.
-    config.listener = ListenerConfig::default();
+    // On this machine alone, and for this command: others on the machine have no key to come in with, and no other keys
+    // pass.
+    config.listener = ListenerConfig {
+        require_proof: true,
+        ..ListenerConfig::default()
+    };
     config.foreign_keys = ForeignKeys::Refuse;
     for caller in &mut config.callers {
         caller.certificate = None;
