@@ -256,7 +256,12 @@ impl Running {
             _lock: lock,
         };
         let task = tokio::spawn(parts.run(stopped));
-        tracing::info!(%listen, %admin, "guarding");
+        match overridden(config) {
+            None => tracing::info!(%listen, %admin, "guarding"),
+            Some(instead) => {
+                tracing::warn!(%listen, %admin, upstream = instead, "guarding; nothing goes to AWS: all calls go to the upstream named here");
+            }
+        }
         Ok(Self {
             guard,
             minting,

@@ -54,7 +54,7 @@ pub(crate) struct ShowArgs {
     /// Only this action's, `workspaces:TerminateWorkspaces` or `workspaces:*`
     #[arg(long, value_name = "ACTION")]
     pub(crate) action: Option<String>,
-    /// Only those with this verdict: allowed or refused
+    /// Only those with this verdict: allowed, would_refuse or refused
     #[arg(long, value_name = "VERDICT", value_parser = verdict)]
     pub(crate) verdict: Option<Verdict>,
     /// Only those since then: `30m`, `12h`, `7d`, `2026-01-31` or `2026-01-31T12:00:00Z`

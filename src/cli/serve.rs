@@ -1,5 +1,6 @@
 //! `palisade serve`: a guard in the foreground.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -42,6 +43,21 @@ async fn serve(arguments: &Arguments, read: Read<'_>) -> Result<Printed, Failure
     } else {
         None
     };
+    let served = until_told(&config, sandbox.as_ref(), read).await;
+    if let Some(sandbox) = sandbox {
+        // It is good for nothing once the stand-in has ended.
+        let _ = std::fs::remove_file(trusted(&config));
+        sandbox.stop().await;
+    }
+    served.map(|()| Printed::Done(ExitCode::SUCCESS))
+}
+
+/// Guards until it is told to end; reads everything anew when it is told to, or when a file changes.
+async fn until_told(
+    config: &Config,
+    sandbox: Option<&Sandbox>,
+    read: Read<'_>,
+) -> Result<(), Failure> {
     if config.callers.is_empty() {
         tracing::warn!(
             "no `[[caller]]` is configured, so every call will be refused: `palisade keys new NAME` says what to write, and where"
@@ -49,8 +65,8 @@ async fn serve(arguments: &Arguments, read: Read<'_>) -> Result<Printed, Failure
     }
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::refused)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(Failure::refused)?;
-    let mut files = Watcher::new(&config);
-    let running = Running::start(&config).await.map_err(failed)?;
+    let mut files = Watcher::new(config);
+    let running = Running::start(config).await.map_err(failed)?;
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -62,7 +78,7 @@ async fn serve(arguments: &Arguments, read: Read<'_>) -> Result<Printed, Failure
             () = files.changed() => {}
         }
         let mut again = read();
-        if let (Ok(config), Some(sandbox)) = (&mut again, &sandbox)
+        if let (Ok(config), Some(sandbox)) = (&mut again, sandbox)
             && let Err(failure) = turn_to(sandbox, config)
         {
             again = Err(failure);
@@ -74,11 +90,14 @@ async fn serve(arguments: &Arguments, read: Read<'_>) -> Result<Printed, Failure
         files.follow(&running.config().await);
     }
     tracing::info!("stopping: requests in flight have 30 seconds");
-    running.stop().await.map_err(Failure::refused)?;
-    if let Some(sandbox) = sandbox {
-        sandbox.stop().await;
-    }
-    Ok(Printed::Done(ExitCode::SUCCESS))
+    running.stop().await.map_err(Failure::refused)
+}
+
+/// Where the stand-in's certificate authority is: of this process alone, and never written twice, since a change of the
+/// file is a reason to read everything anew.
+fn trusted(config: &Config) -> PathBuf {
+    let name = format!("sandbox-ca-{}.pem", std::process::id());
+    config.state_dir.join(name)
 }
 
 /// Starts the stand-in for AWS.
@@ -91,8 +110,10 @@ pub(crate) async fn start_sandbox() -> Result<Sandbox, Failure> {
 /// Turns a configuration to the stand-in: every AWS host goes there, signed with its key.
 pub(crate) fn turn_to(sandbox: &Sandbox, config: &mut Config) -> Result<(), Failure> {
     std::fs::create_dir_all(&config.state_dir).map_err(Failure::refused)?;
-    let ca_file = config.state_dir.join("sandbox-ca.pem");
-    std::fs::write(&ca_file, sandbox.ca_pem()).map_err(Failure::refused)?;
+    let ca_file = trusted(config);
+    if !ca_file.exists() {
+        std::fs::write(&ca_file, sandbox.ca_pem()).map_err(Failure::refused)?;
+    }
     config.upstream.ca_file = Some(ca_file);
     config.upstream.dangerous_override = Some(Override {
         scheme: Scheme::Https,
@@ -137,7 +158,8 @@ pub(crate) fn failed(error: StartError) -> Failure {
         StartError::Ruleset(RulesetError::Policies(error)) => {
             eprintln!("{error}");
             let count = error.faults.len();
-            let refused = anyhow::anyhow!("the policy set is refused: {count} faults");
+            let faults = if count == 1 { "fault" } else { "faults" };
+            let refused = anyhow::anyhow!("the policy set is refused: {count} {faults}");
             Failure::usage(refused)
                 .with_help("mend them until `palisade policy check` is content".to_owned())
         }

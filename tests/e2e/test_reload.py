@@ -171,3 +171,15 @@ def test_other_certificates_are_trusted_from_then_on(new_guard, upstream, cloud,
     ca_file.write_text(right)
     wait_for(guard, "applied", 2)
     client.describe_workspaces()
+
+
+def test_before_the_sandbox_one_change_is_one_reload(new_guard):
+    guard = new_guard(upstream=None, ca_file=None, policies={"all.cedar": PERMIT})
+    guard.arguments = ["--sandbox"]
+    guard.start()
+    hang_up(guard)
+    wait_for(guard, "applied", 1)
+    with pytest.raises(AssertionError, match="2 reloads"):
+        eventually(lambda: reloads(guard, "applied") >= 2, "2 reloads", 3)
+    guard.stop()
+    assert list(guard.state.glob("sandbox-ca*")) == []

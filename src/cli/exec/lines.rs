@@ -149,9 +149,10 @@ pub(super) fn silent(command: &str, reached: Reached) -> String {
              setting of its own (what it sent past the guard was signed with keys that AWS doesn't know)"
         }
         Reached::Aws => {
-            "reached the guard and made no call that it could judge: either it doesn't trust the guard's certificate \
-             (AWS_CA_BUNDLE and SSL_CERT_FILE name it; Java and others want it in a store of their own: `palisade ca`), or \
-             it signs with keys of its own"
+            "reached the guard and made no call that it could judge: either the guard refused it, as the command's own \
+             error says (a service that the catalog doesn't have, keys that aren't the guard's), or the command doesn't \
+             trust the guard's certificate (AWS_CA_BUNDLE and SSL_CERT_FILE name it; Java and others want it in a store \
+             of their own: `palisade ca`)"
         }
         Reached::Others => "made no AWS call through the guard, only connections to other hosts",
     };

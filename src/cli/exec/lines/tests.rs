@@ -349,7 +349,7 @@ fn a_command_that_never_reached_the_guard_is_named() {
     );
     assert_eq!(
         silent("java", Reached::Aws),
-        "palisade: `java` reached the guard and made no call that it could judge: either it doesn't trust the guard's certificate (AWS_CA_BUNDLE and SSL_CERT_FILE name it; Java and others want it in a store of their own: `palisade ca`), or it signs with keys of its own\n"
+        "palisade: `java` reached the guard and made no call that it could judge: either the guard refused it, as the command's own error says (a service that the catalog doesn't have, keys that aren't the guard's), or the command doesn't trust the guard's certificate (AWS_CA_BUNDLE and SSL_CERT_FILE name it; Java and others want it in a store of their own: `palisade ca`)\n"
     );
     assert_eq!(
         silent("pip\u{1b}", Reached::Others),
