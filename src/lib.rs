@@ -12,6 +12,11 @@
 //! - **Target**: what a call names ([`guard::target::Target`]). **Resource**: a target with its **facts**, which lookups
 //!   learnt ([`guard::facts::Facts`]).
 //! - **Slice**: the policies that can apply to one action ([`guard::policies::Slice`]).
+//! - **Session**: virtual keys that expire, with a sealed token that says whose they are and for which role
+//!   ([`guard::keyring::Session`]). **Power**: what upstream credentials are for, work or an allowed guarded call
+//!   ([`sources::credentials::Power`]).
+//! - **Monitor**: what would have been refused goes on and is recorded so, by one policy or by the whole guard
+//!   ([`guard::call::Mode`]).
 //! - **Verdict**: what became of a call or a resource. **Refusal**: every reason for not forwarding, one enum
 //!   ([`guard::refusal::Refusal`]). **Outcome**: what became of it at AWS.
 //! - **Journal**: the durable record. **Catalog**: what AWS's service models say, compiled and embedded. **Keyring**:
@@ -44,6 +49,10 @@
 //!   with both.
 //! - A guarded request is sent at most once. What fails after the send began is `unknown`, never tried again.
 //! - Failure is not absence: a tag is absent only if AWS answered about that very resource without it.
+//! - A request meets one reading of the configuration, from its keys to the way out
+//!   ([`InForce`](pipeline::InForce)).
+//! - Nothing that works without the guard is handed out by it: `sts:AssumeRole` is answered here, and AWS's words about the
+//!   guard's own signature are withheld.
 //! - An API host is never tunnelled, whatever the configuration says.
 
 pub mod admin;
