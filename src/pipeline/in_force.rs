@@ -1,21 +1,15 @@
-//! The guard in force. A request takes it once, at its beginning, and keeps it to its end; a reload puts another in its
-//! place.
+//! The guard in force. A request takes it once, at its beginning, and keeps it to its end, and so does a connection for
+//! its CONNECT; a reload puts another in its place.
 //!
 //! INVARIANT: whatever a request meets, from its keys to the way out, is of one reading of the configuration.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use http::Response;
 
 use super::Guard;
 use crate::aws::host::Host;
-use crate::proxy::connect::{Door, Doors, Refused, Tunnel};
-use crate::proxy::egress::{DialError, Dialler};
-use crate::proxy::entrance::Entrance;
-use crate::proxy::proof::CertificateName;
-use crate::proxy::tunnel::{Ended, Traffic};
-use crate::proxy::{Body, Handle, Intercepted};
+use crate::proxy::{Body, Handle, House, Intercepted};
 
 /// Hands every request to the guard in force.
 #[derive(Debug)]
@@ -80,36 +74,10 @@ impl Handle for InForce {
     }
 }
 
-impl Doors for InForce {
-    fn door(&self, host: &Host, port: u16) -> Door {
-        self.now().door(host, port)
-    }
+impl House for InForce {
+    type Doors = Guard;
 
-    fn entrance(&self) -> Arc<Entrance> {
-        Arc::clone(&self.now().entrance)
-    }
-
-    fn caller_of_certificate(&self, name: &CertificateName) -> Option<Arc<str>> {
-        self.now().caller_of_certificate(name)
-    }
-
-    fn caller_of_password(&self, user: &str, password: &str) -> Option<Arc<str>> {
-        self.now().caller_of_password(user, password)
-    }
-
-    fn dialler(&self) -> Dialler {
-        self.now().dialler.clone()
-    }
-
-    async fn tunnel_opening(&self, tunnel: &Tunnel) -> Result<(), String> {
-        self.now().tunnel_opening(tunnel).await
-    }
-
-    fn tunnel_closed(&self, tunnel: &Tunnel, passed: Result<(Traffic, Ended), &DialError>) {
-        self.now().tunnel_closed(tunnel, passed);
-    }
-
-    fn refused(&self, peer: SocketAddr, refused: &Refused) {
-        self.now().refused(peer, refused);
+    fn doors(self: &Arc<Self>) -> Arc<Guard> {
+        self.now()
     }
 }

@@ -142,21 +142,32 @@ pub trait Doors: Send + Sync + 'static {
     fn refused(&self, peer: SocketAddr, refused: &Refused);
 }
 
+/// Owns the proxy: handles its requests, and has the doors in force.
+pub trait House: Handle {
+    type Doors: Doors;
+
+    /// The doors in force. A connection takes them once, when it comes in: how it enters, whether it has to prove who asks,
+    /// what its host is and how that is dialled are of one reading of the configuration.
+    fn doors(self: &Arc<Self>) -> Arc<Self::Doors>;
+}
+
 /// Serves one connection to the proxy port to its end.
-pub(super) async fn serve<G: Doors + Handle>(
+pub(super) async fn serve<G: House>(
     shared: Arc<Shared<G>>,
     connection: Connection,
     tcp: TcpStream,
 ) {
-    let entrance = shared.guard.entrance();
+    let doors = shared.guard.doors();
+    let entrance = doors.entrance();
     let entered = match entrance.admit(tcp, shared.timeouts.handshake).await {
         Ok(entered) => entered,
         Err(why) => {
             let refused = Refused::Entrance { why };
-            return shared.guard.refused(connection.peer, &refused);
+            return doors.refused(connection.peer, &refused);
         }
     };
     let visitor = Visitor {
+        doors,
         // Nobody else hears what is said on this machine.
         is_private: entered.is_encrypted() || connection.peer.ip().is_loopback(),
         must_prove: entrance.requires_proof(),
@@ -169,17 +180,18 @@ pub(super) async fn serve<G: Doors + Handle>(
 }
 
 /// What is known of a client before it says anything.
-struct Visitor {
+struct Visitor<D> {
+    doors: Arc<D>,
     certificate: Option<CertificateDer<'static>>,
     is_private: bool,
     must_prove: bool,
 }
 
 /// Hears the one request of a connection, and does what it asks.
-async fn listen<G: Doors + Handle>(
+async fn listen<G: House>(
     shared: Arc<Shared<G>>,
     mut connection: Connection,
-    visitor: Visitor,
+    visitor: Visitor<G::Doors>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) {
     let next = Mutex::new(None);
@@ -215,6 +227,8 @@ async fn listen<G: Doors + Handle>(
         return;
     };
     connection.proven = proven;
+    // What comes may last for hours, and the doors of then are those of a reading that is long gone.
+    drop(visitor);
     match upgrade.await {
         Ok(upgraded) => proceed(shared, connection, upgraded, way).await,
         Err(error) => tracing::debug!(peer = %connection.peer, %error, "a CONNECT came to nothing"),
@@ -233,7 +247,7 @@ enum Way {
     Tunnel(Tunnel, Box<Stream>),
 }
 
-async fn proceed<G: Doors + Handle>(
+async fn proceed<G: House>(
     shared: Arc<Shared<G>>,
     connection: Connection,
     upgraded: Upgraded,
@@ -246,15 +260,15 @@ async fn proceed<G: Doors + Handle>(
             let upstream = Stalling::new(*upstream, shared.timeouts.write_stall);
             let idle = shared.timeouts.tunnel_idle;
             let passed = tunnel::copy(client, upstream, idle, connection.cut()).await;
-            shared.guard.tunnel_closed(&tunnel, Ok(passed));
+            shared.guard.doors().tunnel_closed(&tunnel, Ok(passed));
         }
     }
 }
 
-async fn answer<G: Doors + Handle>(
+async fn answer<G: House>(
     shared: &Arc<Shared<G>>,
     connection: &Connection,
-    visitor: &Visitor,
+    visitor: &Visitor<G::Doors>,
     next: &Mutex<Option<Open>>,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
@@ -270,16 +284,16 @@ async fn answer<G: Doors + Handle>(
             Response::new(Body::empty())
         }
         Err(refused) => {
-            shared.guard.refused(connection.peer, &refused);
+            visitor.doors.refused(connection.peer, &refused);
             refused.answer()
         }
     }
 }
 
-async fn decide<G: Doors + Handle>(
+async fn decide<G: House>(
     shared: &Arc<Shared<G>>,
     connection: &Connection,
-    visitor: &Visitor,
+    visitor: &Visitor<G::Doors>,
     request: &Request<Incoming>,
 ) -> Result<(Way, Option<Arc<str>>), Refused> {
     if request.method() != Method::CONNECT {
@@ -294,9 +308,9 @@ async fn decide<G: Doors + Handle>(
         is_private: visitor.is_private,
     };
     // Who must prove themselves learn nothing of any host before.
-    let proven = proof::prove(&*shared.guard, shown, visitor.must_prove)?;
+    let proven = proof::prove(&*visitor.doors, shown, visitor.must_prove)?;
     let (host, port) = destination(request)?;
-    let way = match shared.guard.door(&host, port) {
+    let way = match visitor.doors.door(&host, port) {
         Door::Refuse(why) => return Err(Refused::Host { host, port, why }),
         Door::Intercept if port != API_PORT => return Err(Refused::Port { host, port }),
         Door::Intercept => Way::Intercept(intercept::plan(shared, host, port)?),
@@ -307,25 +321,24 @@ async fn decide<G: Doors + Handle>(
                 peer: connection.peer,
                 caller: proven.clone(),
             };
-            open(shared, tunnel).await?
+            open(&*visitor.doors, tunnel).await?
         }
     };
     Ok((way, proven))
 }
 
-async fn open<G: Doors + Handle>(shared: &Arc<Shared<G>>, tunnel: Tunnel) -> Result<Way, Refused> {
-    if let Err(why) = shared.guard.tunnel_opening(&tunnel).await {
+async fn open(doors: &impl Doors, tunnel: Tunnel) -> Result<Way, Refused> {
+    if let Err(why) = doors.tunnel_opening(&tunnel).await {
         return Err(Refused::NotPermitted { tunnel, why });
     }
-    let dialled = shared
-        .guard
+    let dialled = doors
         .dialler()
         .dial(&tunnel.host, tunnel.port, Purpose::Tunnel)
         .await;
     match dialled {
         Ok(upstream) => Ok(Way::Tunnel(tunnel, Box::new(upstream))),
         Err(error) => {
-            shared.guard.tunnel_closed(&tunnel, Err(&error));
+            doors.tunnel_closed(&tunnel, Err(&error));
             Err(error.into())
         }
     }

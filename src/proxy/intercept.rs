@@ -29,7 +29,7 @@ use super::ALPN_HTTP_2;
 use super::answer::{close, plain};
 use super::authority::{Leaves, MintError};
 use super::body::Body;
-use super::connect::{Doors, Refused};
+use super::connect::{Doors, House, Refused};
 use super::framing::{Framing, HEAD_BYTES_MAX, HEADERS_MAX, Notes, Screened};
 use super::listen::{Connection, Shared};
 use crate::aws::host::Host;
@@ -108,7 +108,7 @@ pub(super) async fn serve<G, S>(
     client: S,
     plan: Plan,
 ) where
-    G: Doors + Handle,
+    G: House,
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let (connection, plan) = (Arc::new(connection), Arc::new(plan));
@@ -130,9 +130,11 @@ pub(super) async fn serve<G, S>(
         Ok(Ok((stream, sni))) => requests(&shared, &connection, stream, &plan, &sni).await,
         Ok(Err(error)) => shared
             .guard
+            .doors()
             .refused(connection.peer, &failed(error.to_string())),
         Err(_) => shared
             .guard
+            .doors()
             .refused(connection.peer, &failed("it took too long".to_owned())),
     }
 }
@@ -181,7 +183,7 @@ async fn requests<G, S>(
     plan: &Plan,
     sni: &Sni,
 ) where
-    G: Doors + Handle,
+    G: House,
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let (screened, notes) = Screened::new(stream, shared.timeouts.head);
@@ -211,7 +213,7 @@ async fn requests<G, S>(
     }
 }
 
-async fn answer<G: Doors + Handle>(
+async fn answer<G: House>(
     shared: &Arc<Shared<G>>,
     connection: &Connection,
     plan: &Plan,
@@ -236,7 +238,7 @@ async fn answer<G: Doors + Handle>(
 }
 
 /// The answer to a request that isn't handled, after which the connection is closed.
-fn refuse<G: Doors + Handle>(shared: &Shared<G>, plan: &Plan, fault: Fault) -> Response<Body> {
+fn refuse<G: House>(shared: &Shared<G>, plan: &Plan, fault: Fault) -> Response<Body> {
     close(match fault {
         Fault::Misdirected(found) => shared.guard.misdirected(&plan.host, &found),
         Fault::Malformed(why) => shared.guard.malformed(&plan.host, &why),
@@ -245,7 +247,7 @@ fn refuse<G: Doors + Handle>(shared: &Shared<G>, plan: &Plan, fault: Fault) -> R
 
 /// Handles a request in a task of its own, which goes on when the connection is dropped and holds its slot, and what
 /// else is `held` for the request.
-async fn handle<G: Doors + Handle>(
+async fn handle<G: House>(
     shared: &Arc<Shared<G>>,
     connection: &Connection,
     plan: &Plan,

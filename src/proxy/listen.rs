@@ -13,8 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::authority::Leaves;
-use super::connect::{self, Doors};
-use super::intercept::Handle;
+use super::connect::{self, House};
 use super::timeouts::Timeouts;
 
 /// How long nothing is accepted after accepting failed for want of file descriptors or memory.
@@ -82,7 +81,7 @@ pub struct Drained {
     pub cut: usize,
 }
 
-impl<G: Doors + Handle> Proxy<G> {
+impl<G: House> Proxy<G> {
     /// A proxy that serves at most `connections_max` connections at once (at least one).
     ///
     /// # Errors

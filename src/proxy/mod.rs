@@ -40,7 +40,7 @@ const ALPN_HTTP_1: &[u8] = b"http/1.1";
 
 pub use authority::Authority;
 pub use body::{Body, BodyError, Budget, Buffered};
-pub use connect::{Door, Doors, Refused, Tunnel};
+pub use connect::{Door, Doors, House, Refused, Tunnel};
 pub use intercept::{Handle, Intercepted};
 pub use listen::{Drained, Proxy};
 pub use timeouts::Timeouts;

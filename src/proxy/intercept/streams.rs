@@ -20,11 +20,11 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::super::body::Body;
-use super::super::connect::Doors;
+use super::super::connect::House;
 use super::super::framing::HEAD_BYTES_MAX;
 use super::super::pace::{Pace, Watch, pace};
 use super::form::{self, Fault};
-use super::{Client, Handle, Sni, handle, refuse};
+use super::{Client, Sni, handle, refuse};
 
 /// The most requests at once on one connection: what clients take it to be before they have heard (RFC 9113, section
 /// 6.5.2).
@@ -45,7 +45,7 @@ const GIVEN_UP_MAX: u32 = 100;
 /// Serves a connection to its end.
 pub(super) async fn serve<G, S>(client: Arc<Client<G>>, stream: S)
 where
-    G: Doors + Handle,
+    G: House,
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let timeouts = client.shared.timeouts;
@@ -99,7 +99,7 @@ where
 }
 
 /// The answer on one stream; an error resets it.
-async fn answer<G: Doors + Handle>(
+async fn answer<G: House>(
     client: &Arc<Client<G>>,
     streams: &Streams,
     watch: Watch,

@@ -27,7 +27,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::authority::{Leaves, leaves};
 use super::body::{Body, Budget, read_whole};
-use super::connect::{Door, Doors, Refused, Tunnel};
+use super::connect::{Door, Doors, House, Refused, Tunnel};
 use super::egress::{DialError, Dialler};
 use super::entrance::{Entrance, ListenerConfig};
 use super::intercept::{Handle, Intercepted};
@@ -70,6 +70,14 @@ impl Guard {
 
     fn logged(&self, part: &str) -> bool {
         self.log().iter().any(|l| l.contains(part))
+    }
+}
+
+impl House for Guard {
+    type Doors = Self;
+
+    fn doors(self: &Arc<Self>) -> Arc<Self> {
+        Arc::clone(self)
     }
 }
 
