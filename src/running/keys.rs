@@ -45,9 +45,12 @@ pub(super) async fn follow_ledger(
         match watch.poll() {
             Ok(None) => {}
             Ok(Some(keys)) => {
+                // One that fails keeps none of the others from it.
                 let guards = in_force.all();
-                let mut renewed = guards.iter().map(|guard| guard.keys.renew(&keys));
-                if let Some(Err(error)) = renewed.find(Result::is_err) {
+                let failed = guards
+                    .iter()
+                    .filter_map(|guard| guard.keys.renew(&keys).err());
+                if let Some(error) = failed.last() {
                     tracing::error!("the key ledger can't be taken over: {error}");
                 } else {
                     record_keys(&in_force.now(), &mut known, &keys);

@@ -325,6 +325,24 @@ def test_a_key_of_the_command_is_good_nowhere_else(user, guard):
 # --- the login
 
 
+def test_nobody_without_the_commands_key_comes_in(user, upstream):
+    """The port is open to everybody on the machine, and leads out as the shell's user."""
+    script = """
+import base64, os, socket, urllib.parse
+proxy = urllib.parse.urlsplit(os.environ["HTTPS_PROXY"])
+def connect(host, *headers):
+    with socket.create_connection((proxy.hostname, proxy.port)) as sock:
+        sock.sendall("\\r\\n".join([f"CONNECT {host}:443 HTTP/1.1", f"Host: {host}:443", *headers, "", ""]).encode())
+        return sock.recv(100).split()[1].decode()
+def basic(password):
+    return "Proxy-Authorization: Basic " + base64.b64encode(f"{proxy.username}:{password}".encode()).decode()
+aws = "workspaces.us-east-1.amazonaws.com"
+print(connect(aws), connect("example.invalid"), connect(aws, basic("x" * 40)), connect(aws, basic(proxy.password)))
+"""
+    done = user.python(script)
+    assert done.stdout.split() == ["407", "407", "407", "200"], done.stderr
+
+
 def test_a_login_that_is_over_stops_with_the_command_that_renews_it(user):
     done = user.exec("/bin/echo", "ran", options=["--profile", "sso"])
     assert (done.returncode, done.stdout) == (2, "")

@@ -52,6 +52,8 @@ struct Guard {
     busiest: AtomicUsize,
     /// Set: no tunnel is permitted.
     full: bool,
+    /// How often the doors were asked for.
+    opened: AtomicUsize,
     dialler: OnceLock<Dialler>,
     entrance: OnceLock<Arc<Entrance>>,
 }
@@ -77,6 +79,7 @@ impl House for Guard {
     type Doors = Self;
 
     fn doors(self: &Arc<Self>) -> Arc<Self> {
+        self.opened.fetch_add(1, Ordering::SeqCst);
         Arc::clone(self)
     }
 }

@@ -116,6 +116,24 @@ async fn a_tunnel_is_recorded_before_it_is_dialled_and_counted_after() {
 }
 
 #[tokio::test]
+async fn a_connection_takes_its_doors_once() {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = upstream.local_addr().unwrap().port();
+    let proxy = start(Setup {
+        private_addresses: PrivateAddresses::Allow,
+        ..Setup::default()
+    })
+    .await;
+    for (taken, authority) in [format!("127.0.0.1:{port}"), format!("{API}:443")]
+        .iter()
+        .enumerate()
+    {
+        let _client = proxy.connect(authority).await;
+        assert_eq!(proxy.guard.opened.load(Ordering::SeqCst), taken + 1);
+    }
+}
+
+#[tokio::test]
 async fn a_tunnel_that_cannot_be_recorded_is_not_dialled() {
     let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = upstream.local_addr().unwrap().port();
