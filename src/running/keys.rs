@@ -47,10 +47,9 @@ pub(super) async fn follow_ledger(
             Ok(Some(keys)) => {
                 // One that fails keeps none of the others from it.
                 let guards = in_force.all();
-                let failed = guards
-                    .iter()
-                    .filter_map(|guard| guard.keys.renew(&keys).err());
-                if let Some(error) = failed.last() {
+                let renewed = guards.iter().map(|guard| guard.keys.renew(&keys));
+                let failed: Vec<KeysError> = renewed.filter_map(Result::err).collect();
+                if let Some(error) = failed.first() {
                     tracing::error!("the key ledger can't be taken over: {error}");
                 } else {
                     record_keys(&in_force.now(), &mut known, &keys);
