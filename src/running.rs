@@ -4,11 +4,11 @@ mod assemble;
 mod descriptors;
 mod keys;
 mod reload;
+mod run_file;
 mod watcher;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use crate::admin::server::Admin;
 use crate::aws::catalog::Catalog;
 use crate::aws::endpoint::{Endpoint, Resolved};
 use crate::aws::host::Host;
-use crate::config::{CallerConfig, Config, CredentialSource};
+use crate::config::Config;
 use crate::guard::call::Caller;
 use crate::journal::record::Lifecycle;
 use crate::journal::{Durability, Journal, JournalError, Observe, Options, Record};
@@ -43,6 +43,7 @@ use crate::sources::credentials::{ClientSetup, CredentialsFault, Power};
 use crate::sources::keys::{FirstUse, KeysError, LiveKeys};
 use crate::state::{GuardLock, KeyStore, StateDir, StateError};
 
+pub use self::run_file::{RunCaller, RunFile};
 pub use self::watcher::Watcher;
 
 /// How long requests in flight have to end when the guard stops.
@@ -234,7 +235,7 @@ impl Running {
                 certificates_minted: minted.minted(),
             }
         }));
-        write_run_file(&state, manner.command, config, listen, admin)?;
+        run_file::write(&state, manner.command, config, listen, admin)?;
         let (stop, stopped) = watch::channel(false);
         let reload = Reload::new(
             common,
@@ -419,7 +420,7 @@ impl Parts {
         let _ = admin_stop.send(true);
         // The admin server ends by itself; a panic of it has been logged.
         let _ = admin.await;
-        let _ = std::fs::remove_file(run_file(&state));
+        run_file::remove(&state);
         last.map(|_| ())?;
         closed
     }
@@ -475,85 +476,4 @@ async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, S
 
 fn address(listener: &TcpListener, configured: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(configured)
-}
-
-fn run_file(state: &StateDir) -> PathBuf {
-    state.path().join("run.json")
-}
-
-/// What a guard tells of itself while it serves.
-#[derive(Debug, Clone, serde::Deserialize)]
-pub struct RunFile {
-    /// The subcommand that runs it.
-    pub command: String,
-    pub listen: SocketAddr,
-    pub admin: SocketAddr,
-    pub pid: u32,
-    /// Those that it began with.
-    pub callers: Vec<RunCaller>,
-}
-
-/// A caller, as a running guard tells of them.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct RunCaller {
-    pub name: String,
-    /// The name of their `[credentials.*]` table.
-    pub credentials: String,
-    /// The profile that the table names, where it names one.
-    pub profile: Option<String>,
-}
-
-impl RunCaller {
-    /// Every caller of a configuration.
-    #[must_use]
-    pub fn all(config: &Config) -> Vec<Self> {
-        let of = |caller: &CallerConfig| {
-            let mut tables = config.credentials.iter();
-            let table = tables.find(|table| table.name == caller.credentials);
-            Self {
-                name: caller.name.clone(),
-                credentials: caller.credentials.clone(),
-                profile: table.and_then(|table| match &table.source {
-                    CredentialSource::Profile(profile) => Some(profile.clone()),
-                    CredentialSource::Default | CredentialSource::Static(_) => None,
-                }),
-            }
-        };
-        config.callers.iter().map(of).collect()
-    }
-}
-
-impl RunFile {
-    /// What the guard tells that last ran on a state folder; `None` where none did or it has stopped in order. It may
-    /// be gone by now: the folder's lock says.
-    #[must_use]
-    pub fn read(state: &StateDir) -> Option<Self> {
-        let bytes = std::fs::read(run_file(state)).ok()?;
-        serde_json::from_slice(&bytes).ok()
-    }
-}
-
-/// Tells tools where the guard listens: `state_dir/run.json`, there for as long as it serves.
-fn write_run_file(
-    state: &StateDir,
-    command: &str,
-    config: &Config,
-    listen: SocketAddr,
-    admin: SocketAddr,
-) -> Result<(), StartError> {
-    let path = run_file(state);
-    let text = serde_json::json!({
-        "command": command,
-        "listen": listen.to_string(),
-        "admin": admin.to_string(),
-        "pid": std::process::id(),
-        "callers": RunCaller::all(config),
-    });
-    let fresh = path.with_extension("json.new");
-    let written =
-        std::fs::write(&fresh, format!("{text}\n")).and_then(|()| std::fs::rename(&fresh, &path));
-    written.map_err(|error| StartError::RunFile {
-        path: path.display().to_string(),
-        error,
-    })
 }

@@ -7,6 +7,7 @@
 //! `hasTag` false without an error.
 
 mod context;
+mod resource;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,11 +22,11 @@ use crate::aws::catalog::model::Service;
 use crate::aws::value::Object;
 use crate::guard::call::{Call, Mode, Verdict};
 use crate::guard::entity::{ACCOUNT, ACTION, CALLER, GROUP, RESOURCE, SERVICE, TAGS, uid};
-use crate::guard::facts::{Attribute, Facts};
+use crate::guard::facts::Attribute;
 use crate::guard::policies::Slice;
-use crate::guard::protected::{Protected, arn_parts};
 use crate::guard::refusal::Refusal;
-use crate::guard::target::{Spelling, Target};
+
+pub use resource::Resource;
 
 use context::context;
 
@@ -53,97 +54,6 @@ pub enum On {
     Service,
     /// Each of these.
     Resources(Vec<Resource>),
-}
-
-/// One thing that the call would affect, with what is known of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Resource {
-    pub target: Target,
-    pub account: String,
-    pub facts: Facts,
-    pub protected: bool,
-}
-
-impl Resource {
-    /// Puts together what a call names and what lookups learnt about it.
-    #[must_use]
-    pub fn new(
-        target: Target,
-        account: &str,
-        facts: Facts,
-        protected: &Protected,
-        service: &str,
-    ) -> Self {
-        let account = arn_account(target.spelling.as_str())
-            .unwrap_or(account)
-            .to_owned();
-        let mut resource = Self {
-            target,
-            account,
-            facts,
-            protected: false,
-        };
-        resource.protected = protected.covers(service, resource.names().iter().map(String::as_str));
-        resource
-    }
-
-    /// The id as AWS spells it: canonical where a lookup told, else the caller's spelling.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        match (&self.facts.id, &self.target.spelling) {
-            (Some(id), Spelling::Name(_)) => id,
-            (_, spelling) => spelling.as_str(),
-        }
-    }
-
-    /// Whether the caller gave a name and no lookup has told whose it is.
-    fn is_unresolved(&self) -> bool {
-        self.facts.id.is_none() && matches!(self.target.spelling, Spelling::Name(_))
-    }
-
-    /// The entity id: parents first, joined by `/`.
-    #[must_use]
-    pub fn entity_id(&self) -> String {
-        let parents = self.target.parents.iter().map(|p| p.id.as_str());
-        parents.chain([self.id()]).collect::<Vec<_>>().join("/")
-    }
-
-    /// The entity ids of its parents, outermost first.
-    fn parent_ids(&self) -> Vec<String> {
-        let ids: Vec<&str> = self.target.parents.iter().map(|p| p.id.as_str()).collect();
-        (1..=ids.len())
-            .filter_map(|n| ids.get(..n))
-            .map(|ids| ids.join("/"))
-            .collect()
-    }
-
-    /// Every name that the protected list may know it, or a parent, by.
-    fn names(&self) -> Vec<String> {
-        let mut names = vec![
-            self.id().to_owned(),
-            self.entity_id(),
-            self.target.spelling.as_str().to_owned(),
-        ];
-        names.extend(self.facts.id.clone());
-        names.extend(self.facts.aliases.iter().cloned());
-        names.extend(self.facts.attributes.get(&Attribute::Arn).cloned());
-        names.extend(self.parent_ids());
-        names.extend(self.target.parents.iter().map(|p| p.id.clone()));
-        let parts: Vec<String> = names
-            .iter()
-            .flat_map(|name| arn_parts(name))
-            .map(str::to_owned)
-            .collect();
-        names.extend(parts);
-        names
-    }
-}
-
-fn arn_account(name: &str) -> Option<&str> {
-    let mut parts = name.strip_prefix("arn:")?.split(':');
-    parts
-        .nth(3)
-        .filter(|account| account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// A call that may be sent, together with the request that was judged. Only [`decide`] makes one: elsewhere it can be

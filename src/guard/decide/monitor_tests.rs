@@ -2,6 +2,7 @@
 
 use super::tests::{PERMIT, bare, deleting, forbid, load, resource};
 use super::*;
+use crate::guard::facts::Facts;
 use crate::guard::policies::Policies;
 
 fn monitors(id: &str, condition: &str) -> String {

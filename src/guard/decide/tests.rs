@@ -9,11 +9,13 @@ use super::*;
 use crate::aws::catalog::model::Operation;
 use crate::aws::catalog::{Catalog, Protocol};
 use crate::guard::call::{Action, Caller, DecisionId};
+use crate::guard::facts::Facts;
 use crate::guard::knowledge::Knowledge;
 use crate::guard::policies::{Policies, PolicyFile};
+use crate::guard::protected::Protected;
 use crate::guard::sample;
 use crate::guard::schema::Vocabulary;
-use crate::guard::target::{ParentId, targets};
+use crate::guard::target::{ParentId, Spelling, Target, targets};
 
 static SERVICES: LazyLock<BTreeMap<String, Arc<Service>>> = LazyLock::new(|| {
     let catalog = Catalog::embedded().unwrap();
