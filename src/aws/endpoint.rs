@@ -44,6 +44,18 @@ pub struct Endpoint {
     pub fips: bool,
     /// Whether the host is one of the dual-stack names.
     pub dualstack: bool,
+    pub addressed: Addressed,
+}
+
+/// What of a call stands in its host, before the endpoint's own name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Addressed {
+    /// Nothing: the host is the service's alone.
+    Service,
+    /// The text before the endpoint's name, without the dot between them: `123456789012`, `data`, a graph's id.
+    Prefix(String),
+    /// What an SDK would be given as S3's `Bucket`: a bucket's name, or an access point's ARN or alias.
+    Bucket(String),
 }
 
 /// The hosts of a catalog.
@@ -252,6 +264,7 @@ impl Hosts {
             region: region.to_owned(),
             fips: entry.fips,
             dualstack: entry.dualstack,
+            addressed: Addressed::Service,
         })
     }
 

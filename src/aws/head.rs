@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, Method};
 
+use crate::aws::endpoint::Addressed;
+
 /// Method, raw target and headers of a request; the path and query are the bytes the client sent, never decoded.
 #[derive(Debug, Clone, Copy)]
 pub struct Head<'a> {
@@ -11,4 +13,6 @@ pub struct Head<'a> {
     /// The raw query without `?`.
     pub query: Option<&'a str>,
     pub headers: &'a HeaderMap,
+    /// What of the call stands in the host that it came to.
+    pub addressed: &'a Addressed,
 }

@@ -19,6 +19,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::aws::catalog::model::{Operation, Service};
 use crate::aws::catalog::{Catalog, CatalogError};
+use crate::aws::endpoint::Addressed;
 use crate::aws::head::Head;
 use crate::aws::nearest::nearest;
 use crate::aws::protocol::{self, Malformed, json};
@@ -396,7 +397,13 @@ impl Run<'_> {
     /// The input as a request carries it, read back as strictly as one is.
     fn decoded(&self, call: &Call) -> Result<Object, Stop> {
         let input = self.input()?;
-        let wire = protocol::encode(self.service, self.operation, call.protocol, &input);
+        let wire = protocol::encode(
+            self.service,
+            self.operation,
+            call.protocol,
+            &input,
+            &Addressed::Service,
+        );
         let wire = wire.map_err(|e| malformed(&e))?;
         let (path, query) = match wire.path_and_query.split_once('?') {
             Some((path, query)) => (path, Some(query)),
@@ -407,6 +414,7 @@ impl Run<'_> {
             path,
             query,
             headers: &wire.headers,
+            addressed: &Addressed::Service,
         };
         let identified = protocol::identify(&[Arc::clone(self.service)], &head, Some(&wire.body));
         let identified = identified.map_err(|e| malformed(&e))?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::aws::catalog::model::{Operation, Service, Shape, ShapeId, Structure};
 use crate::aws::class::Class;
+use crate::aws::endpoint::Addressed;
 use crate::aws::nearest::nearest;
 use crate::aws::protocol;
 use crate::aws::value::{Number, Object, Value};
@@ -260,7 +261,7 @@ impl Fitting<'_> {
         }
         let spoken = protocol::preferred(self.service)
             .ok_or_else(|| bad("its service speaks no protocol that is known".to_owned()))?;
-        protocol::encode(self.service, operation, spoken, &asked)
+        protocol::encode(self.service, operation, spoken, &asked, &Addressed::Service)
             .map(|_| ())
             .map_err(|e| bad(e.to_string()))
     }

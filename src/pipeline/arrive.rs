@@ -12,7 +12,7 @@ use super::{Guard, Refusal};
 use crate::aws::answer::Shape;
 use crate::aws::catalog::model::{Operation, Protocol, Service};
 use crate::aws::class::Class;
-use crate::aws::endpoint::{Endpoint, Resolved};
+use crate::aws::endpoint::{Addressed, Endpoint, Resolved};
 use crate::aws::head::Head;
 use crate::aws::protocol::{self, Identified};
 use crate::aws::sigv4::{Authorization, Declared};
@@ -81,18 +81,31 @@ impl Payload {
 }
 
 impl Known {
+    pub(super) fn head(&self) -> Head<'_> {
+        head_to(&self.endpoint, &self.parts)
+    }
+
     pub(super) fn operation(&self) -> &Operation {
         self.identified.operation()
     }
 }
 
-/// The head of a request as it stood on the wire.
+/// The head of a request as it stood on the wire, for what has nothing to do with its host.
 pub(super) fn head(parts: &Parts) -> Head<'_> {
     Head {
         method: &parts.method,
         path: parts.uri.path(),
         query: parts.uri.query(),
         headers: &parts.headers,
+        addressed: &Addressed::Service,
+    }
+}
+
+/// The head of a request to an API host: what its operation and input are read from.
+pub(super) fn head_to<'a>(endpoint: &'a Endpoint, parts: &'a Parts) -> Head<'a> {
+    Head {
+        addressed: &endpoint.addressed,
+        ..head(parts)
     }
 }
 
@@ -103,6 +116,7 @@ pub(super) fn request_head<B>(request: &http::Request<B>) -> Head<'_> {
         path: request.uri().path(),
         query: request.uri().query(),
         headers: request.headers(),
+        addressed: &Addressed::Service,
     }
 }
 
@@ -191,7 +205,7 @@ impl Guard {
             whole = Some(self.read(body, max).await?);
         }
         let bytes = whole.as_ref().map(|b| b.bytes().as_ref());
-        let identified = protocol::identify(&services, &head(&parts), bytes);
+        let identified = protocol::identify(&services, &head_to(&endpoint, &parts), bytes);
         let may_go_on = match whose {
             Whose::Ours => self.mode,
             // What nobody signed for here is not passed on unknown.
@@ -201,7 +215,10 @@ impl Guard {
             (Ok(identified), _) => (identified, None),
             (Err(refusal), Mode::Enforce) => return Err(refusal),
             (Err(refusal), Mode::Monitor) => match signed_for(&services, &parts)? {
-                Some(service) => (Identified::unknown(service, &head(&parts)), Some(refusal)),
+                Some(service) => (
+                    Identified::unknown(service, &head_to(&endpoint, &parts)),
+                    Some(refusal),
+                ),
                 None => return Err(refusal),
             },
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::arrive::{head, not_understood};
+use super::arrive::not_understood;
 use super::authenticate::{Authenticated, unsigned};
 use super::trail::Trail;
 use super::{Guard, Refusal};
@@ -73,8 +73,8 @@ impl Guard {
         }
         let known = &authenticated.known;
         let body = known.payload.bytes();
-        call.input = protocol::decode(&known.identified, &head(&known.parts), &body)
-            .map_err(not_understood)?;
+        call.input =
+            protocol::decode(&known.identified, &known.head(), &body).map_err(not_understood)?;
         let service = known.identified.service();
         trail.seen.input = self.redacted(service, &call);
         if is_asked(&call.action) {

@@ -133,7 +133,7 @@ fn has_one_reading(known: &Known, auth: &Authorization) -> Result<(), Refusal> {
     }
     let body = known.payload.bytes();
     // Reads the parameters, each of which may stand once, and in one place.
-    protocol::restate(&known.identified, &head(&known.parts), &body).map_err(not_understood)?;
+    protocol::restate(&known.identified, &known.head(), &body).map_err(not_understood)?;
     let query = known.parts.uri.query().unwrap_or_default();
     let form = std::str::from_utf8(&body).unwrap_or("\u{0}");
     match is_plain(query) && is_plain(form) {

@@ -7,7 +7,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 
 use super::answered::SignedWith;
-use super::arrive::{Payload, head, not_understood};
+use super::arrive::{Payload, not_understood};
 use super::authenticate::{Authenticated, refused, unsigned};
 use super::trail::Trail;
 use super::{Guard, Refusal};
@@ -98,6 +98,7 @@ impl Outgoing {
             known.operation(),
             known.identified.protocol(),
             &question.call.input,
+            &known.endpoint.addressed,
         )
         .map_err(|e| internal(format!("the call can't be rebuilt: {e}")))?;
         let mut unsigned = HeaderMap::new();
@@ -127,12 +128,8 @@ impl Outgoing {
     pub(super) fn passed(trail: &Trail, authenticated: Authenticated) -> Result<Self, Refusal> {
         let Authenticated { known, signer, .. } = authenticated;
         let signer = signer.ok_or_else(unsigned)?;
-        let restated = protocol::restate(
-            &known.identified,
-            &head(&known.parts),
-            &known.payload.bytes(),
-        )
-        .map_err(not_understood)?;
+        let restated = protocol::restate(&known.identified, &known.head(), &known.payload.bytes())
+            .map_err(not_understood)?;
         let (mut headers, mut unsigned) = (HeaderMap::new(), HeaderMap::new());
         let dropped = named_by_connection(&known.parts.headers);
         for (name, value) in &known.parts.headers {

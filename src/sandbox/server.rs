@@ -28,6 +28,7 @@ use super::fault::{Fault, cut_page};
 use super::service::{Place, Service, is_region};
 use super::signature::{self, Claim, SignatureFault};
 use super::{Seen, SeenSignature, Shared, tls, wire};
+use crate::aws::endpoint::Addressed;
 use crate::aws::head::Head;
 use crate::aws::host::Host;
 
@@ -121,6 +122,7 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> Result<Response<
         path: parts.uri.path(),
         query: parts.uri.query(),
         headers: &parts.headers,
+        addressed: &Addressed::Service,
     };
     let performed = perform(&head, &body, shared, &request_id);
     match performed {

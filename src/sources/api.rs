@@ -140,7 +140,8 @@ impl Api {
             credentials,
             purpose,
         } = desk;
-        let wire = protocol::encode(service, operation, spoken, input).map_err(failed)?;
+        let wire = protocol::encode(service, operation, spoken, input, &endpoint.addressed)
+            .map_err(failed)?;
         let (path, query) = match wire.path_and_query.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (wire.path_and_query.as_str(), None),

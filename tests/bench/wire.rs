@@ -16,6 +16,7 @@ use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use palisade::aws::catalog::model::Signature;
 use palisade::aws::catalog::{Catalog, Protocol, Service};
+use palisade::aws::endpoint::Addressed;
 use palisade::aws::head::Head;
 use palisade::aws::protocol::{decode, encode, identify};
 use palisade::aws::sigv4::{Authorization, Unsigned, payload_hash, sha256_hex, sign, verify};
@@ -48,6 +49,7 @@ impl Sent {
             path: self.path,
             query: None,
             headers: &self.headers,
+            addressed: &Addressed::Service,
         }
     }
 }
@@ -70,7 +72,14 @@ fn reading(c: &mut Criterion) {
         let (service, operation) = (identified.service(), identified.operation());
         c.bench_function(&format!("encode 25 ids/{name}"), |b| {
             b.iter(|| {
-                encode(service, operation, identified.protocol(), black_box(&input)).unwrap()
+                encode(
+                    service,
+                    operation,
+                    identified.protocol(),
+                    black_box(&input),
+                    &Addressed::Service,
+                )
+                .unwrap()
             });
         });
     }
@@ -169,7 +178,14 @@ fn in_cbor(sent: &Sent) -> Sent {
     let identified = identify(&[Arc::clone(&sent.service)], &sent.head(), None).unwrap();
     let input = decode(&identified, &sent.head(), &sent.body).unwrap();
     let (service, operation) = (identified.service(), identified.operation());
-    let wire = encode(service, operation, Protocol::RpcV2Cbor, &input).unwrap();
+    let wire = encode(
+        service,
+        operation,
+        Protocol::RpcV2Cbor,
+        &input,
+        &Addressed::Service,
+    )
+    .unwrap();
     Sent {
         service: Arc::clone(service),
         path: "/service/WorkspacesService/operation/TerminateWorkspaces",

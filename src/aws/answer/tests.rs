@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::aws::endpoint::Addressed;
 use crate::aws::protocol::decode_error;
 
 fn formats() -> Vec<(&'static str, Protocol, Format)> {
@@ -138,6 +139,7 @@ fn a_request_that_was_not_understood_is_answered_as_it_looks() {
             path: "/",
             query: None,
             headers: &map,
+            addressed: &Addressed::Service,
         };
         Shape::asked(&[], &head)
     };

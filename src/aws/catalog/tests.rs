@@ -1,5 +1,5 @@
 use super::*;
-use crate::aws::endpoint::Endpoint;
+use crate::aws::endpoint::{Addressed, Endpoint};
 
 fn catalog() -> &'static Catalog {
     static CATALOG: std::sync::LazyLock<Catalog> =
@@ -129,6 +129,7 @@ fn every_host_of_the_embedded_services_resolves_to_where_it_came_from() {
             region: region.to_owned(),
             fips: is("fips"),
             dualstack: is("dualstack"),
+            addressed: Addressed::Service,
         };
         assert_eq!(found, expected);
         checked += 1;

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 use super::{Identified, Malformed, decode, encode, identify, needs_body};
 use crate::aws::catalog::{Protocol, Service};
+use crate::aws::endpoint::Addressed;
 use crate::aws::head::Head;
 use crate::aws::value::Object;
 
@@ -96,6 +97,7 @@ impl Sent {
             path: &self.path,
             query: self.query.as_deref(),
             headers: &self.headers,
+            addressed: &Addressed::Service,
         };
         let body = needs_body(&head).then_some(self.body.as_slice());
         let identified = identify(&[Arc::clone(service)], &head, body)?;
@@ -125,7 +127,14 @@ fn what_botocore_sends_is_read_and_written_again_the_same() {
             assert_eq!(input.to_json(), request.input, "{name}");
 
             let protocol = identified.protocol();
-            let again = encode(&service, identified.operation(), protocol, &input).unwrap();
+            let again = encode(
+                &service,
+                identified.operation(),
+                protocol,
+                &input,
+                &Addressed::Service,
+            )
+            .unwrap();
             let (path, query) = match again.path_and_query.split_once('?') {
                 Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
                 None => (again.path_and_query.clone(), None),

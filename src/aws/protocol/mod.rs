@@ -10,6 +10,7 @@ use http::{HeaderMap, Method};
 use crate::aws::catalog::model::{Operation, Protocol, Service, Structure};
 use crate::aws::catalog::template::Template;
 use crate::aws::class::Class;
+use crate::aws::endpoint::Addressed;
 use crate::aws::head::Head;
 use crate::aws::value::Object;
 
@@ -215,6 +216,7 @@ pub fn restate(
 }
 
 /// Writes an input, keyed by names in the model, as a request of that protocol. Checks as strictly as [`decode`].
+/// `addressed` is what of the call stands in the host that the request goes to: a bucket there isn't in the path.
 ///
 /// # Errors
 /// [`EncodeError`] where the input isn't what the model says, or can't be written so that it reads back the same.
@@ -223,6 +225,7 @@ pub fn encode(
     operation: &Operation,
     protocol: Protocol,
     input: &Object,
+    _addressed: &Addressed,
 ) -> Result<WireRequest, EncodeError> {
     if operation.input.is_some() && service.input(operation).is_none() {
         return Err(typed::TypeReason::NoShape.at_top().into());

@@ -12,6 +12,7 @@ use proptest::test_runner::TestRunner;
 use super::{decode, encode, identify, needs_body};
 use crate::aws::catalog::model::{Location, Shape, ShapeId, Structure, TimestampFormat};
 use crate::aws::catalog::{Catalog, Protocol, Service};
+use crate::aws::endpoint::Addressed;
 use crate::aws::head::Head;
 use crate::aws::value::{Number, Object, Value};
 
@@ -42,7 +43,7 @@ fn kitchen_in_cbor() -> Arc<Service> {
 
 fn check(service: &Arc<Service>, operation: &str, protocol: Protocol, input: &Object) {
     let operation = &service.operations[operation];
-    let wire = encode(service, operation, protocol, input).unwrap();
+    let wire = encode(service, operation, protocol, input, &Addressed::Service).unwrap();
     let (path, query) = match wire.path_and_query.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (wire.path_and_query.as_str(), None),
@@ -52,6 +53,7 @@ fn check(service: &Arc<Service>, operation: &str, protocol: Protocol, input: &Ob
         path,
         query,
         headers: &wire.headers,
+        addressed: &Addressed::Service,
     };
     let body = needs_body(&head).then_some(wire.body.as_slice());
     let identified = identify(&[Arc::clone(service)], &head, body).unwrap();
@@ -363,7 +365,13 @@ fn what_would_not_read_back_the_same_is_not_written() {
         let Value::Object(input) = super::json::parse(json.as_bytes()).unwrap() else {
             panic!("an object")
         };
-        let error = encode(&service, &service.operations[operation], protocol, &input);
+        let error = encode(
+            &service,
+            &service.operations[operation],
+            protocol,
+            &input,
+            &Addressed::Service,
+        );
         error.unwrap_err().to_string()
     };
     let store = |json: &str| refused("rest", "Store", Protocol::RestJson, json);

@@ -256,6 +256,7 @@ mod tests {
     use http::{HeaderValue, Method};
 
     use super::*;
+    use crate::aws::endpoint::Addressed;
 
     const SIGNATURE: &str = "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7";
 
@@ -420,6 +421,7 @@ mod tests {
                 path: "/",
                 query,
                 headers,
+                addressed: &Addressed::Service,
             })
         };
         let (signed, bare) = (headers(&[&good()]), HeaderMap::new());

@@ -207,6 +207,7 @@ mod tests {
     use http::{HeaderName, HeaderValue, Method};
 
     use super::*;
+    use crate::aws::endpoint::Addressed;
 
     fn part(write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -302,6 +303,7 @@ mod tests {
                 path,
                 query: None,
                 headers: &headers,
+                addressed: &Addressed::Service,
             };
             assert!(matches!(
                 request(&head, &[], "", Signature::V4),

@@ -9,6 +9,7 @@ use proptest::sample::{Index, select};
 
 use super::*;
 use crate::aws::catalog::model::Signature;
+use crate::aws::endpoint::Addressed;
 use crate::aws::head::Head;
 
 const HOST: &str = "example.eu-west-1.amazonaws.com";
@@ -108,6 +109,7 @@ impl Request {
             path: &self.path,
             query: self.query.as_deref(),
             headers: &headers,
+            addressed: &Addressed::Service,
         };
         let auth = Authorization::of(&head)?;
         verify(
@@ -207,6 +209,7 @@ proptest! {
                 path: "/",
                 query: Some(&format!("a=%{byte:02x}")),
                 headers: &HeaderMap::new(),
+                addressed: &Addressed::Service,
             };
             canonical::request(&head, &[], "", Signature::V4).unwrap()
         };
@@ -240,7 +243,7 @@ proptest! {
                 };
                 let credentials = Credentials::new("A", "s", None, None, "test");
                 drop(sign(unsigned, &credentials, &region, "service", UNIX_EPOCH, signature));
-                let head = Head { method: &method, path: &path, query: query.as_deref(), headers: &headers };
+                let head = Head { method: &method, path: &path, query: query.as_deref(), headers: &headers, addressed: &Addressed::Service };
                 drop(canonical::request(&head, &["x-a".to_owned()], "", signature));
             }
         }

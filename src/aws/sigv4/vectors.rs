@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::date::Instant;
 use super::*;
 use crate::aws::catalog::model::Signature;
+use crate::aws::endpoint::Addressed;
 use crate::aws::head::Head;
 
 /// A request as a vector's file spells it.
@@ -62,6 +63,7 @@ impl Request {
             path: &self.path,
             query: self.query.as_deref(),
             headers: &self.headers,
+            addressed: &Addressed::Service,
         }
     }
 }

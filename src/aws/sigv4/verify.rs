@@ -164,6 +164,7 @@ mod tests {
     use super::super::error::Family;
     use super::super::sign::{Unsigned, sign};
     use super::*;
+    use crate::aws::endpoint::Addressed;
 
     const NAME: &str = "workspaces.eu-west-1.amazonaws.com";
     const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
@@ -207,6 +208,7 @@ mod tests {
             path: "/",
             query: None,
             headers,
+            addressed: &Addressed::Service,
         };
         let auth = Authorization::of(&head)?;
         verify(&auth, &head, payload, SECRET, now, Signature::V4)
@@ -307,6 +309,7 @@ mod tests {
             path: "/",
             query: None,
             headers: &headers,
+            addressed: &Addressed::Service,
         };
         let auth = Authorization::of(&head).unwrap();
         let canonical =
@@ -373,6 +376,7 @@ mod tests {
             path: "/",
             query: Some("X-Amz-Credential=A"),
             headers: &headers,
+            addressed: &Addressed::Service,
         };
         let payload = sha256_hex(b"");
         assert_eq!(

@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::aws::catalog::{Catalog, Operation, Service};
-use crate::aws::endpoint::Resolved;
+use crate::aws::endpoint::{Addressed, Resolved};
 use crate::aws::host::Host;
 use crate::aws::protocol::{self, UpstreamError, WireRequest};
 use crate::aws::sigv4::{self, Unsigned, sha256_hex};
@@ -110,7 +110,7 @@ impl Client {
     ) -> anyhow::Result<Answer> {
         let (service, operation) = self.find(action)?;
         let protocol = protocol::preferred(&service).context("no protocol of it is spoken")?;
-        let wire = protocol::encode(&service, &operation, protocol, input)?;
+        let wire = protocol::encode(&service, &operation, protocol, input, &Addressed::Service)?;
         let host = self.host(&service)?;
         let request = self.signed(keys, &service, &host, wire)?;
         let answered = tokio::time::timeout(DEADLINE, self.exchange(keys, &host, request)).await;

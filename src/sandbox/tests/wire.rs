@@ -20,6 +20,7 @@ use tokio_rustls::TlsConnector;
 use super::super::seed::{self, plain_workspace};
 use super::super::{Account, Fault, Sandbox, SeenSignature, Service};
 use crate::aws::catalog::{Catalog, Protocol};
+use crate::aws::endpoint::Addressed;
 use crate::aws::protocol;
 
 const WORKSPACES: &str = "workspaces.eu-central-1.amazonaws.com";
@@ -344,7 +345,7 @@ async fn in_cbor(
     let input = protocol::json::parse(input.to_string().as_bytes()).unwrap();
     let input = input.as_object().unwrap();
     let spoken = Protocol::RpcV2Cbor;
-    let wire = protocol::encode(&service, operation, spoken, input).unwrap();
+    let wire = protocol::encode(&service, operation, spoken, input, &Addressed::Service).unwrap();
     let call = Call {
         host: match id {
             "workspaces" => WORKSPACES,

@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use super::super::cases::service;
 use super::super::{decode, encode, identify, json, needs_body};
 use super::*;
+use crate::aws::endpoint::Addressed;
 
 const PATH: &str = "/service/WorkspacesService/operation/TerminateWorkspaces";
 
@@ -67,6 +68,7 @@ impl Request {
             path: &self.path,
             query: self.query.as_deref(),
             headers: &headers,
+            addressed: &Addressed::Service,
         };
         let body = needs_body(&head).then_some(self.body.as_slice());
         let identified = identify(&[Arc::clone(service)], &head, body)?;
@@ -122,6 +124,7 @@ fn a_call_is_told_by_its_path_and_rebuilt_as_sdks_write_it() {
         identified.operation(),
         Protocol::RpcV2Cbor,
         &input,
+        &Addressed::Service,
     )
     .unwrap();
     assert_eq!(again.method, Method::POST);
@@ -168,6 +171,7 @@ fn indefinite_lengths_are_read_and_written_definite() {
             identified.operation(),
             Protocol::RpcV2Cbor,
             &input,
+            &Addressed::Service,
         )
         .unwrap();
         assert_eq!(again.body, Request::terminate().body);
@@ -289,7 +293,14 @@ fn a_service_may_be_named_with_its_namespace_where_its_target_has_one() {
         "/service/com.example.WorkspacesService/operation/TerminateWorkspaces",
     ] {
         let (identified, input) = Request::at(path).read_by(&named).unwrap();
-        let again = encode(&named, identified.operation(), Protocol::RpcV2Cbor, &input).unwrap();
+        let again = encode(
+            &named,
+            identified.operation(),
+            Protocol::RpcV2Cbor,
+            &input,
+            &Addressed::Service,
+        )
+        .unwrap();
         assert_eq!(again.path_and_query, PATH);
     }
     let other = Request::at("/service/org.example.WorkspacesService/operation/TerminateWorkspaces");
@@ -374,7 +385,14 @@ fn numbers_keep_their_kind_and_their_bounds() {
     let read = |member: &str, hex: &str| {
         let request = Request::of([bytes("a1"), name(member), bytes(hex)].concat());
         let (identified, input) = request.read_by(&made).map_err(|e| e.to_string())?;
-        let again = encode(&made, identified.operation(), Protocol::RpcV2Cbor, &input).unwrap();
+        let again = encode(
+            &made,
+            identified.operation(),
+            Protocol::RpcV2Cbor,
+            &input,
+            &Addressed::Service,
+        )
+        .unwrap();
         let (_, twice) = Request::of(again.body.clone()).read_by(&made).unwrap();
         assert_eq!(twice, input, "{member} {hex}");
         let value = input.into_members().remove(0).1;
@@ -487,7 +505,14 @@ fn an_operation_without_input_has_no_body_and_takes_an_empty_one() {
         let request = Request::of(bytes(body));
         let (identified, input) = request.read_by(&made).unwrap();
         assert!(input.is_empty());
-        let again = encode(&made, identified.operation(), Protocol::RpcV2Cbor, &input).unwrap();
+        let again = encode(
+            &made,
+            identified.operation(),
+            Protocol::RpcV2Cbor,
+            &input,
+            &Addressed::Service,
+        )
+        .unwrap();
         assert!(again.body.is_empty());
         assert!(!again.headers.contains_key("content-type"));
     }
