@@ -13,7 +13,7 @@ use crate::aws::catalog::{Catalog, CatalogError};
 use crate::aws::sigv4::sha256_hex;
 use crate::config::Config;
 use crate::guard::call::Mode;
-use crate::guard::fit::{self, Misfit};
+use crate::guard::fit::{self, FitError};
 use crate::guard::knowledge::{Knowledge, KnowledgeError};
 use crate::guard::policies::{Policies, PoliciesError, PolicyFile, Rule, may_assume};
 use crate::guard::protected::{Protected, ProtectedError};
@@ -47,8 +47,8 @@ pub enum RulesetError {
     Catalog(#[from] CatalogError),
     #[error(transparent)]
     Knowledge(#[from] KnowledgeError),
-    #[error("the service files don't fit the catalog: {0}")]
-    Misfit(#[from] Misfit),
+    #[error(transparent)]
+    Fit(#[from] FitError),
     #[error(transparent)]
     Policies(#[from] PoliciesError),
     #[error(transparent)]
@@ -152,22 +152,21 @@ impl Ruleset {
         starter: bool,
     ) -> Result<Self, RulesetError> {
         let knowledge = Knowledge::embedded()?.overlay(overlay)?;
-        let ids: Vec<String> = catalog.service_ids().map(str::to_owned).collect();
-        let mut services = Vec::new();
-        for id in &ids {
-            services.extend(catalog.service(id)?);
+        // The embedded files are held to the embedded catalog by a test, so that no start has to.
+        if catalog.is_embedded() {
+            fit::check(knowledge.overlaid(), &catalog)?;
+        } else {
+            fit::check(knowledge.services(), &catalog)?;
         }
-        let known: Vec<&str> = catalog.known_ids().collect();
-        fit::check(&knowledge, &services, &known)?;
-        let vocabulary = Vocabulary::new(
-            groups.iter().copied(),
-            ids.iter().map(String::as_str),
-            services,
-            &knowledge,
-        );
+        let catalog = Arc::new(catalog);
+        let groups_of_callers = groups.iter().copied();
+        let vocabulary = Vocabulary::new(groups_of_callers, Arc::clone(&catalog), &knowledge);
         let policies = Policies::load(files, &vocabulary)?;
         let list = match protected {
-            Some((file, text)) => Protected::parse(file, text, &known)?,
+            Some((file, text)) => {
+                let known: Vec<&str> = catalog.known_ids().collect();
+                Protected::parse(file, text, &known)?
+            }
             None => Protected::default(),
         };
         let mut seen = format!(
@@ -187,7 +186,7 @@ impl Ruleset {
         }
         let hash = sha256_hex(seen.as_bytes());
         Ok(Self {
-            catalog: Arc::new(catalog),
+            catalog,
             knowledge,
             vocabulary,
             policies,
@@ -326,6 +325,40 @@ mod tests {
         assert!(!ruleset(&all, Some("[workspaces]\nids = []")).protects_in_vain());
         assert!(!ruleset(&all, None).protects_in_vain());
         assert!(!ruleset(&starter(), Some(list)).protects_in_vain());
+    }
+
+    /// What a load decodes is what a start and each reload cost: all of AWS would be ten times as much.
+    #[test]
+    fn only_services_whose_inputs_policies_read_are_decoded() {
+        let decoded = |set: &[PolicyFile]| ruleset(set, None).catalog.decoded();
+        let with = |text: &str| {
+            let mut set = starter();
+            set.push(PolicyFile {
+                name: "more.cedar".to_owned(),
+                text: text.to_owned(),
+            });
+            decoded(&set)
+        };
+        // `monthly-create` reads what CreateWorkspaceInstance is asked for.
+        assert_eq!(decoded(&starter()), 1);
+        assert_eq!(
+            with("@id(\"a\") permit (principal, action in Action::\"ec2:*\", resource);"),
+            1
+        );
+        let reads = "@id(\"a\") @reason(\"no\") forbid (principal, action == Action::\"ec2:TerminateInstances\", resource) \
+                     when { context.input has Force && context.input.Force };";
+        assert_eq!(with(reads), 2);
+    }
+
+    #[test]
+    fn a_replaced_catalog_is_held_to_the_service_files() {
+        let load = |services: &[&str]| {
+            let catalog = crate::aws::catalog::few::few(services);
+            Ruleset::new(catalog, &[], &starter(), None, &[].into(), true)
+        };
+        let ruleset = load(&crate::aws::catalog::few::REVIEWED).unwrap();
+        assert_eq!(ruleset.catalog.decoded(), 6);
+        assert!(matches!(load(&["sts"]), Err(RulesetError::Policies(_))));
     }
 
     #[test]

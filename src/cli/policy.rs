@@ -189,5 +189,5 @@ fn schema(config: &Config, services: &[String]) -> Result<String, Failure> {
                 .with_help(near),
         );
     }
-    Ok(ruleset.vocabulary.whole(services))
+    ruleset.vocabulary.whole(services).map_err(Failure::usage)
 }

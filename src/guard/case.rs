@@ -21,7 +21,6 @@ use crate::aws::catalog::model::{Operation, Service};
 use crate::aws::catalog::{Catalog, CatalogError};
 use crate::aws::endpoint::Addressed;
 use crate::aws::head::Head;
-use crate::aws::nearest::nearest;
 use crate::aws::protocol::{self, Malformed, json};
 use crate::aws::value::{Number, Object, Value};
 use crate::guard::call::{Action, Call, Caller, DecisionId, Mode, Verdict};
@@ -447,15 +446,9 @@ fn find(case: &Case, catalog: &Catalog) -> Result<(Arc<Service>, Operation), Cas
     {
         return Ok((service, operation));
     }
-    let mut known = Vec::new();
-    for id in catalog.service_ids() {
-        if let Some(service) = catalog.service(id)? {
-            known.extend(service.operations.keys().map(|o| format!("{id}:{o}")));
-        }
-    }
     Err(CaseFault::NoAction {
         action: case.action.clone(),
-        nearest: nearest(&case.action, known.iter().map(String::as_str)).map(str::to_owned),
+        nearest: catalog.nearest_action(&case.action),
     })
 }
 

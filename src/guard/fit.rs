@@ -1,15 +1,14 @@
 //! Whether the service files fit the catalog. A path that leads nowhere finds nothing, and what isn't found isn't
 //! protected: it stops the load.
 
-use std::sync::Arc;
-
 use crate::aws::catalog::model::{Operation, Service, Shape, ShapeId, Structure};
+use crate::aws::catalog::{Catalog, CatalogError};
 use crate::aws::class::Class;
 use crate::aws::endpoint::Addressed;
 use crate::aws::nearest::nearest;
 use crate::aws::protocol;
 use crate::aws::value::{Number, Object, Value};
-use crate::guard::knowledge::{Knowledge, LookupRule, OperationRule, ServiceRules};
+use crate::guard::knowledge::{LookupRule, OperationRule, ServiceRules};
 use crate::guard::path::Path;
 
 /// In what a service file doesn't fit.
@@ -64,6 +63,15 @@ pub enum Misfit {
     },
 }
 
+/// Why service files can't be held against a catalog, or don't fit it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FitError {
+    #[error("the service files don't fit the catalog: {0}")]
+    Misfit(#[from] Misfit),
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
 fn did_you_mean(nearest: &Option<String>) -> String {
     nearest
         .as_ref()
@@ -71,27 +79,26 @@ fn did_you_mean(nearest: &Option<String>) -> String {
         .unwrap_or_default()
 }
 
-/// Checks every service file against the services of the catalog. `known` are the names of all that AWS has; a file
-/// of one whose operations the catalog leaves out can't be checked, and its calls are refused anyway.
+/// Checks the files of some services against the catalog; those services alone are decoded. A file of one whose
+/// operations the catalog leaves out can't be checked, and its calls are refused anyway.
 ///
 /// # Errors
-/// [`Misfit`] for the first thing that leads nowhere.
-pub fn check(
-    knowledge: &Knowledge,
-    services: &[Arc<Service>],
-    known: &[&str],
-) -> Result<(), Misfit> {
-    for rules in knowledge.services() {
-        let service = services.iter().find(|s| s.id == rules.service);
-        match service {
-            Some(service) => Fitting { service, rules }.check()?,
-            None if known.contains(&rules.service.as_str()) => {}
-            None => {
-                return Err(Misfit::NoService {
-                    service: rules.service.clone(),
-                    nearest: nearest(&rules.service, known.iter().copied()).map(str::to_owned),
-                });
-            }
+/// [`FitError`] for the first thing that leads nowhere, or that can't be decoded.
+pub fn check<'r>(
+    files: impl Iterator<Item = &'r ServiceRules>,
+    catalog: &Catalog,
+) -> Result<(), FitError> {
+    for rules in files {
+        let Some(service) = catalog.service(&rules.service)? else {
+            let near = nearest(&rules.service, catalog.known_ids());
+            return Err(FitError::Misfit(Misfit::NoService {
+                service: rules.service.clone(),
+                nearest: near.map(str::to_owned),
+            }));
+        };
+        if !service.operations.is_empty() {
+            let service = &service;
+            Fitting { service, rules }.check()?;
         }
     }
     Ok(())

@@ -6,7 +6,7 @@
 //!
 //! INVARIANT: an overlay only adds; it never changes what an embedded file says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -17,6 +17,8 @@ use crate::guard::path::Path;
 #[derive(Debug, Clone, Default)]
 pub struct Knowledge {
     services: BTreeMap<String, ServiceRules>,
+    /// The services that files of the user's own speak of.
+    overlaid: BTreeSet<String>,
 }
 
 /// One service file.
@@ -231,6 +233,7 @@ impl Knowledge {
     pub fn overlay(mut self, files: &[(String, String)]) -> Result<Self, KnowledgeError> {
         for (file, text) in files {
             let added = parse(file, text)?;
+            self.overlaid.insert(added.service.clone());
             let rules = self
                 .services
                 .entry(added.service.clone())
@@ -279,6 +282,11 @@ impl Knowledge {
     /// Every service that has a file.
     pub fn services(&self) -> impl Iterator<Item = &ServiceRules> {
         self.services.values()
+    }
+
+    /// The services that files of the user's own speak of, with all that is known about them.
+    pub fn overlaid(&self) -> impl Iterator<Item = &ServiceRules> {
+        self.overlaid.iter().filter_map(|id| self.services.get(id))
     }
 
     fn check(&self) -> Result<(), KnowledgeError> {

@@ -62,7 +62,8 @@ impl Names {
         }
     }
 
-    fn join(&mut self, other: &Names) {
+    /// Adds other names.
+    pub fn join(&mut self, other: &Names) {
         match (&mut *self, other) {
             (Names::All, _) => {}
             (_, Names::All) => *self = Names::All,

@@ -2,15 +2,22 @@
 //!
 //! Validation runs on a reduced schema ([`Vocabulary::schema`]); a policy author's editor gets the whole of a service
 //! ([`Vocabulary::whole`]).
+//!
+//! INVARIANT: a service is decoded only where a policy reads the inputs of its operations.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod types;
+
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::aws::catalog::model::{Operation, Service, Shape, ShapeId, Structure};
+use crate::aws::catalog::{Brief, Catalog, CatalogError, Outline};
 use crate::aws::class::{Class, Group};
+use crate::aws::nearest::nearest;
 use crate::guard::knowledge::Knowledge;
 use crate::guard::reads::Names;
+
+pub(super) use types::{DEPTH_MAX, is_typed};
 
 /// A group that policies may always name, whether or not a caller is in it: the one that the starter set asks for.
 pub const ADMINS: &str = "admins";
@@ -19,9 +26,7 @@ pub const ADMINS: &str = "admins";
 #[derive(Debug, Clone)]
 pub struct Vocabulary {
     groups: BTreeSet<String>,
-    /// Names of every service of the catalog.
-    service_ids: BTreeSet<String>,
-    services: BTreeMap<String, Arc<Service>>,
+    catalog: Arc<Catalog>,
     /// Reads and writes that service files guard.
     guarded: BTreeSet<String>,
 }
@@ -29,21 +34,29 @@ pub struct Vocabulary {
 /// What a policy set asks of the schema.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// Actions named by policies.
-    pub actions: BTreeSet<String>,
-    /// Members of `context.input` that some policy reads.
-    pub input: Names,
+    /// Actions and action groups that policies name, in a scope or in a condition.
+    pub names: BTreeSet<String>,
+    /// What policies read of `context.input`.
+    pub inputs: Vec<InputRead>,
     /// Reads and writes that a policy guards, so that their input is there to be read.
     pub guarded: BTreeSet<String>,
 }
 
+/// What one policy reads of `context.input`, and for which actions.
+#[derive(Debug, Clone)]
+pub struct InputRead {
+    /// The actions and groups of the policy's scope; `None` for every action.
+    pub scope: Option<Vec<String>>,
+    /// Top-level members.
+    pub members: Names,
+}
+
 impl Vocabulary {
-    /// Gathers the words. `groups` are those of the configuration; `services` those with operations.
+    /// Gathers the words. `groups` are those of the configuration.
     #[must_use]
     pub fn new<'a>(
         groups: impl Iterator<Item = &'a str>,
-        service_ids: impl Iterator<Item = &'a str>,
-        services: Vec<Arc<Service>>,
+        catalog: Arc<Catalog>,
         knowledge: &Knowledge,
     ) -> Self {
         let guarded = knowledge.services().flat_map(|rules| {
@@ -52,22 +65,28 @@ impl Vocabulary {
         });
         let mut groups: BTreeSet<String> = groups.map(str::to_owned).collect();
         groups.insert(ADMINS.to_owned());
-        let mut service_ids: BTreeSet<String> = service_ids.map(str::to_owned).collect();
-        service_ids.extend(services.iter().map(|s| s.id.clone()));
         Self {
             groups,
-            service_ids,
+            catalog,
             guarded: guarded.collect(),
-            services: services.into_iter().map(|s| (s.id.clone(), s)).collect(),
         }
     }
 
-    /// The operation behind an action's name.
+    /// The operation behind an action's name (`workspaces:TerminateWorkspaces`), in brief.
     #[must_use]
-    pub fn operation(&self, action: &str) -> Option<(&Arc<Service>, &Operation)> {
+    pub fn operation(&self, action: &str) -> Option<Brief<'_>> {
         let (service, operation) = action.split_once(':')?;
-        let service = self.services.get(service)?;
-        Some((service, service.operations.get(operation)?))
+        self.brief(service, operation)
+    }
+
+    /// Whether the catalog has the operation of that service.
+    #[must_use]
+    pub fn knows(&self, service: &str, operation: &str) -> bool {
+        self.brief(service, operation).is_some()
+    }
+
+    fn brief(&self, service: &str, operation: &str) -> Option<Brief<'_>> {
+        self.catalog.outline(service)?.operation(operation)
     }
 
     /// Whether a service file guards the action.
@@ -76,72 +95,93 @@ impl Vocabulary {
         self.guarded.contains(action)
     }
 
-    /// Every action name, for suggestions.
+    /// Every action name.
     pub fn actions(&self) -> impl Iterator<Item = String> {
-        self.services
-            .values()
-            .flat_map(|s| s.operations.keys().map(move |o| format!("{}:{o}", s.id)))
+        let outlines = self.catalog.outlines();
+        outlines.flat_map(|(id, outline)| outline.names().map(move |name| format!("{id}:{name}")))
     }
 
     /// Names of action groups: classes, finer groups, services.
     pub fn action_groups(&self) -> impl Iterator<Item = String> {
-        let classes = Class::ALL.iter().map(|c| c.as_str().to_owned());
-        let groups = Group::ALL.iter().map(|g| g.as_str().to_owned());
-        classes
-            .chain(groups)
-            .chain(self.service_ids.iter().map(|s| format!("{s}:*")))
+        let services = self.catalog.service_ids().map(|s| format!("{s}:*"));
+        classes_and_groups().map(str::to_owned).chain(services)
     }
 
-    /// The reduced schema for a policy set, in Cedar's schema syntax: the actions that it names, those whose input has a
-    /// member that it reads, and one for the rest of each class and service. A call that isn't guarded isn't parsed: its
-    /// input is empty here too, so that a policy which could never read it doesn't pass.
+    /// Whether it's the name of an action group.
     #[must_use]
-    pub fn schema(&self, wanted: &Wanted) -> String {
+    pub fn is_group(&self, name: &str) -> bool {
+        match name.strip_suffix(":*") {
+            Some(service) => self.catalog.outline(service).is_some(),
+            None => classes_and_groups().any(|group| group == name),
+        }
+    }
+
+    /// The action or action group that was probably meant.
+    #[must_use]
+    pub fn nearest(&self, name: &str) -> Option<String> {
+        if name.contains(':') {
+            self.catalog.nearest_action(name)
+        } else {
+            nearest(name, classes_and_groups()).map(str::to_owned)
+        }
+    }
+
+    /// The reduced schema for a policy set, in Cedar's schema syntax: the actions that it names, and of the others one
+    /// for each kind (class and finer group, and what their inputs have of the members that policies read): of each service
+    /// that it names, and of all the rest together. Policies can't tell others of a kind apart. A call that isn't guarded
+    /// isn't parsed: its input is empty here too, so that a policy which could never read it doesn't pass.
+    ///
+    /// # Errors
+    /// [`CatalogError`] where a service whose inputs are read can't be decoded.
+    pub fn schema(&self, wanted: &Wanted) -> Result<String, CatalogError> {
+        let mut reduction = Reduction {
+            vocabulary: self,
+            wanted,
+            named: wanted.names.iter().filter_map(|n| service_of(n)).collect(),
+            represented: BTreeSet::new(),
+            text: self.prelude(),
+        };
+        for (id, outline) in self.catalog.outlines() {
+            reduction.service(id, outline)?;
+        }
+        Ok(reduction.text)
+    }
+
+    /// The schema of some services, whole, for an editor; of all where none is named.
+    ///
+    /// # Errors
+    /// [`CatalogError`] where one can't be decoded.
+    pub fn whole(&self, services: &[String]) -> Result<String, CatalogError> {
         let mut text = self.prelude();
-        let nothing = Names::default();
-        for service in self.services.values() {
-            let mut represented = BTreeSet::new();
-            for operation in service.operations.values() {
-                let action = format!("{}:{}", service.id, operation.name);
-                let guarded = operation.class.is_guarded()
-                    || self.is_guarded(&action)
-                    || wanted.guarded.contains(&action);
-                let input = if guarded { &wanted.input } else { &nothing };
-                let reads = service
-                    .input(operation)
-                    .is_some_and(|structure| reads_of(structure, input));
-                if wanted.actions.contains(&action) || reads {
-                    self.declare(&mut text, service, operation, &action, input);
-                } else if represented.insert((operation.class, operation.group)) {
-                    self.declare(&mut text, service, operation, &action, &nothing);
+        for (id, outline) in self.catalog.outlines() {
+            if services.is_empty() || services.iter().any(|s| s == id) {
+                for brief in outline.operations() {
+                    let input = self.input(id, brief.name, &Names::All)?;
+                    declare(&mut text, id, brief, &input);
                 }
             }
         }
-        text
+        Ok(text)
     }
 
-    /// The schema of some services, whole, for an editor.
-    #[must_use]
-    pub fn whole(&self, services: &[String]) -> String {
-        let mut text = self.prelude();
-        for service in self
-            .services
-            .values()
-            .filter(|s| services.is_empty() || services.contains(&s.id))
-        {
-            for operation in service.operations.values() {
-                let action = format!("{}:{}", service.id, operation.name);
-                self.declare(&mut text, service, operation, &action, &Names::All);
-            }
-        }
-        text
+    /// The Cedar type of an operation's input, of the members in `only`.
+    fn input(&self, service: &str, operation: &str, only: &Names) -> Result<String, CatalogError> {
+        let damaged = || CatalogError::Damaged {
+            what: format!("`{service}` lacks `{operation}`, which its outline has"),
+        };
+        let service = self.catalog.service(service)?.ok_or_else(damaged)?;
+        let operation = service.operations.get(operation).ok_or_else(damaged)?;
+        Ok(match service.input(operation) {
+            Some(structure) => types::record(&service, structure, only, &mut Vec::new()),
+            None => "{}".to_owned(),
+        })
     }
 
     fn prelude(&self) -> String {
         let mut text = format!(
             "entity Group enum [{}];\nentity Service enum [{}];\n{ENTITIES}",
             quoted(self.groups.iter().map(String::as_str)),
-            quoted(self.service_ids.iter().map(String::as_str)),
+            quoted(self.catalog.service_ids()),
         );
         let finer = Group::ALL
             .iter()
@@ -154,11 +194,8 @@ impl Vocabulary {
             .collect::<Vec<_>>()
             .join(", ");
         let _ = writeln!(text, "action {classes};\naction {finer} in [disrupt];");
-        let services = self
-            .service_ids
-            .iter()
-            .map(|s| format!("{s}:*"))
-            .collect::<Vec<_>>();
+        let services = self.catalog.service_ids().map(|s| format!("{s}:*"));
+        let services = services.collect::<Vec<_>>();
         let _ = writeln!(
             text,
             "action {};",
@@ -166,34 +203,135 @@ impl Vocabulary {
         );
         text
     }
+}
 
-    fn declare(
-        &self,
-        text: &mut String,
-        service: &Service,
-        operation: &Operation,
-        action: &str,
-        input: &Names,
-    ) {
-        let group = operation
-            .group
-            .map_or_else(|| operation.class.as_str(), Group::as_str);
-        let resource = if operation.class.is_guarded() {
-            "Resource"
-        } else {
-            "Service"
-        };
-        let input = match service.input(operation) {
-            Some(structure) => record(service, structure, input, &mut Vec::new()),
-            None => "{}".to_owned(),
-        };
-        let _ = writeln!(
-            text,
-            "action {} in [{group}, {}] appliesTo {{ principal: [Caller], resource: [{resource}], context: {{ {CONTEXT}, input: {input} }} }};",
-            quote(action),
-            quote(&format!("{}:*", service.id)),
-        );
+/// A reduced schema in the making.
+struct Reduction<'v> {
+    vocabulary: &'v Vocabulary,
+    wanted: &'v Wanted,
+    /// The services of the actions and groups that policies name.
+    named: BTreeSet<&'v str>,
+    represented: BTreeSet<Kind<'v>>,
+    text: String,
+}
+
+/// What policies can tell operations apart by that they don't name.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind<'v> {
+    /// `None` for the services that no policy names.
+    service: Option<&'v str>,
+    class: Class,
+    group: Option<Group>,
+    /// The members of the input that policies read, with their types.
+    members: Vec<&'v str>,
+}
+
+impl<'v> Reduction<'v> {
+    fn service(&mut self, id: &'v str, outline: Outline<'v>) -> Result<(), CatalogError> {
+        let named = self.named.contains(id);
+        let reads = self.wanted.inputs.iter().filter(|read| read.reaches(id));
+        let reads: Vec<&InputRead> = reads.collect();
+        let service = named.then_some(id);
+        if !named && reads.is_empty() {
+            for brief in outline.firsts() {
+                let kind = Kind::of(service, brief, Vec::new());
+                if self.represented.insert(kind) {
+                    declare(&mut self.text, id, brief, "{}");
+                }
+            }
+            return Ok(());
+        }
+        for brief in outline.operations() {
+            let action = format!("{id}:{}", brief.name);
+            let of_action = reads.iter().filter(|read| read.covers(id, &action, brief));
+            let members = of_action.fold(Names::default(), |mut all, read| {
+                all.join(&read.members);
+                all
+            });
+            let by_policy = self.wanted.guarded.contains(&action);
+            let members =
+                if brief.class.is_guarded() || by_policy || self.vocabulary.is_guarded(&action) {
+                    members
+                } else {
+                    Names::default()
+                };
+            let read = brief.members().filter(|(name, _)| members.contains(name));
+            let read: Vec<&str> = read.map(|(_, word)| word).collect();
+            // The outline has no members of what only a policy or a service file guards.
+            let by_itself = self.wanted.names.contains(&action)
+                || (!brief.class.is_guarded() && !members.is_empty());
+            let has_any = by_itself || !read.is_empty();
+            if by_itself || self.represented.insert(Kind::of(service, brief, read)) {
+                let input = if has_any && !members.is_empty() {
+                    self.vocabulary.input(id, brief.name, &members)?
+                } else {
+                    "{}".to_owned()
+                };
+                declare(&mut self.text, id, brief, &input);
+            }
+        }
+        Ok(())
     }
+}
+
+impl<'v> Kind<'v> {
+    fn of(service: Option<&'v str>, brief: Brief<'v>, members: Vec<&'v str>) -> Self {
+        Self {
+            service,
+            class: brief.class,
+            group: brief.group,
+            members,
+        }
+    }
+}
+
+impl InputRead {
+    /// Whether the policy can apply to any operation of the service.
+    fn reaches(&self, service: &str) -> bool {
+        let reaches = |name: &String| service_of(name).is_none_or(|of| of == service);
+        self.scope
+            .as_ref()
+            .is_none_or(|names| names.iter().any(reaches))
+    }
+
+    /// Whether the policy can apply to the operation.
+    fn covers(&self, service: &str, action: &str, brief: Brief<'_>) -> bool {
+        let covers = |name: &String| {
+            name == action
+                || name == brief.class.as_str()
+                || brief.group.is_some_and(|group| name == group.as_str())
+                || name.strip_suffix(":*") == Some(service)
+        };
+        self.scope
+            .as_ref()
+            .is_none_or(|names| names.iter().any(covers))
+    }
+}
+
+/// The service that an action or an action group belongs to; `None` for a class.
+fn service_of(name: &str) -> Option<&str> {
+    name.split_once(':').map(|(service, _)| service)
+}
+
+fn classes_and_groups() -> impl Iterator<Item = &'static str> {
+    let classes = Class::ALL.iter().map(|c| c.as_str());
+    classes.chain(Group::ALL.iter().map(|g| g.as_str()))
+}
+
+fn declare(text: &mut String, service: &str, brief: Brief<'_>, input: &str) {
+    let class = brief.class.as_str();
+    let group = brief.group.map_or(class, Group::as_str);
+    let resource = if brief.class.is_guarded() {
+        "Resource"
+    } else {
+        "Service"
+    };
+    let _ = writeln!(
+        text,
+        "action {} in [{group}, {}] appliesTo {{ principal: [Caller], resource: [{resource}], context: {{ {CONTEXT}, input: {input} }} }};",
+        quote(&format!("{service}:{}", brief.name)),
+        quote(&format!("{service}:*")),
+    );
 }
 
 const ENTITIES: &str = "entity Account;
@@ -209,96 +347,6 @@ type Used = {};
 
 const CONTEXT: &str = "batchSize: Long, now: datetime, source: Source, used: Used, approved: Bool, dryRun: Bool, \
                        selector: Bool, tagKeys: Set<String>, requestTags: Tags";
-
-fn reads_of(input: &Structure, wanted: &Names) -> bool {
-    input
-        .members
-        .iter()
-        .any(|member| wanted.contains(&member.name))
-}
-
-/// The type of a structure, all of its members optional: an absent one is AWS's to refuse. At the top only the
-/// members in `only`.
-fn record(
-    service: &Service,
-    structure: &Structure,
-    only: &Names,
-    within: &mut Vec<ShapeId>,
-) -> String {
-    let members = structure
-        .members
-        .iter()
-        .filter(|m| only.contains(&m.name))
-        .filter_map(|member| {
-            let kind = cedar_type(service, member.shape, within)?;
-            Some(format!("{}?: {kind}", quote(&member.name)))
-        });
-    format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
-}
-
-/// How deep types go.
-pub(super) const DEPTH_MAX: usize = 16;
-
-/// The Cedar type of a shape; `None` for what has none: documents, and shapes inside themselves.
-fn cedar_type(service: &Service, id: ShapeId, within: &mut Vec<ShapeId>) -> Option<String> {
-    if !is_typed(service, id, within) {
-        return None;
-    }
-    within.push(id);
-    let kind = shape_type(service, id, within);
-    within.pop();
-    kind
-}
-
-fn shape_type(service: &Service, id: ShapeId, within: &mut Vec<ShapeId>) -> Option<String> {
-    match service.shape(id)? {
-        Shape::Structure(structure) => Some(record(service, structure, &Names::All, within)),
-        Shape::List { member, .. } => {
-            cedar_type(service, *member, within).map(|member| format!("Set<{member}>"))
-        }
-        Shape::Map { value, .. } => match service.shape(*value) {
-            Some(Shape::String { .. }) => Some("Tags".to_owned()),
-            _ => cedar_type(service, *value, within)
-                .map(|value| format!("Set<{{\"key\": String, \"value\": {value}}}>")),
-        },
-        Shape::String { .. } | Shape::Blob => Some("String".to_owned()),
-        Shape::Boolean => Some("Bool".to_owned()),
-        Shape::Integer | Shape::Long => Some("Long".to_owned()),
-        Shape::Float => Some("decimal".to_owned()),
-        Shape::Timestamp { .. } => Some("datetime".to_owned()),
-        Shape::Document => None,
-    }
-}
-
-/// Whether a shape that stands in others has a Cedar type. Requests are built by this too, so that they have what the
-/// schema says and no more.
-pub(super) fn is_typed(service: &Service, id: ShapeId, within: &mut Vec<ShapeId>) -> bool {
-    if within.contains(&id) || within.len() > DEPTH_MAX {
-        return false;
-    }
-    let inner = match service.shape(id) {
-        None | Some(Shape::Document) => return false,
-        Some(Shape::List { member, .. }) => *member,
-        Some(Shape::Map { value, .. }) => match service.shape(*value) {
-            Some(Shape::String { .. }) => return true,
-            _ => *value,
-        },
-        Some(
-            Shape::Structure(_)
-            | Shape::String { .. }
-            | Shape::Blob
-            | Shape::Boolean
-            | Shape::Integer
-            | Shape::Long
-            | Shape::Float
-            | Shape::Timestamp { .. },
-        ) => return true,
-    };
-    within.push(id);
-    let typed = is_typed(service, inner, within);
-    within.pop();
-    typed
-}
 
 fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(quote).collect::<Vec<_>>().join(", ")

@@ -172,11 +172,7 @@ pub(super) fn vocabulary(ruleset: &Ruleset) -> Vocabulary {
     reasons.extend(UNRECORDED);
     let vocabulary = ruleset.vocabulary.clone();
     Vocabulary {
-        knows_action: Box::new(move |service, operation| {
-            vocabulary
-                .operation(&format!("{service}:{operation}"))
-                .is_some()
-        }),
+        knows_action: Box::new(move |service, operation| vocabulary.knows(service, operation)),
         refusal_reasons: reasons,
         unidentified_reasons: Refusal::REASONS.to_vec(),
         lookup_sources: sources.collect(),

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use palisade::aws::catalog::{Catalog, Protocol, Service};
+use palisade::aws::catalog::{Catalog, Protocol};
 use palisade::aws::value::Object;
 use palisade::guard::call::{Action, Call, Caller, DecisionId, Mode, Verdict};
 use palisade::guard::decide::{On, Question, Resource, action_groups, decide, decide_early};
@@ -46,7 +46,7 @@ fn policies_in_all(c: &mut Criterion) {
     let question = question(&catalog, 1, "dev");
     let mut group = c.benchmark_group("decide/policies");
     for count in [10, 100, 1_000] {
-        let policies = policies(&catalog, count);
+        let policies = policies(count);
         assert_eq!(judged(&policies, question.clone()), Verdict::Allowed);
         group.bench_function(BenchmarkId::from_parameter(count), |b| {
             b.iter_batched(
@@ -61,7 +61,7 @@ fn policies_in_all(c: &mut Criterion) {
 /// One call that names several resources; ten policies apply of 100 in all.
 fn resources(c: &mut Criterion) {
     let catalog = Catalog::embedded().unwrap();
-    let policies = policies(&catalog, 100);
+    let policies = policies(100);
     let mut group = c.benchmark_group("decide/resources");
     for count in [1, 5, 10, 25] {
         let question = question(&catalog, count, "dev");
@@ -80,7 +80,7 @@ fn resources(c: &mut Criterion) {
 /// A call that a tag forbids, and the check that comes before any lookup.
 fn refusals(c: &mut Criterion) {
     let catalog = Catalog::embedded().unwrap();
-    let policies = policies(&catalog, 100);
+    let policies = policies(100);
     let forbidden = question(&catalog, 1, "prod");
     assert_eq!(judged(&policies, forbidden.clone()), Verdict::Refused);
     let mut group = c.benchmark_group("decide");
@@ -112,15 +112,10 @@ fn judged(policies: &Policies, question: Question) -> Verdict {
 }
 
 /// The ten policies, and as many that name other actions as it takes to have `count`.
-fn policies(catalog: &Catalog, count: usize) -> Policies {
-    let services: Vec<Arc<Service>> = catalog
-        .service_ids()
-        .map(|id| catalog.service(id).unwrap().unwrap())
-        .collect();
+fn policies(count: usize) -> Policies {
     let vocabulary = Vocabulary::new(
         ["admins", "deployers"].into_iter(),
-        catalog.service_ids(),
-        services,
+        Arc::new(Catalog::embedded().unwrap()),
         &Knowledge::embedded().unwrap(),
     );
     let own = format!("{SERVICE}:{OPERATION}");

@@ -7,7 +7,8 @@
 //! 14  index bytes       u32, decompressed
 //! 18  SHA-256           32 bytes, of the compressed index
 //! 50  index             zstd of JSON
-//! …   the parts         zstd of JSON, each with offset, lengths and SHA-256 in the index
+//! …   the parts         the outlines (zstd of text), then each service (zstd of JSON), each part with offset, lengths
+//!                       and SHA-256 in the index
 //! ```
 //! The same content gives the same bytes. Every length is checked before anything is decompressed.
 
@@ -15,9 +16,10 @@ use sha2::{Digest, Sha256};
 
 use super::index::{Blob, Entry, Index};
 use super::model::Service;
+use super::outline;
 
 const MAGIC: &[u8; 8] = b"PALISADE";
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 const HEADER: usize = 50;
 /// More than the whole of AWS takes; a length above it is damage.
 const RAW_BYTES_MAX: usize = 64 << 20;
@@ -65,10 +67,10 @@ pub fn read_index(bytes: &[u8]) -> Result<(Index, usize), CatalogError> {
     if Sha256::digest(packed).as_slice() != digest {
         return Err(damaged("the index doesn't match its checksum"));
     }
-    let index: Index = unpack(packed, raw_len, "the index")?;
+    let index: Index = parse(&unpack(packed, raw_len, "the index")?, "the index")?;
     for entry in &index.services {
         if let Some(blob) = &entry.blob {
-            part(bytes, end, blob, &entry.id)?;
+            part(bytes, end, blob, &format!("the part of `{}`", entry.id))?;
         }
     }
     Ok((index, end))
@@ -84,13 +86,8 @@ pub fn read_service(
     blob: &Blob,
     id: &str,
 ) -> Result<Service, CatalogError> {
-    let packed = part(bytes, parts_at, blob, id)?;
-    if hex(&Sha256::digest(packed)) != blob.sha256 {
-        return Err(damaged(&format!(
-            "the part of `{id}` doesn't match its checksum"
-        )));
-    }
-    let service: Service = unpack(packed, blob.raw_len, &format!("the part of `{id}`"))?;
+    let what = format!("the part of `{id}`");
+    let service: Service = parse(&read_part(bytes, parts_at, blob, &what)?, &what)?;
     if service.id != id {
         return Err(damaged(&format!(
             "the part of `{id}` holds `{}`",
@@ -100,28 +97,44 @@ pub fn read_service(
     Ok(service)
 }
 
+/// The text of the outlines.
+///
+/// # Errors
+/// [`CatalogError::Damaged`] where the part is not what the index says.
+pub fn read_outlines(bytes: &[u8], parts_at: usize, blob: &Blob) -> Result<String, CatalogError> {
+    let what = "the part of all operations";
+    String::from_utf8(read_part(bytes, parts_at, blob, what)?)
+        .map_err(|_| damaged(&format!("{what} is no text")))
+}
+
 /// The bytes of a catalog. The index's services get their blobs from `services`, which may be any of them.
 ///
 /// # Errors
 /// [`CatalogError::Write`] where something is too large for the format, or a service isn't in the index.
 pub fn write(mut index: Index, services: &[Service]) -> Result<Vec<u8>, CatalogError> {
     let mut parts = Vec::new();
-    for service in services {
+    let mut append = |(packed, raw_len): (Vec<u8>, usize)| {
+        let blob = Blob {
+            offset: parts.len(),
+            len: packed.len(),
+            raw_len,
+            sha256: hex(&Sha256::digest(&packed)),
+        };
+        parts.extend_from_slice(&packed);
+        blob
+    };
+    let (outlines, sections) = outline::write(services);
+    index.outlines = append(pack(outlines.as_bytes())?);
+    for (service, section) in services.iter().zip(sections) {
         let entry = index
             .services
             .iter_mut()
             .find(|e| e.id == service.id)
             .ok_or_else(|| CatalogError::Write(format!("`{}` is not in the index", service.id)))?;
-        let (packed, raw_len) = pack(service)?;
-        entry.blob = Some(Blob {
-            offset: parts.len(),
-            len: packed.len(),
-            raw_len,
-            sha256: hex(&Sha256::digest(&packed)),
-        });
-        parts.extend_from_slice(&packed);
+        entry.blob = Some(append(pack(&json(service)?)?));
+        entry.outline = Some(section);
     }
-    let (packed, raw_len) = pack(&Ordered::of(&index))?;
+    let (packed, raw_len) = pack(&json(&Ordered::of(&index))?)?;
     let mut bytes = Vec::with_capacity(HEADER + packed.len() + parts.len());
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&FORMAT.to_be_bytes());
@@ -142,6 +155,7 @@ struct Ordered<'a> {
     partitions: &'a [super::index::Partition],
     services: &'a [Entry],
     varying_labels: &'a [String],
+    outlines: &'a Blob,
     hosts: std::collections::BTreeMap<&'a str, &'a [super::index::HostEntry]>,
 }
 
@@ -152,6 +166,7 @@ impl<'a> Ordered<'a> {
             partitions: &index.partitions,
             services: &index.services,
             varying_labels: &index.varying_labels,
+            outlines: &index.outlines,
             hosts: index
                 .hosts
                 .iter()
@@ -186,16 +201,33 @@ fn part<'a>(
     bytes: &'a [u8],
     parts_at: usize,
     blob: &Blob,
-    id: &str,
+    what: &str,
 ) -> Result<&'a [u8], CatalogError> {
     let start = parts_at.saturating_add(blob.offset);
     bytes
         .get(start..start.saturating_add(blob.len))
-        .ok_or_else(|| damaged(&format!("it ends within the part of `{id}`")))
+        .ok_or_else(|| damaged(&format!("it ends within {what}")))
 }
 
-fn pack<T: serde::Serialize>(value: &T) -> Result<(Vec<u8>, usize), CatalogError> {
-    let raw = serde_json::to_vec(value).map_err(|e| CatalogError::Write(e.to_string()))?;
+/// A part, unpacked, once it's found to be what the index says.
+fn read_part(
+    bytes: &[u8],
+    parts_at: usize,
+    blob: &Blob,
+    what: &str,
+) -> Result<Vec<u8>, CatalogError> {
+    let packed = part(bytes, parts_at, blob, what)?;
+    if hex(&Sha256::digest(packed)) != blob.sha256 {
+        return Err(damaged(&format!("{what} doesn't match its checksum")));
+    }
+    unpack(packed, blob.raw_len, what)
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, CatalogError> {
+    serde_json::to_vec(value).map_err(|e| CatalogError::Write(e.to_string()))
+}
+
+fn pack(raw: &[u8]) -> Result<(Vec<u8>, usize), CatalogError> {
     if raw.len() > RAW_BYTES_MAX {
         return Err(CatalogError::Write(format!(
             "a part has {} bytes, at most {RAW_BYTES_MAX} are read back",
@@ -203,15 +235,11 @@ fn pack<T: serde::Serialize>(value: &T) -> Result<(Vec<u8>, usize), CatalogError
         )));
     }
     let packed =
-        zstd::bulk::compress(&raw, LEVEL).map_err(|e| CatalogError::Write(e.to_string()))?;
+        zstd::bulk::compress(raw, LEVEL).map_err(|e| CatalogError::Write(e.to_string()))?;
     Ok((packed, raw.len()))
 }
 
-fn unpack<T: serde::de::DeserializeOwned>(
-    packed: &[u8],
-    raw_len: usize,
-    what: &str,
-) -> Result<T, CatalogError> {
+fn unpack(packed: &[u8], raw_len: usize, what: &str) -> Result<Vec<u8>, CatalogError> {
     if raw_len > RAW_BYTES_MAX {
         return Err(damaged(&format!("{what} claims {raw_len} bytes")));
     }
@@ -220,7 +248,11 @@ fn unpack<T: serde::de::DeserializeOwned>(
     if raw.len() != raw_len {
         return Err(damaged(&format!("{what} is shorter than it says")));
     }
-    serde_json::from_slice(&raw).map_err(|e| damaged(&format!("{what} doesn't parse ({e})")))
+    Ok(raw)
+}
+
+fn parse<T: serde::de::DeserializeOwned>(raw: &[u8], what: &str) -> Result<T, CatalogError> {
+    serde_json::from_slice(raw).map_err(|e| damaged(&format!("{what} doesn't parse ({e})")))
 }
 
 fn damaged(what: &str) -> CatalogError {

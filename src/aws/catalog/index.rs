@@ -16,6 +16,9 @@ pub struct Index {
     pub services: Vec<Entry>,
     /// Beginnings of labels whose rest varies (`s3express-`), which templates spell `s3express-*`.
     pub varying_labels: Vec<String>,
+    /// Where the outlines of all services stand in the file, as one text.
+    #[serde(default)]
+    pub outlines: Blob,
     /// By template: a host with its region as `{region}` and its partition's suffix as `{dns}` or `{dual}`; `*.` in
     /// front stands for one or more labels.
     pub hosts: HashMap<String, Vec<HostEntry>>,
@@ -75,10 +78,14 @@ pub struct Entry {
     /// Where its operations and shapes stand in the file; `None` where the catalog leaves them out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob: Option<Blob>,
+    /// Where its section stands in the text of the outlines: offset and length in bytes; see
+    /// [`Outline`](super::outline::Outline).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outline: Option<(usize, usize)>,
 }
 
 /// A compressed part of the file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Blob {
     /// Bytes from the end of the index.
     pub offset: usize,
@@ -106,6 +113,7 @@ impl Entry {
             xml_namespace: service.xml_namespace.clone(),
             query_compatible: service.query_compatible,
             blob: None,
+            outline: None,
         }
     }
 

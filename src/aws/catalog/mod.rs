@@ -4,9 +4,12 @@
 //! It is made from botocore's models by [`compile`].
 
 pub mod compile;
+#[cfg(test)]
+pub(crate) mod few;
 pub mod file;
 pub mod index;
 pub mod model;
+pub mod outline;
 pub mod template;
 
 use std::borrow::Cow;
@@ -15,9 +18,11 @@ use std::sync::{Arc, OnceLock};
 
 pub use file::CatalogError;
 pub use model::{Operation, Protocol, Service, Shape, ShapeId};
+pub use outline::{Brief, Outline};
 
 use crate::aws::endpoint::{AWS_SUFFIXES, Hosts, Resolved};
 use crate::aws::host::Host;
+use crate::aws::nearest::nearest;
 use crate::aws::sigv4::sha256_hex;
 use index::{Entry, Index};
 
@@ -29,6 +34,8 @@ pub struct Catalog {
     bytes: Cow<'static, [u8]>,
     parts_at: usize,
     version: String,
+    /// What every operation is, in brief: see [`Outline`].
+    outlines: String,
     hosts: Hosts,
     services: Vec<Slot>,
     by_id: HashMap<String, usize>,
@@ -64,8 +71,17 @@ impl Catalog {
             partitions,
             services,
             varying_labels,
+            outlines,
             hosts,
         } = index;
+        let outlines = file::read_outlines(&bytes, parts_at, &outlines)?;
+        for entry in &services {
+            if entry.blob.is_some() && outline(&outlines, entry).is_none() {
+                return Err(CatalogError::Damaged {
+                    what: format!("`{}` has no outline", entry.id),
+                });
+            }
+        }
         let ids = services.iter().map(|e| e.id.clone()).collect();
         Ok(Self {
             hosts: Hosts::new(partitions, varying_labels, hosts, ids)?,
@@ -81,6 +97,7 @@ impl Catalog {
                     decoded: OnceLock::new(),
                 })
                 .collect(),
+            outlines,
             bytes,
             parts_at,
             version,
@@ -120,6 +137,54 @@ impl Catalog {
             .map(Some)
     }
 
+    /// The operations of a service in brief, without it being decoded; `None` where the catalog has none of its
+    /// operations. In a damaged catalog what can't be read is left out: whoever needs it whole decodes the service.
+    #[must_use]
+    pub fn outline(&self, id: &str) -> Option<Outline<'_>> {
+        let slot = self.services.get(*self.by_id.get(id)?)?;
+        outline(&self.outlines, &slot.entry)
+    }
+
+    /// The outlines of all services with operations, in the order of their names.
+    pub fn outlines(&self) -> impl Iterator<Item = (&str, Outline<'_>)> {
+        self.services.iter().filter_map(|slot| {
+            let outline = outline(&self.outlines, &slot.entry)?;
+            Some((slot.entry.id.as_str(), outline))
+        })
+    }
+
+    /// The `service:Operation` that was probably meant by a name that the catalog hasn't; or `service:*`.
+    #[must_use]
+    pub fn nearest_action(&self, name: &str) -> Option<String> {
+        let (service, operation) = name.split_once(':').unwrap_or((name, ""));
+        let meant = match self.outline(service) {
+            Some(_) => Some(service),
+            None => nearest(service, self.service_ids()),
+        };
+        let of_service = |id: &str| {
+            let names = self.outline(id)?.names().chain(["*"]);
+            Some(format!("{id}:{}", nearest(operation, names)?))
+        };
+        meant.and_then(of_service).or_else(|| {
+            let mut outlines = self.outlines();
+            let (id, _) = outlines.find(|(_, outline)| outline.operation(operation).is_some())?;
+            Some(format!("{id}:{operation}"))
+        })
+    }
+
+    /// Whether it is the one that this binary carries, whichever way it was read.
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        *self.bytes == *EMBEDDED
+    }
+
+    /// How many services have been decoded so far.
+    #[must_use]
+    pub fn decoded(&self) -> usize {
+        let decoded = |slot: &&Slot| slot.entry.blob.is_some() && slot.decoded.get().is_some();
+        self.services.iter().filter(decoded).count()
+    }
+
     /// The services with operations, in the order of their names.
     pub fn service_ids(&self) -> impl Iterator<Item = &str> {
         self.services
@@ -145,6 +210,11 @@ impl Catalog {
             .partition_suffixes()
             .chain(AWS_SUFFIXES.iter().copied())
     }
+}
+
+fn outline<'a>(text: &'a str, entry: &Entry) -> Option<Outline<'a>> {
+    let (offset, len) = entry.outline?;
+    Outline::of(text.get(offset..offset.checked_add(len)?)?)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use cedar_policy::Schema;
 
 use super::*;
+use crate::aws::catalog::few::REVIEWED;
 use crate::aws::catalog::model::Operation;
 use crate::aws::catalog::{Catalog, Protocol};
 use crate::guard::call::{Action, Caller, DecisionId};
@@ -19,16 +20,14 @@ use crate::guard::target::{ParentId, Spelling, Target, targets};
 
 static SERVICES: LazyLock<BTreeMap<String, Arc<Service>>> = LazyLock::new(|| {
     let catalog = Catalog::embedded().unwrap();
-    let ids: Vec<String> = catalog.service_ids().map(str::to_owned).collect();
-    let service = |id: String| (id.clone(), catalog.service(&id).unwrap().unwrap());
-    ids.into_iter().map(service).collect()
+    let service = |id: &str| (id.to_owned(), catalog.service(id).unwrap().unwrap());
+    REVIEWED.into_iter().map(service).collect()
 });
 
 static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
-    let ids = SERVICES.keys().map(String::as_str);
-    let services = SERVICES.values().cloned().collect();
+    let catalog = Arc::new(Catalog::embedded().unwrap());
     let knowledge = Knowledge::embedded().unwrap();
-    Vocabulary::new(["deployers"].into_iter(), ids, services, &knowledge)
+    Vocabulary::new(["deployers"].into_iter(), catalog, &knowledge)
 });
 
 pub(super) fn load(text: &str) -> Policies {
@@ -732,8 +731,9 @@ fn full(service: &Arc<Service>, operation: &Operation) -> Question {
 }
 
 #[test]
-fn the_request_of_every_action_of_the_catalog_is_what_the_schema_says() {
-    let (schema, _) = Schema::from_cedarschema_str(&VOCABULARY.whole(&[])).unwrap();
+fn the_request_of_every_action_is_what_the_schema_says() {
+    let whole = VOCABULARY.whole(&REVIEWED.map(str::to_owned)).unwrap();
+    let (schema, _) = Schema::from_cedarschema_str(&whole).unwrap();
     let policies = load(ALL);
     let mut judged = 0;
     for service in SERVICES.values() {

@@ -1,13 +1,9 @@
 use super::*;
-use crate::aws::catalog::Catalog;
+use crate::aws::catalog::few::few;
+use crate::guard::knowledge::Knowledge;
 
-fn fit(files: &[(&str, &str)]) -> Result<(), Misfit> {
+fn fit(files: &[(&str, &str)]) -> Result<(), FitError> {
     let catalog = Catalog::embedded().unwrap();
-    let services: Vec<Arc<Service>> = catalog
-        .service_ids()
-        .map(|id| catalog.service(id).unwrap().unwrap())
-        .collect();
-    let known: Vec<&str> = catalog.known_ids().collect();
     let files: Vec<(String, String)> = files
         .iter()
         .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()))
@@ -17,11 +13,12 @@ fn fit(files: &[(&str, &str)]) -> Result<(), Misfit> {
     } else {
         Knowledge::default().overlay(&files).unwrap()
     };
-    check(&knowledge, &services, &known)
+    check(knowledge.services(), &catalog)
 }
 
 fn misfit(text: &str, expected: &str) {
     let found = fit(&[("x.toml", text)]).expect_err(text).to_string();
+    let expected = format!("the service files don't fit the catalog: {expected}");
     assert_eq!(found, expected, "{text}");
 }
 
@@ -41,11 +38,14 @@ fn a_service_or_an_operation_that_is_none_is_told_with_the_nearest() {
         "`mgn` has no operation `TerminateTargetInstance`, which `operations.TerminateTargetInstance` names; \
          did you mean `TerminateTargetInstances`?",
     );
-    // One whose operations the catalog leaves out can't be held to anything.
-    assert_eq!(
-        fit(&[("x.toml", "service = \"ec2\"\n[operations.Anything]")]),
-        Ok(())
-    );
+}
+
+#[test]
+fn a_file_of_a_service_whose_operations_are_left_out_is_held_to_nothing() {
+    let file = "service = \"ec2\"\n[operations.Anything]";
+    let files = [("x.toml".to_owned(), file.to_owned())];
+    let knowledge = Knowledge::default().overlay(&files).unwrap();
+    assert_eq!(check(knowledge.services(), &few(&["sts"])), Ok(()));
 }
 
 #[test]

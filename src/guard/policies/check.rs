@@ -8,9 +8,7 @@ use serde_json::Value as Json;
 
 use super::read::{Parsed, line_of, with_help};
 use super::{PolicyFault, PolicyFile, Rule, Scope};
-use crate::aws::nearest::nearest;
-use crate::guard::reads::Reads;
-use crate::guard::schema::{Vocabulary, Wanted};
+use crate::guard::schema::{InputRead, Vocabulary, Wanted};
 
 /// Names of actions that stand in a policy: in its scope, and in its conditions.
 fn actions_of(rule: &Rule) -> BTreeSet<String> {
@@ -41,7 +39,6 @@ fn actions_of(rule: &Rule) -> BTreeSet<String> {
 
 pub(super) fn unknown_actions(parsed: &Parsed, vocabulary: &Vocabulary) -> Vec<PolicyFault> {
     let Parsed { rule, line, .. } = parsed;
-    let groups: BTreeSet<String> = vocabulary.action_groups().collect();
     let fault = |message| PolicyFault {
         file: rule.file.clone(),
         line: Some(*line),
@@ -57,7 +54,7 @@ pub(super) fn unknown_actions(parsed: &Parsed, vocabulary: &Vocabulary) -> Vec<P
     };
     let mut faults = Vec::new();
     for action in actions_of(rule) {
-        if groups.contains(&action) {
+        if vocabulary.is_group(&action) {
             if scoped.contains(&action) {
                 let message = format!(
                     "`action == Action::\"{action}\"` never applies, since it is a group; write `action in Action::\"{action}\"`"
@@ -65,9 +62,8 @@ pub(super) fn unknown_actions(parsed: &Parsed, vocabulary: &Vocabulary) -> Vec<P
                 faults.push(fault(message));
             }
         } else if vocabulary.operation(&action).is_none() {
-            let known: Vec<String> = vocabulary.actions().chain(groups.iter().cloned()).collect();
-            let near = nearest(&action, known.iter().map(String::as_str));
-            let near = near
+            let near = vocabulary
+                .nearest(&action)
                 .map(|n| format!("; did you mean `{n}`?"))
                 .unwrap_or_default();
             faults.push(fault(format!("the catalog has no action `{action}`{near}")));
@@ -97,18 +93,23 @@ pub(super) fn validate(
     files: &[PolicyFile],
     vocabulary: &Vocabulary,
 ) -> Vec<PolicyFault> {
+    let read = |rule: &Rule| InputRead {
+        scope: match &rule.scope {
+            Scope::All => None,
+            Scope::Named { names, .. } => Some(names.clone()),
+        },
+        members: rule.reads.input.clone(),
+    };
     let wanted = Wanted {
-        actions: rules
+        names: rules
             .iter()
             .flat_map(|parsed| actions_of(&parsed.rule))
             .collect(),
-        input: rules
+        inputs: rules
             .iter()
-            .fold(Reads::default(), |mut all, parsed| {
-                all.join(&parsed.rule.reads);
-                all
-            })
-            .input,
+            .filter(|parsed| !parsed.rule.reads.input.is_empty())
+            .map(|parsed| read(&parsed.rule))
+            .collect(),
         guarded: rules
             .iter()
             .flat_map(|parsed| parsed.rule.widens().map(str::to_owned))
@@ -122,7 +123,11 @@ pub(super) fn validate(
             message,
         }]
     };
-    let schema = match Schema::from_cedarschema_str(&vocabulary.schema(&wanted)) {
+    let text = match vocabulary.schema(&wanted) {
+        Ok(text) => text,
+        Err(e) => return whole(e.to_string()),
+    };
+    let schema = match Schema::from_cedarschema_str(&text) {
         Ok((schema, _)) => schema,
         Err(e) => return whole(format!("the generated schema can't be read: {e}")),
     };

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 pub use rules::{Kind, Rules, RulesError, Source};
 
-use super::index::{Entry, Index};
+use super::index::{Blob, Entry, Index};
 use super::model::Service;
 
 /// The models of one service.
@@ -89,6 +89,7 @@ pub fn index(common: &Common, all: &[Models], notes: &mut Notes) -> Result<Index
         partitions,
         services,
         varying_labels,
+        outlines: Blob::default(),
         hosts,
     })
 }

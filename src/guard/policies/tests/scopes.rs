@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use cedar_policy::{Authorizer, Context, EntityUid, Request};
 
 use super::super::*;
+use crate::aws::catalog::few::{REVIEWED, few};
 use crate::aws::catalog::{Catalog, Protocol};
 use crate::aws::value::Object;
 use crate::guard::call::{Call, Caller, DecisionId};
@@ -27,18 +28,10 @@ const SCOPES: &str = r#"
     );
 "#;
 
-fn fixture(text: &str) -> (Catalog, Policies) {
-    let catalog = Catalog::embedded().unwrap();
-    let services = catalog
-        .service_ids()
-        .map(|id| catalog.service(id).unwrap().unwrap());
+fn fixture(text: &str) -> (Arc<Catalog>, Policies) {
+    let catalog = Arc::new(few(&REVIEWED));
     let knowledge = Knowledge::embedded().unwrap();
-    let vocabulary = Vocabulary::new(
-        std::iter::empty(),
-        catalog.service_ids(),
-        services.collect(),
-        &knowledge,
-    );
+    let vocabulary = Vocabulary::new(std::iter::empty(), Arc::clone(&catalog), &knowledge);
     let file = PolicyFile {
         name: "test.cedar".to_owned(),
         text: text.to_owned(),

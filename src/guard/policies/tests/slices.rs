@@ -27,8 +27,9 @@ fn met(scope: &str) -> BTreeSet<String> {
 /// The actions whose operation is so.
 fn those(wanted: impl Fn(&str, Class, Option<Group>) -> bool) -> BTreeSet<String> {
     let is = |name: &String| {
-        let (service, operation) = VOCABULARY.operation(name).unwrap();
-        wanted(&service.id, operation.class, operation.group)
+        let (service, _) = name.split_once(':').unwrap();
+        let operation = VOCABULARY.operation(name).unwrap();
+        wanted(service, operation.class, operation.group)
     };
     VOCABULARY.actions().filter(is).collect()
 }

@@ -1,0 +1,300 @@
+//! What every operation is, in one text: name, class and what its input's members are, without any service decoded.
+//!
+//! A service's section is lines, its first operation of each kind in the first one:
+//! ```text
+//! read ListThings destroy DeleteThing
+//! DeleteThing destroy Force:0 ThingId:2
+//! ListThings read
+//! ```
+//! then its operations in the order of their names, each with its kind (its finer group, or its class) and, where it's
+//! guarded, the members of its input. The number after a member's name tells which of the types it has that members of
+//! this name have anywhere in the catalog: the same number is the same type.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+
+use super::model::{Operation, Service, Shape, ShapeId, Structure};
+use crate::aws::class::{Class, Group};
+
+/// The operations of one service, in brief.
+#[derive(Debug, Clone, Copy)]
+pub struct Outline<'a> {
+    text: &'a str,
+}
+
+/// One operation, in brief.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Brief<'a> {
+    pub name: &'a str,
+    pub class: Class,
+    /// The finer group, for [`Class::Disrupt`].
+    pub group: Option<Group>,
+    members: &'a str,
+}
+
+impl<'a> Outline<'a> {
+    /// Takes a section of the text; `None` where it isn't one.
+    #[must_use]
+    pub(super) fn of(text: &'a str) -> Option<Self> {
+        (text.is_empty() || text.ends_with('\n')).then_some(Self { text })
+    }
+
+    /// The first operation of each kind that the service has.
+    pub fn firsts(self) -> impl Iterator<Item = Brief<'a>> {
+        let mut words = self.head().split(' ');
+        std::iter::from_fn(move || {
+            let (kind, name) = (words.next()?, words.next()?);
+            Brief::new(name, kind, "")
+        })
+    }
+
+    /// Every operation, in the order of their names.
+    pub fn operations(self) -> impl Iterator<Item = Brief<'a>> {
+        self.body().lines().filter_map(Brief::read)
+    }
+
+    /// The names of all operations, in order.
+    pub fn names(self) -> impl Iterator<Item = &'a str> {
+        self.body().lines().map(|line| first_word(line).0)
+    }
+
+    /// The operation of that name. The cost grows with the logarithm of how many there are.
+    #[must_use]
+    pub fn operation(self, name: &str) -> Option<Brief<'a>> {
+        let mut rest = self.body();
+        while !rest.is_empty() {
+            let middle = rest.len() / 2;
+            let start = rest.as_bytes().get(..middle)?;
+            let start = start
+                .iter()
+                .rposition(|b| *b == b'\n')
+                .map_or(0, |at| at + 1);
+            let (before, at) = rest.split_at_checked(start)?;
+            let (line, after) = at.split_once('\n')?;
+            match name.cmp(first_word(line).0) {
+                std::cmp::Ordering::Less => rest = before,
+                std::cmp::Ordering::Equal => return Brief::read(line),
+                std::cmp::Ordering::Greater => rest = after,
+            }
+        }
+        None
+    }
+
+    fn head(self) -> &'a str {
+        self.text.split_once('\n').map_or("", |(head, _)| head)
+    }
+
+    fn body(self) -> &'a str {
+        self.text.split_once('\n').map_or("", |(_, body)| body)
+    }
+}
+
+impl<'a> Brief<'a> {
+    fn read(line: &'a str) -> Option<Self> {
+        let (name, rest) = first_word(line);
+        let (kind, members) = first_word(rest);
+        Self::new(name, kind, members)
+    }
+
+    fn new(name: &'a str, kind: &str, members: &'a str) -> Option<Self> {
+        let group = Group::ALL.into_iter().find(|g| g.as_str() == kind);
+        let class = match group {
+            Some(_) => Class::Disrupt,
+            None => Class::ALL.into_iter().find(|c| c.as_str() == kind)?,
+        };
+        Some(Self {
+            name,
+            class,
+            group,
+            members,
+        })
+    }
+
+    /// Top-level members of the input, each with its name and the word that tells its type too. None for what isn't
+    /// guarded.
+    pub fn members(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let words = self.members.split(' ').filter(|word| !word.is_empty());
+        words.filter_map(|word| Some((word.rsplit_once(':')?.0, word)))
+    }
+}
+
+fn first_word(line: &str) -> (&str, &str) {
+    line.split_once(' ').unwrap_or((line, ""))
+}
+
+/// The outlines of some services in one text, and where the section of each stands in it: offset and length.
+#[must_use]
+pub(super) fn write(services: &[Service]) -> (String, Vec<(usize, usize)>) {
+    let mut types = Types::default();
+    let mut text = String::new();
+    let sections = services.iter().map(|service| {
+        let start = text.len();
+        section(service, &mut types, &mut text);
+        (start, text.len() - start)
+    });
+    let sections = sections.collect();
+    (text, sections)
+}
+
+fn section(service: &Service, types: &mut Types, text: &mut String) {
+    let mut firsts = BTreeMap::new();
+    for operation in service.operations.values() {
+        firsts
+            .entry((operation.class, operation.group))
+            .or_insert(operation);
+    }
+    let firsts: Vec<String> = firsts
+        .values()
+        .map(|operation| format!("{} {}", kind(operation), operation.name))
+        .collect();
+    let _ = writeln!(text, "{}", firsts.join(" "));
+    for operation in service.operations.values() {
+        let _ = write!(text, "{} {}", operation.name, kind(operation));
+        let guarded = operation.class.is_guarded();
+        let input = service.input(operation).filter(|_| guarded);
+        for member in input.iter().flat_map(|input| &input.members) {
+            let number = types.number(service, &member.name, member.shape);
+            let _ = write!(text, " {}:{number}", member.name);
+        }
+        text.push('\n');
+    }
+}
+
+fn kind(operation: &Operation) -> &'static str {
+    let class = operation.class.as_str();
+    operation.group.map_or(class, Group::as_str)
+}
+
+/// The types that members have, numbered for each name.
+#[derive(Default)]
+struct Types(HashMap<String, HashMap<String, usize>>);
+
+impl Types {
+    fn number(&mut self, service: &Service, name: &str, shape: ShapeId) -> usize {
+        let known = self.0.entry(name.to_owned()).or_default();
+        let next = known.len();
+        *known.entry(spelt(service, shape)).or_insert(next)
+    }
+}
+
+/// More of a type than this isn't spelt out: such a type counts as one of its own.
+const SPELT_BYTES_MAX: usize = 2_000;
+const SPELT_DEPTH_MAX: usize = 4;
+
+/// A type in words: two that read the same are the same.
+fn spelt(service: &Service, id: ShapeId) -> String {
+    let mut words = String::new();
+    if spell(service, id, 0, &mut words) {
+        words
+    } else {
+        format!("{}#{}", service.id, id.0)
+    }
+}
+
+/// Whether the type could be spelt out.
+fn spell(service: &Service, id: ShapeId, depth: usize, words: &mut String) -> bool {
+    if depth > SPELT_DEPTH_MAX || words.len() > SPELT_BYTES_MAX {
+        return false;
+    }
+    let Some(shape) = service.shape(id) else {
+        return false;
+    };
+    match shape {
+        Shape::Structure(Structure { members, .. }) => {
+            words.push('{');
+            let spelt = members.iter().all(|member| {
+                let _ = write!(words, "{}:", member.name);
+                let spelt = spell(service, member.shape, depth + 1, words);
+                words.push(',');
+                spelt
+            });
+            words.push('}');
+            spelt
+        }
+        Shape::List { member, .. } => {
+            words.push('*');
+            spell(service, *member, depth + 1, words)
+        }
+        Shape::Map { value, .. } => {
+            words.push('%');
+            spell(service, *value, depth + 1, words)
+        }
+        Shape::String { .. } | Shape::Blob => plain(words, "text"),
+        Shape::Boolean => plain(words, "flag"),
+        Shape::Integer | Shape::Long => plain(words, "whole"),
+        Shape::Float => plain(words, "float"),
+        Shape::Timestamp { .. } => plain(words, "time"),
+        Shape::Document => plain(words, "any"),
+    }
+}
+
+fn plain(words: &mut String, word: &str) -> bool {
+    words.push_str(word);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "read ListThings destroy DeleteThing interrupt StopThing\n\
+        DeleteThing destroy Force:0 ThingId:2\nListThings read\nStopThing interrupt ThingId:2\n";
+
+    fn outline() -> Outline<'static> {
+        Outline::of(TEXT).unwrap()
+    }
+
+    #[test]
+    fn every_operation_is_found_by_its_name_and_no_other() {
+        for name in ["DeleteThing", "ListThings", "StopThing"] {
+            assert_eq!(outline().operation(name).unwrap().name, name);
+        }
+        for name in [
+            "",
+            "A",
+            "DeleteThin",
+            "DeleteThings",
+            "Liss",
+            "Z",
+            "read",
+            "\n",
+        ] {
+            assert_eq!(outline().operation(name), None, "{name}");
+        }
+        assert!(Outline::of("").unwrap().operation("A").is_none());
+        assert_eq!(outline().names().count(), 3);
+        assert_eq!(outline().operations().count(), 3);
+    }
+
+    #[test]
+    fn an_operation_has_its_kind_and_its_members() {
+        let stop = outline().operation("StopThing").unwrap();
+        assert_eq!(
+            (stop.class, stop.group),
+            (Class::Disrupt, Some(Group::Interrupt))
+        );
+        assert_eq!(
+            stop.members().collect::<Vec<_>>(),
+            [("ThingId", "ThingId:2")]
+        );
+        let list = outline().operation("ListThings").unwrap();
+        assert_eq!((list.class, list.group), (Class::Read, None));
+        assert_eq!(list.members().count(), 0);
+    }
+
+    #[test]
+    fn the_first_of_each_kind_stands_in_front() {
+        let firsts: Vec<(&str, Class)> = outline().firsts().map(|b| (b.name, b.class)).collect();
+        let expected = [
+            ("ListThings", Class::Read),
+            ("DeleteThing", Class::Destroy),
+            ("StopThing", Class::Disrupt),
+        ];
+        assert_eq!(firsts, expected);
+    }
+
+    #[test]
+    fn a_text_that_was_cut_is_no_outline() {
+        assert!(Outline::of("read ListThings").is_none());
+    }
+}
