@@ -10,7 +10,7 @@ use super::foreign::Whose;
 use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::answer::Shape;
-use crate::aws::catalog::model::{Operation, Protocol, Service};
+use crate::aws::catalog::model::{Operation, Service};
 use crate::aws::class::Class;
 use crate::aws::endpoint::{Addressed, Endpoint, Resolved};
 use crate::aws::head::Head;
@@ -240,7 +240,7 @@ impl Guard {
         if misread.is_none() {
             trail.shape = Shape::of(&identified, &head(&parts));
         }
-        let is_form = identified.protocol() == Protocol::AwsQuery;
+        let is_form = identified.protocol().is_form();
         let max = match (guarded, self.mode) {
             (true, Mode::Enforce) => self.limits.body_bytes_max,
             (true, Mode::Monitor) | (false, _) => self.limits.body_buffer_max,

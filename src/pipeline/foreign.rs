@@ -14,7 +14,6 @@ use super::arrive::{Known, Payload, head, not_understood};
 use super::outgoing::Signed;
 use super::trail::Trail;
 use super::{Guard, Refusal};
-use crate::aws::catalog::model::Protocol;
 use crate::aws::protocol;
 use crate::aws::sigv4::Authorization;
 use crate::config::ForeignKeys;
@@ -128,7 +127,7 @@ fn has_one_reading(known: &Known, auth: &Authorization) -> Result<(), Refusal> {
             ),
         });
     }
-    if known.identified.protocol() != Protocol::AwsQuery {
+    if !known.identified.protocol().is_form() {
         return Ok(());
     }
     let body = known.payload.bytes();

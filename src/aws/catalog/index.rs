@@ -75,6 +75,9 @@ pub struct Entry {
     pub xml_namespace: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub query_compatible: bool,
+    /// Whether its XML errors stand without an element around them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bare_errors: bool,
     /// Where its operations and shapes stand in the file; `None` where the catalog leaves them out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob: Option<Blob>,
@@ -112,6 +115,7 @@ impl Entry {
             api_version: service.api_version.clone(),
             xml_namespace: service.xml_namespace.clone(),
             query_compatible: service.query_compatible,
+            bare_errors: service.bare_errors,
             blob: None,
             outline: None,
         }
@@ -131,6 +135,9 @@ impl Entry {
             api_version: self.api_version.clone(),
             xml_namespace: self.xml_namespace.clone(),
             query_compatible: self.query_compatible,
+            denied: None,
+            bare_errors: self.bare_errors,
+            url_member: None,
             operations: std::collections::BTreeMap::new(),
             shapes: Vec::new(),
         }

@@ -25,6 +25,19 @@ pub enum Protocol {
     RpcV2Cbor,
 }
 
+impl Protocol {
+    /// Whether requests are forms, which name what is asked in their body.
+    #[must_use]
+    pub const fn is_form(self) -> bool {
+        match self {
+            Protocol::AwsQuery | Protocol::Ec2Query => true,
+            Protocol::AwsJson | Protocol::RestJson | Protocol::RestXml | Protocol::RpcV2Cbor => {
+                false
+            }
+        }
+    }
+}
+
 /// How a service's requests are signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -60,6 +73,15 @@ pub struct Service {
     /// Whether errors carry the codes of the query protocol that the service spoke before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub query_compatible: bool,
+    /// The code with which the service says that access is denied, where it isn't its protocol's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied: Option<String>,
+    /// Whether its XML errors stand without an element around them, as Amazon S3's do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bare_errors: bool,
+    /// The member of a form that is a URL whose path old clients send the request to: SQS's `QueueUrl`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url_member: Option<String>,
     /// By name. Empty for a service whose operations this catalog leaves out.
     pub operations: BTreeMap<String, Operation>,
     /// Indexed by [`ShapeId`].
@@ -255,7 +277,8 @@ pub struct Member {
     pub sensitive: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub idempotency_token: bool,
-    /// The name in ec2's requests, where it differs from the wire name with its first letter capitalised.
+    /// The name in forms, where it isn't what the protocol makes of the wire name: with its first letter capitalised in
+    /// ec2's, as it is in others'.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_name: Option<String>,
     /// Whether the value is also a label of the host (`{AccountId}.` of a host prefix).

@@ -17,7 +17,7 @@ use super::path::shown;
 use super::rest_headers::single;
 use super::rest_query::X_ID;
 use super::route::{self, RequestPath};
-use super::{Identified, JsonVersion, aws_json, form, query, rpc_v2_cbor};
+use super::{Identified, JsonVersion, aws_json, form, query, query_request, rpc_v2_cbor};
 
 /// Headers by which a client or a proxy could mean another method or path than the request line's.
 const OVERRIDES: [&str; 6] = [
@@ -68,7 +68,7 @@ pub fn identify(
             },
         }),
         Some(TARGET) => aws_json(candidates, head),
-        Some(_) => aws_query(candidates, head, body),
+        Some(_) => query_request::identify(candidates, head, body),
         None => rest(candidates, head),
     }
 }
@@ -101,30 +101,6 @@ pub(super) fn media_type(headers: &HeaderMap) -> Result<Option<String>, Malforme
         let essence = text.split_once(';').map_or(text, |(essence, _)| essence);
         shown(&essence.trim().to_ascii_lowercase())
     }))
-}
-
-/// Refuses a form whose content type has parameters other than one `charset` of UTF-8: a server that heeds another
-/// charset reads other parameters.
-fn in_utf_8(headers: &HeaderMap) -> Result<(), Malformed> {
-    let text = single(headers, header::CONTENT_TYPE.as_str())?.unwrap_or_default();
-    let Some((_, parameters)) = text.split_once(';') else {
-        return Ok(());
-    };
-    let charset = parameters
-        .trim()
-        .split_once('=')
-        .is_some_and(|(name, value)| {
-            name.eq_ignore_ascii_case("charset")
-                && (value.eq_ignore_ascii_case("utf-8") || value.eq_ignore_ascii_case("\"utf-8\""))
-        });
-    if charset || parameters.trim().is_empty() {
-        return Ok(());
-    }
-    Err(Malformed::ContentType {
-        protocol: malformed::name(Protocol::AwsQuery),
-        expected: "`charset=utf-8` or none",
-        found: shown(text),
-    })
 }
 
 /// Refuses a body that is encoded.
@@ -209,79 +185,6 @@ fn aws_json(candidates: &[Arc<Service>], head: &Head<'_>) -> Result<Identified, 
         .filter(|s| s.target_prefix.as_deref() == Some(prefix))
         .find_map(|s| Identified::new(s, operation, Protocol::AwsJson, Some(version)))
         .ok_or_else(unknown)
-}
-
-fn aws_query(
-    candidates: &[Arc<Service>],
-    head: &Head<'_>,
-    body: Option<&[u8]>,
-) -> Result<Identified, Malformed> {
-    if !speaks(candidates, Protocol::AwsQuery) {
-        return Err(Malformed::NotSpoken {
-            protocol: malformed::name(Protocol::Ec2Query),
-        });
-    }
-    let pairs = parameters(head, body)?;
-    form::unique(&pairs)?;
-    let value = |name| pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v);
-    let operation = value("Action").ok_or(Malformed::NoParameter("Action"))?;
-    let version = value("Version").ok_or(Malformed::NoParameter("Version"))?;
-    let services = || names(candidates);
-    let mut versions = candidates
-        .iter()
-        .filter(|s| s.protocols.contains(&Protocol::AwsQuery) && s.api_version == *version)
-        .peekable();
-    if versions.peek().is_none() {
-        return Err(Malformed::UnknownVersion {
-            services: services(),
-            version: shown(version),
-        });
-    }
-    versions
-        .find_map(|s| Identified::new(s, operation, Protocol::AwsQuery, None))
-        .ok_or_else(|| Malformed::UnknownOperation {
-            services: services(),
-            operation: shown(operation),
-        })
-}
-
-/// The parameters of a form protocol's request: all in the body of a POST, or all in the query of a GET.
-///
-/// # Errors
-/// [`Malformed`] for anything else, and for escapes that can't be read.
-pub(super) fn parameters(
-    head: &Head<'_>,
-    body: Option<&[u8]>,
-) -> Result<Vec<(String, String)>, Malformed> {
-    let protocol = malformed::name(Protocol::AwsQuery);
-    unencoded(head.headers)?;
-    let query = head.query.unwrap_or("");
-    if *head.method == Method::GET {
-        if body.is_some_and(|b| !b.is_empty()) {
-            return Err(Malformed::TwoPlaces);
-        }
-        at_root(head, protocol)?;
-        return form::pairs(query, Plus::Refused, "in the query string");
-    }
-    only_post(head, protocol)?;
-    let found = media_type(head.headers)?.unwrap_or_else(|| "none".to_owned());
-    if found != query::FORM {
-        return Err(Malformed::ContentType {
-            protocol,
-            expected: "`application/x-www-form-urlencoded`",
-            found,
-        });
-    }
-    in_utf_8(head.headers)?;
-    if !query.is_empty() {
-        return Err(Malformed::Query { protocol });
-    }
-    let body = body.ok_or(Malformed::BodyNeeded)?;
-    let text = std::str::from_utf8(body).map_err(|_| Malformed::Escape {
-        place: "in the body",
-        error: super::escape::EscapeError::NotUtf8,
-    })?;
-    form::pairs(text, Plus::Blank, "in the body")
 }
 
 fn rest(candidates: &[Arc<Service>], head: &Head<'_>) -> Result<Identified, Malformed> {

@@ -54,6 +54,8 @@ pub enum Malformed {
     TwoPlaces,
     #[error("a query string stands where {protocol} has none")]
     Query { protocol: &'static str },
+    #[error("the path and `{0}` name different things; send one of them")]
+    PathDisagrees(String),
     #[error("the content type is `{found}`; {protocol} uses {expected}")]
     ContentType {
         protocol: &'static str,

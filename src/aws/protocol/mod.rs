@@ -19,6 +19,7 @@ pub mod cbor;
 pub mod escape;
 mod failure;
 mod form;
+mod form_names;
 mod identify;
 pub mod json;
 mod malformed;
@@ -26,6 +27,7 @@ mod output;
 pub mod path;
 mod query;
 mod query_answer;
+mod query_request;
 mod rest_headers;
 mod rest_json;
 mod rest_query;
@@ -40,6 +42,8 @@ pub mod xml;
 mod cases;
 #[cfg(test)]
 mod round_trip;
+
+use form_names::Dialect;
 
 pub use failure::{UpstreamError, decode_error};
 pub use identify::{identify, needs_body};
@@ -162,7 +166,14 @@ pub fn preferred(service: &Service) -> Option<Protocol> {
             .find(|p| spoken.contains(p))
             .copied()
     };
-    first(&[Protocol::AwsJson, Protocol::RestJson, Protocol::AwsQuery])
+    let usual = [
+        Protocol::AwsJson,
+        Protocol::RestJson,
+        Protocol::RestXml,
+        Protocol::AwsQuery,
+        Protocol::Ec2Query,
+    ];
+    first(&usual)
         .or_else(|| first(&[Protocol::RpcV2Cbor]))
 }
 
@@ -181,14 +192,24 @@ pub fn decode(identified: &Identified, head: &Head<'_>, body: &[u8]) -> Result<O
     match identified.protocol {
         Protocol::AwsJson => aws_json::decode(service, input, body),
         Protocol::RestJson => rest_json::decode(service, operation, input, head, body),
-        Protocol::AwsQuery => {
-            query::decode(service, input, identify::parameters(head, Some(body))?)
-        }
+        Protocol::AwsQuery => form_input(identified, Dialect::AwsQuery, head, body),
+        Protocol::Ec2Query => form_input(identified, Dialect::Ec2Query, head, body),
         Protocol::RpcV2Cbor => rpc_v2_cbor::decode(service, input, head, body),
-        Protocol::RestXml | Protocol::Ec2Query => Err(Malformed::NotSpoken {
+        Protocol::RestXml => Err(Malformed::NotSpoken {
             protocol: name(identified.protocol),
         }),
     }
+}
+
+fn form_input(
+    identified: &Identified,
+    dialect: Dialect,
+    head: &Head<'_>,
+    body: &[u8],
+) -> Result<Object, Malformed> {
+    let service = identified.service.as_ref();
+    let pairs = query_request::parameters(identified, dialect, head, body)?;
+    query::decode(service, dialect, service.input(&identified.operation), pairs)
 }
 
 /// Writes a form's request anew from the parameters that it was identified by, its input unread, so that it has one
@@ -201,18 +222,12 @@ pub fn restate(
     head: &Head<'_>,
     body: &[u8],
 ) -> Result<Option<WireRequest>, Malformed> {
-    match identified.protocol {
-        Protocol::AwsQuery => {
-            let pairs = identify::parameters(head, Some(body))?;
-            form::unique(&pairs)?;
-            Ok(Some(query::request(&pairs)))
-        }
-        Protocol::AwsJson
-        | Protocol::RestJson
-        | Protocol::RestXml
-        | Protocol::Ec2Query
-        | Protocol::RpcV2Cbor => Ok(None),
-    }
+    let Some(dialect) = Dialect::of(identified.protocol) else {
+        return Ok(None);
+    };
+    let pairs = query_request::parameters(identified, dialect, head, body)?;
+    let request = query::request(&identified.service, &identified.operation, &pairs);
+    Ok(Some(request))
 }
 
 /// Writes an input, keyed by names in the model, as a request of that protocol. Checks as strictly as [`decode`].
@@ -233,9 +248,10 @@ pub fn encode(
     match protocol {
         Protocol::AwsJson => aws_json::encode(service, operation, input),
         Protocol::RestJson => rest_json::encode(service, operation, input),
-        Protocol::AwsQuery => query::encode(service, operation, input),
+        Protocol::AwsQuery => query::encode(service, Dialect::AwsQuery, operation, input),
+        Protocol::Ec2Query => query::encode(service, Dialect::Ec2Query, operation, input),
         Protocol::RpcV2Cbor => rpc_v2_cbor::encode(service, operation, input),
-        Protocol::RestXml | Protocol::Ec2Query => Err(EncodeError::NotSpoken {
+        Protocol::RestXml => Err(EncodeError::NotSpoken {
             protocol: name(protocol),
         }),
     }

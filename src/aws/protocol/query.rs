@@ -1,4 +1,6 @@
-//! awsQuery: `Action`, `Version` and the input as dotted names in a form.
+//! awsQuery and ec2Query: `Action`, `Version` and the input as dotted names in a form.
+
+use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderValue, Method, header::CONTENT_TYPE};
 
@@ -9,10 +11,11 @@ use crate::aws::value::{Object, Value};
 
 use super::escape;
 use super::form::{self, Node};
+use super::form_names::Dialect;
 use super::json::DEPTH_MAX;
 use super::malformed::{EncodeError, Malformed};
 use super::typed::{TypeError, TypeReason};
-use super::{WireRequest, no_members, scalar, typed};
+use super::{WireRequest, no_members, query_request, scalar, typed};
 
 /// The content type of a form.
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
@@ -23,6 +26,7 @@ pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 /// [`Malformed`] saying what and where.
 pub(super) fn decode(
     service: &Service,
+    dialect: Dialect,
     input: Option<&Structure>,
     pairs: Vec<(String, String)>,
 ) -> Result<Object, Malformed> {
@@ -31,7 +35,7 @@ pub(super) fn decode(
         .into_iter()
         .filter(|(name, _)| name != "Action" && name != "Version")
         .collect();
-    let reader = Form { service };
+    let reader = Form { service, dialect };
     Ok(reader.structure(input.unwrap_or(&no_members()), Node::tree(pairs)?, 0)?)
 }
 
@@ -41,6 +45,7 @@ pub(super) fn decode(
 /// [`EncodeError`] where the input isn't what the model says, or has an empty group, which a form can't carry.
 pub(super) fn encode(
     service: &Service,
+    dialect: Dialect,
     operation: &Operation,
     input: &Object,
 ) -> Result<WireRequest, EncodeError> {
@@ -48,18 +53,29 @@ pub(super) fn encode(
         ("Action".to_owned(), operation.name.clone()),
         ("Version".to_owned(), service.api_version.clone()),
     ];
-    let writer = Form { service };
+    let writer = Form { service, dialect };
     let shape = service.input(operation);
     writer.write_structure(shape.unwrap_or(&no_members()), input, "", &mut pairs, 0)?;
-    Ok(request(&pairs))
+    Ok(request(service, operation, &pairs))
 }
 
-/// Writes parameters as a request.
-pub(super) fn request(pairs: &[(String, String)]) -> WireRequest {
-    let body: Vec<String> = pairs
-        .iter()
-        .map(|(name, value)| format!("{}={}", escape::encode(name), escape::encode(value)))
-        .collect();
+/// Writes parameters as a request of that operation.
+pub(super) fn request(
+    service: &Service,
+    operation: &Operation,
+    pairs: &[(String, String)],
+) -> WireRequest {
+    let escaped = |pairs: &[(String, String)]| {
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| format!("{}={}", escape::encode(name), escape::encode(value)));
+        pairs.collect::<Vec<_>>().join("&")
+    };
+    let mut path_and_query = query_request::path(service, operation, pairs).to_owned();
+    if !operation.uri.query().is_empty() {
+        path_and_query.push('?');
+        path_and_query.push_str(&escaped(operation.uri.query()));
+    }
     let mut headers = HeaderMap::new();
     headers.insert(
         CONTENT_TYPE,
@@ -67,14 +83,15 @@ pub(super) fn request(pairs: &[(String, String)]) -> WireRequest {
     );
     WireRequest {
         method: Method::POST,
-        path_and_query: "/".to_owned(),
+        path_and_query,
         headers,
-        body: body.join("&").into_bytes(),
+        body: escaped(pairs).into_bytes(),
     }
 }
 
 struct Form<'a> {
     service: &'a Service,
+    dialect: Dialect,
 }
 
 impl Form<'_> {
@@ -92,11 +109,12 @@ impl Form<'_> {
             Shape::List {
                 member, min, max, ..
             } => {
-                if node.children.is_empty() && node.value.as_deref() == Some("") {
+                let empty = node.children.is_empty() && node.value.as_deref() == Some("");
+                if empty && self.dialect.writes_empty_lists() {
                     typed::bounds(0, *min, *max).map_err(TypeReason::at_top)?;
                     return Ok(Value::List(Vec::new()));
                 }
-                let items = numbered(group(node)?, item_name(shape))?;
+                let items = numbered(group(node)?, self.dialect.item(shape))?;
                 typed::bounds(items.len(), *min, *max).map_err(TypeReason::at_top)?;
                 items
                     .into_iter()
@@ -126,7 +144,8 @@ impl Form<'_> {
     fn structure(&self, shape: &Structure, node: Node, depth: usize) -> Result<Object, TypeError> {
         let mut members = Vec::new();
         for (name, child) in group(node)?.children {
-            let Some(member) = shape.members.iter().find(|m| self.name(m) == name) else {
+            let named = |m: &&Member| self.dialect.names(self.service, m, &name);
+            let Some(member) = shape.members.iter().find(named) else {
                 return Err(TypeReason::Unknown.at(&name));
             };
             let value = self
@@ -152,7 +171,7 @@ impl Form<'_> {
         let key_name = key_name.as_deref().unwrap_or("key");
         let value_name = value_name.as_deref().unwrap_or("value");
         let mut members = Vec::new();
-        for (path, node) in numbered(group(node)?, item_name(shape))? {
+        for (path, node) in numbered(group(node)?, self.dialect.item(shape))? {
             let mut parts = group(node).map_err(|e| within_all(e, &path))?.children;
             let mut take = |name| {
                 parts
@@ -195,11 +214,11 @@ impl Form<'_> {
                 Value::List(items),
             ) => {
                 typed::bounds(items.len(), *min, *max).map_err(|r| r.at(prefix))?;
-                if items.is_empty() {
+                if items.is_empty() && self.dialect.writes_empty_lists() {
                     pairs.push((prefix.to_owned(), String::new()));
                 }
                 for (n, item) in items.iter().enumerate() {
-                    let prefix = format!("{}.{}", dotted(prefix, item_name(shape)), n + 1);
+                    let prefix = format!("{}.{}", dotted(prefix, self.dialect.item(shape)), n + 1);
                     self.write(*member, item, None, &prefix, pairs, depth + 1)?;
                 }
             }
@@ -215,7 +234,7 @@ impl Form<'_> {
                 let key_name = key_name.as_deref().unwrap_or("key");
                 let value_name = value_name.as_deref().unwrap_or("value");
                 for (n, (key, value)) in object.iter().enumerate() {
-                    let entry = format!("{}.{}", dotted(prefix, item_name(shape)), n + 1);
+                    let entry = format!("{}.{}", dotted(prefix, self.dialect.item(shape)), n + 1);
                     pairs.push((dotted(&entry, Some(key_name)), key.to_owned()));
                     let prefix = dotted(&entry, Some(value_name));
                     self.write(*value_shape, value, None, &prefix, pairs, depth + 1)?;
@@ -251,7 +270,7 @@ impl Form<'_> {
             if *value == Value::Null {
                 continue;
             }
-            let prefix = dotted(prefix, Some(self.name(member)));
+            let prefix = dotted(prefix, Some(&self.name(member)));
             self.write(
                 member.shape,
                 value,
@@ -270,39 +289,8 @@ impl Form<'_> {
         self.service.shape(id).ok_or(TypeReason::NoShape.at_top())
     }
 
-    /// A member's name in a form: a flattened list goes by the name of its items, where they have one.
-    fn name<'m>(&'m self, member: &'m Member) -> &'m str {
-        match self.service.shape(member.shape) {
-            Some(Shape::List {
-                flattened: true,
-                location_name: Some(name),
-                ..
-            }) => name,
-            Some(_) | None => member.wire_name(),
-        }
-    }
-}
-
-/// What stands between the name of a list or map and the number of an item; `None` where nothing does.
-fn item_name(shape: &Shape) -> Option<&str> {
-    match shape {
-        Shape::List {
-            flattened: true, ..
-        }
-        | Shape::Map {
-            flattened: true, ..
-        } => None,
-        Shape::List { location_name, .. } => Some(location_name.as_deref().unwrap_or("member")),
-        Shape::Map { .. } => Some("entry"),
-        Shape::Structure(_)
-        | Shape::String { .. }
-        | Shape::Blob
-        | Shape::Boolean
-        | Shape::Integer
-        | Shape::Long
-        | Shape::Float
-        | Shape::Timestamp { .. }
-        | Shape::Document => None,
+    fn name<'m>(&'m self, member: &'m Member) -> Cow<'m, str> {
+        self.dialect.member(self.service, member)
     }
 }
 

@@ -229,10 +229,10 @@ pub fn bounds(found: usize, min: Option<u64>, max: Option<u64>) -> Result<(), Ty
 ///
 /// # Errors
 /// [`TypeReason::Missing`] for the first one missing, [`TypeReason::Union`].
-pub fn complete<'a>(
+pub fn complete<'a, S: AsRef<str>>(
     shape: &'a Structure,
     is_there: impl Fn(&Member) -> bool,
-    named: impl Fn(&'a Member) -> &'a str,
+    named: impl Fn(&'a Member) -> S,
 ) -> Result<(), TypeError> {
     if shape.union {
         let found = shape.members.iter().filter(|m| is_there(m)).count();
@@ -241,7 +241,7 @@ pub fn complete<'a>(
         }
     }
     match shape.members.iter().find(|m| m.required && !is_there(m)) {
-        Some(member) => Err(TypeReason::Missing.at(named(member))),
+        Some(member) => Err(TypeReason::Missing.at(named(member).as_ref())),
         None => Ok(()),
     }
 }

@@ -10,6 +10,7 @@ mod resource;
 mod rules;
 mod ruleset;
 mod service;
+mod wire;
 
 use serde_json::Value;
 

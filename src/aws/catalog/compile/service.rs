@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::json::{flag, items, members, owned, text, texts};
 use super::rules::{Kind, Rules, RulesError, Source};
+use super::wire::Wire;
 use super::{CompileError, Notes, resource};
 use crate::aws::catalog::model::{
     Location, Member, Operation, Protocol, Service, Shape, ShapeId, Signature, Structure,
@@ -36,6 +37,7 @@ pub(super) fn metadata(id: &str, model: &Value) -> Result<Service, CompileError>
     if protocols.is_empty() {
         return Err(lacks("a protocol"));
     }
+    let wire = Wire::embedded()?;
     Ok(Service {
         id: id.to_owned(),
         full_name: owned(data, "serviceFullName").unwrap_or_else(|| id.to_owned()),
@@ -48,10 +50,21 @@ pub(super) fn metadata(id: &str, model: &Value) -> Result<Service, CompileError>
         json_version: owned(data, "jsonVersion"),
         target_prefix: owned(data, "targetPrefix"),
         api_version: need("apiVersion")?,
-        xml_namespace: owned(data, "xmlNamespace"),
+        xml_namespace: owned(data, "xmlNamespace").or_else(|| namespace_of_inputs(model)),
         query_compatible: data.get("awsQueryCompatible").is_some(),
+        denied: None,
+        bare_errors: wire.is_bare(id),
+        url_member: wire.url_member(id),
         operations: BTreeMap::new(),
         shapes: Vec::new(),
+    })
+}
+
+/// The namespace of a service whose metadata has none: that of its inputs.
+fn namespace_of_inputs(model: &Value) -> Option<String> {
+    members(model, "operations").find_map(|(_, operation)| {
+        let namespace = operation.get("input")?.get("xmlNamespace")?;
+        owned(namespace, "uri")
     })
 }
 
@@ -63,6 +76,7 @@ pub(super) fn compile(
     notes: &mut Notes,
 ) -> Result<Service, CompileError> {
     let mut service = metadata(id, model)?;
+    service.denied = Wire::embedded()?.denied(model, &service.protocols);
     let mut shapes = Shapes {
         service: id,
         model,
