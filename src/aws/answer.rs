@@ -19,6 +19,8 @@ use crate::aws::protocol::{Identified, JsonVersion, preferred};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     pub status: StatusCode,
+    /// The error's code: `AccessDeniedException`.
+    pub code: String,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
@@ -76,13 +78,18 @@ pub enum Format {
     RestXml {
         namespace: Option<String>,
     },
-    S3,
+    /// Amazon S3's codes and ids. `bare`: without an element around the error.
+    S3 {
+        bare: bool,
+    },
 }
 
 /// How one client wants its errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape {
     pub format: Format,
+    /// The code with which the service says that access is denied, where it isn't the format's own.
+    pub denied: Option<String>,
     /// The request said `x-amzn-query-mode: true`: the code goes into `x-amzn-query-error` as well.
     pub query_compatible: bool,
     /// The request was a HEAD: no body.
@@ -95,7 +102,8 @@ impl Shape {
     pub fn of(identified: &Identified, head: &Head<'_>) -> Self {
         let version = identified.json_version().unwrap_or(JsonVersion::V1_0);
         let service = identified.service();
-        Self::with(format(identified.protocol(), version, Some(service)), head)
+        let format = format(identified.protocol(), version, Some(service));
+        Self::with(format, Some(service), head)
     }
 
     /// The best shape for a request that wasn't understood: by what it looks like, then by what the services behind
@@ -127,13 +135,14 @@ impl Shape {
             usual.unwrap_or(Protocol::RestJson)
         };
         let service = service.map(Arc::as_ref);
-        Self::with(format(protocol, version, service), head)
+        Self::with(format(protocol, version, service), service, head)
     }
 
-    fn with(format: Format, head: &Head<'_>) -> Self {
+    fn with(format: Format, service: Option<&Service>, head: &Head<'_>) -> Self {
         let mode = head.headers.get("x-amzn-query-mode");
         Self {
             format,
+            denied: service.and_then(|s| s.denied.clone()),
             query_compatible: mode.is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"true")),
             bodiless: *head.method == Method::HEAD,
         }
@@ -143,10 +152,15 @@ impl Shape {
 /// Makes a refusal. `message` is for the client; `request_id` is the decision's.
 #[must_use]
 pub fn refusal(shape: &Shape, kind: Kind, message: &str, request_id: &str) -> Answer {
-    let (status, code) = status_and_code(&shape.format, kind);
+    let (status, usual) = status_and_code(&shape.format, kind);
+    let code = match (kind, &shape.denied) {
+        (Kind::Denied, Some(own)) => own.as_str(),
+        (_, _) => usual,
+    };
     let message = lead(&shape.format, kind, message);
     let mut answer = Answer {
         status,
+        code: code.to_owned(),
         headers: HeaderMap::new(),
         body: Vec::new(),
     };
@@ -158,7 +172,10 @@ pub fn refusal(shape: &Shape, kind: Kind, message: &str, request_id: &str) -> An
     match &shape.format {
         Format::AwsJson(_) | Format::RestJson => answer.put("x-amzn-errortype", code),
         Format::RpcV2Cbor => answer.put("smithy-protocol", "rpc-v2-cbor"),
-        Format::S3 => answer.put("x-amz-request-id", request_id),
+        Format::S3 { .. } => {
+            answer.put("x-amz-request-id", request_id);
+            answer.put("x-amz-id-2", request_id);
+        }
         Format::AwsQuery { .. } | Format::Ec2Query | Format::RestXml { .. } => {}
     }
     if shape.query_compatible {
@@ -192,9 +209,13 @@ fn format(protocol: Protocol, version: JsonVersion, service: Option<&Service>) -
             namespace: namespace(),
         },
         Protocol::Ec2Query => Format::Ec2Query,
-        Protocol::RestXml if service.is_some_and(|s| s.signature == Signature::S3v4) => Format::S3,
-        Protocol::RestXml => Format::RestXml {
-            namespace: namespace(),
+        Protocol::RestXml => match service {
+            Some(s) if s.signature == Signature::S3v4 => Format::S3 {
+                bare: s.bare_errors,
+            },
+            Some(_) | None => Format::RestXml {
+                namespace: namespace(),
+            },
         },
     }
 }
@@ -213,7 +234,7 @@ fn status_and_code(format: &Format, kind: Kind) -> (StatusCode, &'static str) {
         | Format::AwsQuery { .. }
         | Format::Ec2Query
         | Format::RestXml { .. }
-        | Format::S3 => FORBIDDEN,
+        | Format::S3 { .. } => FORBIDDEN,
     };
     match (format, kind) {
         (_, Kind::OutcomeUnknown) => (StatusCode::CONFLICT, "GuardOutcomeUnknown"),
@@ -233,12 +254,12 @@ fn status_and_code(format: &Format, kind: Kind) -> (StatusCode, &'static str) {
         // EC2 has no `ExpiredToken`.
         (Format::Ec2Query, Kind::Expired) => (BAD, "RequestExpired"),
         (Format::Ec2Query, Kind::Retry) => (BUSY, "RequestLimitExceeded"),
-        (Format::S3, Kind::Unsigned) => (FORBIDDEN, "AccessDenied"),
-        (Format::S3, Kind::UnknownKey) => (FORBIDDEN, "InvalidAccessKeyId"),
-        (Format::S3, Kind::Stale) => (FORBIDDEN, "RequestTimeTooSkewed"),
-        (Format::S3, Kind::Expired) => (BAD, "ExpiredToken"),
-        (Format::S3, Kind::Retry) => (BUSY, "SlowDown"),
-        (Format::S3 | Format::Ec2Query, Kind::Malformed) => (BAD, "InvalidRequest"),
+        (Format::S3 { .. }, Kind::Unsigned) => (FORBIDDEN, "AccessDenied"),
+        (Format::S3 { .. }, Kind::UnknownKey) => (FORBIDDEN, "InvalidAccessKeyId"),
+        (Format::S3 { .. }, Kind::Stale) => (FORBIDDEN, "RequestTimeTooSkewed"),
+        (Format::S3 { .. }, Kind::Expired) => (BAD, "ExpiredToken"),
+        (Format::S3 { .. }, Kind::Retry) => (BUSY, "SlowDown"),
+        (Format::S3 { .. } | Format::Ec2Query, Kind::Malformed) => (BAD, "InvalidRequest"),
         (_, Kind::Denied) => (FORBIDDEN, "AccessDenied"),
         (_, Kind::Unsigned) => (FORBIDDEN, "MissingAuthenticationToken"),
         (_, Kind::UnknownKey) => (FORBIDDEN, "InvalidClientTokenId"),
@@ -267,7 +288,7 @@ const fn content_type(format: &Format) -> &'static str {
         Format::RpcV2Cbor => "application/cbor",
         Format::AwsQuery { .. } | Format::RestXml { .. } => "text/xml",
         Format::Ec2Query => "text/xml;charset=UTF-8",
-        Format::S3 => "application/xml",
+        Format::S3 { .. } => "application/xml",
     }
 }
 
@@ -307,12 +328,16 @@ fn body(format: &Format, code: &str, kind: Kind, message: &str, request_id: &str
             escaped(request_id),
         )
         .into_bytes(),
-        Format::S3 => format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{}</Message><RequestId>{1}</RequestId><HostId>{1}</HostId></Error>",
-            escaped(message),
-            escaped(request_id),
-        )
-        .into_bytes(),
+        Format::S3 { bare } => {
+            let told = format!("<Code>{code}</Code><Message>{}</Message>", escaped(message));
+            let ids = format!("<RequestId>{0}</RequestId><HostId>{0}</HostId>", escaped(request_id));
+            let error = if *bare {
+                format!("<Error>{told}{ids}</Error>")
+            } else {
+                format!("<ErrorResponse><Error>{told}</Error>{ids}</ErrorResponse>")
+            };
+            format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{error}").into_bytes()
+        }
     }
 }
 

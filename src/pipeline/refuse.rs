@@ -89,6 +89,7 @@ impl Guard {
         let id = DecisionId::at(now);
         let shape = Shape {
             format: Format::RestJson,
+            denied: None,
             query_compatible: false,
             bodiless: false,
         };
@@ -115,18 +116,13 @@ impl Guard {
         if let Refusal::Misdirected { .. } = refusal {
             answer.status = StatusCode::MISDIRECTED_REQUEST;
         }
-        let code = answer
-            .headers
-            .get("x-amzn-errortype")
-            .and_then(|v| v.to_str().ok());
-        let code = code.unwrap_or(refusal.reason()).to_owned();
         let mut response = Response::new(Body::full(answer.body));
         *response.status_mut() = answer.status;
         *response.headers_mut() = answer.headers;
         if let Some(date) = http_date(self.clock.now()) {
             response.headers_mut().insert(DATE, date);
         }
-        (response, code)
+        (response, answer.code)
     }
 }
 

@@ -29,13 +29,15 @@ fn formats() -> Vec<(&'static str, Protocol, Format)> {
         ),
         ("ec2", Protocol::Ec2Query, Format::Ec2Query),
         ("rest-xml", Protocol::RestXml, Format::RestXml { namespace }),
-        ("s3", Protocol::RestXml, Format::S3),
+        ("s3", Protocol::RestXml, Format::S3 { bare: true }),
+        ("s3control", Protocol::RestXml, Format::S3 { bare: false }),
     ]
 }
 
 fn shape(format: Format) -> Shape {
     Shape {
         format,
+        denied: None,
         query_compatible: false,
         bodiless: false,
     }
@@ -105,7 +107,7 @@ fn the_bodies_are_those_of_the_protocols() {
         "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no &lt;b&gt;</Message></Error><RequestId>id-1</RequestId></ErrorResponse>"
     );
     assert!(body(Format::Ec2Query).contains("<RequestID>id-1</RequestID>"));
-    assert!(body(Format::S3).contains("<HostId>id-1</HostId>"));
+    assert!(body(Format::S3 { bare: true }).contains("<HostId>id-1</HostId>"));
 }
 
 #[test]

@@ -236,9 +236,5 @@ fn protocols_that_are_not_spoken_are_refused_by_name() {
         assert!(error.is_unknown_operation());
         error.to_string()
     };
-    assert_eq!(
-        refused(Protocol::Ec2Query, "Action=TerminateInstances"),
-        "ec2Query isn't spoken yet"
-    );
     assert_eq!(refused(Protocol::RestXml, ""), "restXml isn't spoken yet");
 }

@@ -167,10 +167,10 @@ pub enum OutputError {
     NotObject,
     #[error("the answer lacks the element `{0}`")]
     NoElement(String),
-    #[error("the answer's header `{0}` isn't plain ASCII")]
+    #[error("in the answer's head, {0}")]
     Header(String),
-    #[error("{protocol} isn't spoken yet")]
-    NotSpoken { protocol: &'static str },
+    #[error("the answer isn't UTF-8")]
+    NotText,
 }
 
 /// The protocol's name as AWS's documentation spells it.

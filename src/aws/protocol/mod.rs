@@ -24,6 +24,7 @@ mod identify;
 pub mod json;
 mod malformed;
 mod output;
+mod output_xml;
 pub mod path;
 mod query;
 mod query_answer;
@@ -40,6 +41,8 @@ pub mod xml;
 
 #[cfg(test)]
 mod cases;
+#[cfg(test)]
+mod every_form;
 #[cfg(test)]
 mod round_trip;
 

@@ -1,19 +1,16 @@
 //! Answers, read leniently: what the catalog doesn't know is dropped, what it knows must have its type.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 
-use crate::aws::catalog::model::{
-    Operation, Protocol, Service, Shape, ShapeId, Structure, TimestampFormat,
-};
+use crate::aws::catalog::model::{Operation, Protocol, Service, Shape, Structure};
 use crate::aws::value::{Object, Value};
 
-use super::json::DEPTH_MAX;
-use super::malformed::{self, OutputError};
-use super::rest_json::{in_body, located, payload, shape_of};
-use super::typed::{TypeError, TypeReason};
-use super::xml::Element;
-use super::{json, rest_headers, rpc_v2_cbor, scalar, typed, xml};
-use crate::aws::catalog::model::Location;
+use super::malformed::OutputError;
+use super::rest_json::{in_body, payload, shape_of};
+use super::typed::TypeReason;
+use super::{json, output_xml, rest_headers, rpc_v2_cbor, typed};
 
 /// Reads a successful answer's output, members by their names in the model. An operation whose output the catalog
 /// lacks gives an empty object. The caller bounds the body.
@@ -39,11 +36,10 @@ pub fn decode_output(
             Ok(typed::decode_output(service, shape, wire)?)
         }
         Protocol::RestJson => rest_json(service, shape, headers, body),
-        Protocol::AwsQuery => aws_query(service, operation, shape, body),
+        Protocol::RestXml => rest_xml(service, shape, headers, body),
+        Protocol::AwsQuery => output_xml::aws_query(service, operation, shape, body),
+        Protocol::Ec2Query => output_xml::ec2_query(service, operation, shape, body),
         Protocol::RpcV2Cbor => rpc_v2_cbor::decode_output(service, shape, body),
-        Protocol::RestXml | Protocol::Ec2Query => Err(OutputError::NotSpoken {
-            protocol: malformed::name(protocol),
-        }),
     }
 }
 
@@ -53,24 +49,56 @@ fn rest_json(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Object, OutputError> {
-    let in_headers = Structure {
-        members: located(shape, Location::Header).cloned().collect(),
-        ..Structure::default()
+    let in_json = |shape: &Structure| {
+        let wire = object(body)?;
+        Ok::<_, OutputError>(typed::decode_output(service, shape, wire)?)
     };
-    let mut members = rest_headers::decode(service, &in_headers, headers)
+    rest(service, shape, headers, body, in_json)
+}
+
+fn rest_xml(
+    service: &Service,
+    shape: &Structure,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Object, OutputError> {
+    let in_xml = |shape: &Structure| output_xml::whole(service, shape, body);
+    rest(service, shape, headers, body, in_xml)
+}
+
+/// Members in headers, and those in the body or the one that is the body; `structure` reads the body as one.
+fn rest(
+    service: &Service,
+    shape: &Structure,
+    headers: &HeaderMap,
+    body: &[u8],
+    structure: impl Fn(&Structure) -> Result<Object, OutputError>,
+) -> Result<Object, OutputError> {
+    let mut members = rest_headers::decode(service, shape, headers)
         .map_err(|e| OutputError::Header(e.to_string()))?;
     match payload(shape) {
-        None => {
-            let wire = object(body)?;
-            let body = typed::decode_output(service, &in_body(shape), wire)?;
-            members.extend(body.into_members());
-        }
-        Some(member) => {
-            if let Shape::Structure(inner) = shape_of(service, member.shape)? {
-                let value = typed::decode_output(service, inner, object(body)?)?;
-                members.push((member.name.clone(), Value::Object(value)));
+        None => members.extend(structure(&in_body(shape))?.into_members()),
+        Some(_) if body.is_empty() => {}
+        Some(member) => match shape_of(service, member.shape)? {
+            Shape::Structure(inner) => {
+                members.push((member.name.clone(), Value::Object(structure(inner)?)));
             }
-        }
+            Shape::String { .. } => {
+                let text = std::str::from_utf8(body).map_err(|_| OutputError::NotText)?;
+                members.push((member.name.clone(), Value::String(text.to_owned())));
+            }
+            Shape::Blob => {
+                members.push((member.name.clone(), Value::String(STANDARD.encode(body))));
+            }
+            Shape::List { .. }
+            | Shape::Map { .. }
+            | Shape::Boolean
+            | Shape::Integer
+            | Shape::Long
+            | Shape::Float
+            | Shape::Timestamp { .. }
+            | Shape::Document => {}
+        },
     }
     Object::from_members(members).map_err(|e| TypeReason::Twice.at(&e.0).into())
 }
@@ -84,147 +112,6 @@ fn object(body: &[u8]) -> Result<Object, OutputError> {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::List(_) => {
             Err(OutputError::NotObject)
         }
-    }
-}
-
-fn aws_query(
-    service: &Service,
-    operation: &Operation,
-    shape: &Structure,
-    body: &[u8],
-) -> Result<Object, OutputError> {
-    let root = xml::parse(body)?;
-    let wrapper = format!("{}Result", operation.name);
-    match root.child(&wrapper) {
-        Some(result) => Ok(structure(service, shape, result, 0)?),
-        None if shape.members.is_empty() => Ok(Object::new()),
-        None => Err(OutputError::NoElement(wrapper)),
-    }
-}
-
-fn structure(
-    service: &Service,
-    shape: &Structure,
-    element: &Element,
-    depth: usize,
-) -> Result<Object, TypeError> {
-    let mut members = Vec::new();
-    for member in &shape.members {
-        let member_shape = shape_of(service, member.shape)?;
-        let name = match member_shape {
-            Shape::List {
-                flattened: true,
-                location_name: Some(name),
-                ..
-            } => name,
-            Shape::List { .. }
-            | Shape::Structure(_)
-            | Shape::Map { .. }
-            | Shape::String { .. }
-            | Shape::Blob
-            | Shape::Boolean
-            | Shape::Integer
-            | Shape::Long
-            | Shape::Float
-            | Shape::Timestamp { .. }
-            | Shape::Document => member.wire_name(),
-        };
-        let found: Vec<&Element> = element.children.iter().filter(|c| c.name == name).collect();
-        if found.is_empty() {
-            continue;
-        }
-        let value = elements(service, member.shape, &found, member.timestamp, depth + 1)
-            .map_err(|e| within(e, name))?;
-        members.push((member.name.clone(), value));
-    }
-    Object::from_members(members).map_err(|e| TypeReason::Twice.at(&e.0))
-}
-
-/// The value of the elements of one name; several only for a flattened list or map.
-fn elements(
-    service: &Service,
-    id: ShapeId,
-    found: &[&Element],
-    format: Option<TimestampFormat>,
-    depth: usize,
-) -> Result<Value, TypeError> {
-    if depth >= DEPTH_MAX {
-        return Err(TypeReason::Depth.at_top());
-    }
-    let shape = shape_of(service, id)?;
-    let one = || match found {
-        [one] => Ok(*one),
-        _ => Err(TypeReason::Twice.at_top()),
-    };
-    match shape {
-        Shape::Structure(shape) => structure(service, shape, one()?, depth).map(Value::Object),
-        Shape::List {
-            member,
-            location_name,
-            flattened,
-            ..
-        } => {
-            let item = location_name.as_deref().unwrap_or("member");
-            let items: Vec<&Element> = if *flattened {
-                found.to_vec()
-            } else {
-                let children = one()?.children.iter();
-                children.filter(|c| c.name == item).collect()
-            };
-            let mut out = Vec::with_capacity(items.len());
-            for element in items {
-                out.push(elements(service, *member, &[element], None, depth + 1)?);
-            }
-            Ok(Value::List(out))
-        }
-        Shape::Map {
-            value,
-            key_name,
-            value_name,
-            flattened,
-            ..
-        } => {
-            let entries: Vec<&Element> = if *flattened {
-                found.to_vec()
-            } else {
-                let children = one()?.children.iter();
-                children.filter(|c| c.name == "entry").collect()
-            };
-            let key_name = key_name.as_deref().unwrap_or("key");
-            let value_name = value_name.as_deref().unwrap_or("value");
-            let mut members = Vec::new();
-            for entry in entries {
-                let part = |name: &str| {
-                    entry
-                        .child(name)
-                        .ok_or_else(|| TypeReason::Missing.at(name))
-                };
-                let inner = elements(service, *value, &[part(value_name)?], None, depth + 1)?;
-                members.push((part(key_name)?.text.clone(), inner));
-            }
-            Object::from_members(members)
-                .map(Value::Object)
-                .map_err(|e| TypeReason::Twice.at(&e.0))
-        }
-        Shape::String { .. }
-        | Shape::Blob
-        | Shape::Boolean
-        | Shape::Integer
-        | Shape::Long
-        | Shape::Float
-        | Shape::Timestamp { .. }
-        | Shape::Document => {
-            let text = one()?.text.clone();
-            scalar::decode(shape, text, format, TimestampFormat::DateTime)
-                .map_err(TypeReason::at_top)
-        }
-    }
-}
-
-fn within(error: TypeError, name: &str) -> TypeError {
-    TypeError {
-        path: error.path.within(name),
-        ..error
     }
 }
 

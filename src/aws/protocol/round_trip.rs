@@ -11,7 +11,7 @@ use proptest::test_runner::TestRunner;
 
 use super::{decode, encode, identify, needs_body};
 use crate::aws::catalog::few::REVIEWED;
-use crate::aws::catalog::model::{Location, Shape, ShapeId, Structure, TimestampFormat};
+use crate::aws::catalog::model::{Location, Member, Shape, ShapeId, Structure, TimestampFormat};
 use crate::aws::catalog::{Catalog, Protocol, Service};
 use crate::aws::endpoint::Addressed;
 use crate::aws::head::Head;
@@ -23,6 +23,8 @@ enum Place {
     Json,
     Cbor,
     Form,
+    /// A form of ec2Query, which has no empty lists.
+    Ec2Form,
     Label,
     Query,
     Header,
@@ -39,6 +41,13 @@ fn kitchen_in_cbor() -> Arc<Service> {
     let mut service = Service::clone(&kitchen("json"));
     service.protocols = vec![Protocol::RpcV2Cbor];
     service.target_prefix = Some("com.example.Kitchen_20260101".to_owned());
+    Arc::new(service)
+}
+
+/// The kitchen of forms, which speaks as EC2 does.
+fn kitchen_in_ec2() -> Arc<Service> {
+    let mut service = Service::clone(&kitchen("query"));
+    service.protocols = vec![Protocol::Ec2Query];
     Arc::new(service)
 }
 
@@ -102,7 +111,7 @@ fn structure(
     let members: Vec<BoxedStrategy<Option<(String, Value)>>> = shape
         .members
         .iter()
-        .filter(|m| m.required || depth > 0)
+        .filter(|m| m.required || depth > 0 || last_of_union(service, shape, m))
         .filter(|m| place != Place::Cbor || !is_document(service, m.shape))
         .map(|m| {
             let place = match m.location {
@@ -146,6 +155,18 @@ fn structure(
         .boxed()
 }
 
+/// Whether a member may stand where nothing deeper may: a union has one in any case, a plain one if it can.
+fn last_of_union(service: &Service, shape: &Structure, member: &Member) -> bool {
+    let plain = |m: &Member| {
+        !matches!(
+            service.shape(m.shape),
+            Some(Shape::Structure(_) | Shape::List { .. } | Shape::Map { .. })
+        )
+    };
+    let first = shape.members.iter().find(|m| plain(m)).or(shape.members.first());
+    shape.union && first.is_some_and(|m| m.name == member.name)
+}
+
 /// CBOR carries no documents.
 fn is_document(service: &Service, id: ShapeId) -> bool {
     matches!(service.shape(id), Some(Shape::Document))
@@ -162,7 +183,9 @@ fn value(
         let modelled = format.or(own).filter(|_| place != Place::Cbor);
         modelled.unwrap_or(match place {
             Place::Json | Place::Cbor => TimestampFormat::EpochSeconds,
-            Place::Form | Place::Label | Place::Query => TimestampFormat::DateTime,
+            Place::Form | Place::Ec2Form | Place::Label | Place::Query => {
+                TimestampFormat::DateTime
+            }
             Place::Header => TimestampFormat::HttpDate,
         })
     };
@@ -205,9 +228,12 @@ fn value(
             };
             let key = match place {
                 Place::Header => "[a-z0-9-]{1,8}".boxed(),
-                Place::Json | Place::Cbor | Place::Form | Place::Label | Place::Query => {
-                    any::<String>().boxed()
-                }
+                Place::Json
+                | Place::Cbor
+                | Place::Form
+                | Place::Ec2Form
+                | Place::Label
+                | Place::Query => any::<String>().boxed(),
             };
             prop::collection::vec((key, item), fewest..4)
                 .prop_map(|m| Value::Object(m.into_iter().collect()))
@@ -273,7 +299,9 @@ fn number() -> impl Strategy<Value = Value> {
 
 fn text(place: Place) -> BoxedStrategy<String> {
     match place {
-        Place::Json | Place::Cbor | Place::Form | Place::Query => any::<String>().boxed(),
+        Place::Json | Place::Cbor | Place::Form | Place::Ec2Form | Place::Query => {
+            any::<String>().boxed()
+        }
         Place::Label => any::<String>()
             .prop_filter("no path has it", |t| {
                 !t.split('/').any(|s| matches!(s, "" | "." | ".."))
@@ -330,6 +358,11 @@ proptest! {
     #[test]
     fn aws_query_keeps_every_input(input in input(&kitchen("query"), "Cook", Place::Form)) {
         check(&kitchen("query"), "Cook", Protocol::AwsQuery, &input);
+    }
+
+    #[test]
+    fn ec2_query_keeps_every_input(input in input(&kitchen_in_ec2(), "Cook", Place::Ec2Form)) {
+        check(&kitchen_in_ec2(), "Cook", Protocol::Ec2Query, &input);
     }
 }
 
