@@ -27,7 +27,13 @@ fn structure(service: &Service, shape: &Structure, amount: Amount, levels: usize
         .iter()
         .filter(|m| wanted(m.required))
         .filter_map(|m| {
-            let value = value(service, m.shape, m.timestamp, amount, levels.saturating_sub(1))?;
+            let value = value(
+                service,
+                m.shape,
+                m.timestamp,
+                amount,
+                levels.saturating_sub(1),
+            )?;
             Some((m.name.clone(), value))
         })
         .collect();
@@ -55,7 +61,9 @@ fn value(
             }
             (!object.is_empty()).then_some(Value::Object(object))
         }
-        Shape::List { member, min, max, .. } => {
+        Shape::List {
+            member, min, max, ..
+        } => {
             let count = min.unwrap_or(0).max(2).min(max.unwrap_or(2));
             let item = value(service, *member, None, amount, levels)?;
             let items = (0..count).map(|_| item.clone()).collect::<Vec<_>>();

@@ -116,11 +116,9 @@ impl Dialect {
 fn capitalised(name: &str) -> Cow<'_, str> {
     let mut rest = name.chars();
     match rest.next() {
-        Some(first) if first.is_ascii_lowercase() => Cow::Owned(format!(
-            "{}{}",
-            first.to_ascii_uppercase(),
-            rest.as_str()
-        )),
+        Some(first) if first.is_ascii_lowercase() => {
+            Cow::Owned(format!("{}{}", first.to_ascii_uppercase(), rest.as_str()))
+        }
         Some(_) | None => Cow::Borrowed(name),
     }
 }

@@ -176,8 +176,7 @@ pub fn preferred(service: &Service) -> Option<Protocol> {
         Protocol::AwsQuery,
         Protocol::Ec2Query,
     ];
-    first(&usual)
-        .or_else(|| first(&[Protocol::RpcV2Cbor]))
+    first(&usual).or_else(|| first(&[Protocol::RpcV2Cbor]))
 }
 
 /// Reads an identified request's input, strictly: members by their names in the model, in no given order.
@@ -212,7 +211,12 @@ fn form_input(
 ) -> Result<Object, Malformed> {
     let service = identified.service.as_ref();
     let pairs = query_request::parameters(identified, dialect, head, body)?;
-    query::decode(service, dialect, service.input(&identified.operation), pairs)
+    query::decode(
+        service,
+        dialect,
+        service.input(&identified.operation),
+        pairs,
+    )
 }
 
 /// Writes a form's request anew from the parameters that it was identified by, its input unread, so that it has one

@@ -11,9 +11,9 @@ use super::json::DEPTH_MAX;
 use super::malformed::OutputError;
 use super::path::shown;
 use super::rest_json::shape_of;
+use super::scalar;
 use super::typed::{TypeError, TypeReason};
 use super::xml::{self, Element};
-use super::scalar;
 
 /// The name of a list's items where the model says none.
 const ITEM: &str = "member";

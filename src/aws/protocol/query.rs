@@ -65,17 +65,10 @@ pub(super) fn request(
     operation: &Operation,
     pairs: &[(String, String)],
 ) -> WireRequest {
-    let escaped = |pairs: &[(String, String)]| {
-        let pairs = pairs
-            .iter()
-            .map(|(name, value)| format!("{}={}", escape::encode(name), escape::encode(value)));
-        pairs.collect::<Vec<_>>().join("&")
-    };
-    let mut path_and_query = query_request::path(service, operation, pairs).to_owned();
-    if !operation.uri.query().is_empty() {
-        path_and_query.push('?');
-        path_and_query.push_str(&escaped(operation.uri.query()));
-    }
+    let body: Vec<String> = pairs
+        .iter()
+        .map(|(name, value)| format!("{}={}", escape::encode(name), escape::encode(value)))
+        .collect();
     let mut headers = HeaderMap::new();
     headers.insert(
         CONTENT_TYPE,
@@ -83,9 +76,9 @@ pub(super) fn request(
     );
     WireRequest {
         method: Method::POST,
-        path_and_query,
+        path_and_query: query_request::path(service, operation, pairs).to_owned(),
         headers,
-        body: escaped(pairs).into_bytes(),
+        body: body.join("&").into_bytes(),
     }
 }
 

@@ -129,7 +129,8 @@ fn pairs(dialect: Dialect, head: &Head<'_>, body: Option<&[u8]>) -> Result<Pairs
     form::pairs(text, Plus::Blank, "in the body")
 }
 
-/// Holds path and query against what the operation's have to be: the query of a POST is the model's own, and the path is
+/// Holds path and query against what the operation's have to be: a POST has no query but the
+/// model's own, and the path is
 /// `/` or that of the URL that the service's requests may go to ([`Service::url_member`]). That URL is added where only
 /// the path says it.
 fn placed(
@@ -142,7 +143,7 @@ fn placed(
     if *head.method == Method::POST {
         let query = head.query.unwrap_or("");
         let stands = form::pairs(query, Plus::Refused, "in the query string")?;
-        if stands != identified.operation.uri.query() {
+        if !stands.is_empty() && stands != identified.operation.uri.query() {
             return Err(Malformed::Query { protocol });
         }
     }
@@ -198,9 +199,8 @@ fn path_of(url: &str) -> Option<&str> {
 fn is_plain(path: &str) -> bool {
     let plain = |c: u8| c.is_ascii_alphanumeric() || b"._-".contains(&c);
     path.strip_prefix('/').is_some_and(|rest| {
-        rest.split('/').all(|segment| {
-            !matches!(segment, "" | "." | "..") && segment.bytes().all(plain)
-        })
+        rest.split('/')
+            .all(|segment| !matches!(segment, "" | "." | "..") && segment.bytes().all(plain))
     })
 }
 

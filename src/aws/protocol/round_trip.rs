@@ -163,7 +163,11 @@ fn last_of_union(service: &Service, shape: &Structure, member: &Member) -> bool 
             Some(Shape::Structure(_) | Shape::List { .. } | Shape::Map { .. })
         )
     };
-    let first = shape.members.iter().find(|m| plain(m)).or(shape.members.first());
+    let first = shape
+        .members
+        .iter()
+        .find(|m| plain(m))
+        .or(shape.members.first());
     shape.union && first.is_some_and(|m| m.name == member.name)
 }
 
@@ -183,9 +187,7 @@ fn value(
         let modelled = format.or(own).filter(|_| place != Place::Cbor);
         modelled.unwrap_or(match place {
             Place::Json | Place::Cbor => TimestampFormat::EpochSeconds,
-            Place::Form | Place::Ec2Form | Place::Label | Place::Query => {
-                TimestampFormat::DateTime
-            }
+            Place::Form | Place::Ec2Form | Place::Label | Place::Query => TimestampFormat::DateTime,
             Place::Header => TimestampFormat::HttpDate,
         })
     };

@@ -150,10 +150,26 @@ mod tests {
     fn the_code_of_a_denial_is_one_that_the_model_has() {
         use Protocol::*;
         check(AwsJson, &[&["AccessDeniedException"], &[]], None);
-        check(AwsJson, &[&["ForbiddenException"], &["AccessDeniedException"]], None);
-        check(RestJson, &[&["ForbiddenException"], &[]], Some("ForbiddenException"));
-        check(AwsQuery, &[&["AuthorizationErrorException"]], Some("AuthorizationError"));
-        check(AwsQuery, &[&["AccessDeniedException"]], Some("AccessDeniedException"));
+        check(
+            AwsJson,
+            &[&["ForbiddenException"], &["AccessDeniedException"]],
+            None,
+        );
+        check(
+            RestJson,
+            &[&["ForbiddenException"], &[]],
+            Some("ForbiddenException"),
+        );
+        check(
+            AwsQuery,
+            &[&["AuthorizationErrorException"]],
+            Some("AuthorizationError"),
+        );
+        check(
+            AwsQuery,
+            &[&["AccessDeniedException"]],
+            Some("AccessDeniedException"),
+        );
         check(Ec2Query, &[&[]], None);
         check(RestXml, &[&["AccessDenied"]], None);
     }
@@ -170,7 +186,9 @@ mod tests {
             "operations": {"Op": {"errors": [{"shape": "AccessDeniedException"}]}},
             "shapes": {"AccessDeniedException": {"retryable": {"throttling": false}}},
         });
-        let found = Wire::embedded().unwrap().denied(&model, &[Protocol::RestJson]);
+        let found = Wire::embedded()
+            .unwrap()
+            .denied(&model, &[Protocol::RestJson]);
         assert_eq!(found.as_deref(), Some("AccessDenied"));
     }
 }
