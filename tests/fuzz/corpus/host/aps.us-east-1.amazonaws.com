@@ -1,0 +1,1 @@
+aps.us-east-1.amazonaws.com

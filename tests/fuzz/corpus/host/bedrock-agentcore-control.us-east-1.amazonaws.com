@@ -1,0 +1,1 @@
+bedrock-agentcore-control.us-east-1.amazonaws.com

@@ -1,0 +1,1 @@
+cloudformation.us-east-1.amazonaws.com

@@ -1,0 +1,1 @@
+connect.us-east-1.amazonaws.com

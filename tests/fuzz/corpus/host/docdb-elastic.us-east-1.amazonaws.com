@@ -1,0 +1,1 @@
+docdb-elastic.us-east-1.amazonaws.com

@@ -1,0 +1,1 @@
+ec2.us-east-1.amazonaws.com

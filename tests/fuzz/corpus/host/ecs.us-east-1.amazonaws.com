@@ -1,0 +1,1 @@
+ecs.us-east-1.amazonaws.com

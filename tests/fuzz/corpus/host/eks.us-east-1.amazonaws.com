@@ -1,0 +1,1 @@
+eks.us-east-1.amazonaws.com

@@ -1,0 +1,1 @@
+end-user-messaging.us-east-1.amazonaws.com

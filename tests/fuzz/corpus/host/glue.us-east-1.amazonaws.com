@@ -1,0 +1,1 @@
+glue.us-east-1.amazonaws.com

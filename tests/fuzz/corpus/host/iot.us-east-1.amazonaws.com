@@ -1,0 +1,1 @@
+iot.us-east-1.amazonaws.com

@@ -1,0 +1,1 @@
+maps.geo.us-east-1.amazonaws.com

@@ -1,0 +1,1 @@
+mturk-requester.us-east-1.amazonaws.com

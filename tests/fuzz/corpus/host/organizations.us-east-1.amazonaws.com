@@ -1,0 +1,1 @@
+organizations.us-east-1.amazonaws.com

@@ -1,0 +1,1 @@
+pinpoint.us-east-1.amazonaws.com

@@ -1,0 +1,1 @@
+profile.us-east-1.amazonaws.com

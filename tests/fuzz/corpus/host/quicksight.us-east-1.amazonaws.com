@@ -1,0 +1,1 @@
+quicksight.us-east-1.amazonaws.com

@@ -1,0 +1,1 @@
+scn.us-east-1.amazonaws.com

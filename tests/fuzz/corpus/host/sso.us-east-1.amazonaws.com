@@ -1,0 +1,1 @@
+sso.us-east-1.amazonaws.com

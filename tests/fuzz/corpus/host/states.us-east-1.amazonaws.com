@@ -1,0 +1,1 @@
+states.us-east-1.amazonaws.com

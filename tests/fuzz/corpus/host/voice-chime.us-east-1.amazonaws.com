@@ -1,0 +1,1 @@
+voice-chime.us-east-1.amazonaws.com

@@ -1,0 +1,1 @@
+wellarchitected-agent.us-east-1.amazonaws.com

@@ -1,0 +1,1 @@
+workspaces.us-east-1.amazonaws.com
