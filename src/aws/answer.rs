@@ -70,6 +70,7 @@ pub enum Format {
     AwsJson(JsonVersion),
     RestJson,
     RpcV2Cbor,
+    RpcV2Json,
     /// The namespace is the service's, where its model has one.
     AwsQuery {
         namespace: Option<String>,
@@ -119,7 +120,10 @@ impl Shape {
         };
         let service = candidates.first();
         let usual = service.and_then(|s| preferred(s).or(s.protocols.first().copied()));
-        let protocol = if head.headers.contains_key("smithy-protocol")
+        let speech = head.headers.get("smithy-protocol");
+        let protocol = if speech.is_some_and(|v| v == "rpc-v2-json") {
+            Protocol::RpcV2Json
+        } else if speech.is_some()
             || content_type.starts_with("application/cbor")
         {
             Protocol::RpcV2Cbor
@@ -172,6 +176,7 @@ pub fn refusal(shape: &Shape, kind: Kind, message: &str, request_id: &str) -> An
     match &shape.format {
         Format::AwsJson(_) | Format::RestJson => answer.put("x-amzn-errortype", code),
         Format::RpcV2Cbor => answer.put("smithy-protocol", "rpc-v2-cbor"),
+        Format::RpcV2Json => answer.put("smithy-protocol", "rpc-v2-json"),
         Format::S3 { .. } => {
             answer.put("x-amz-request-id", request_id);
             answer.put("x-amz-id-2", request_id);
@@ -205,6 +210,7 @@ fn format(protocol: Protocol, version: JsonVersion, service: Option<&Service>) -
         Protocol::AwsJson => Format::AwsJson(version),
         Protocol::RestJson => Format::RestJson,
         Protocol::RpcV2Cbor => Format::RpcV2Cbor,
+        Protocol::RpcV2Json => Format::RpcV2Json,
         Protocol::AwsQuery => Format::AwsQuery {
             namespace: namespace(),
         },
@@ -227,9 +233,9 @@ fn status_and_code(format: &Format, kind: Kind) -> (StatusCode, &'static str) {
     const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
     const FORBIDDEN: StatusCode = StatusCode::FORBIDDEN;
     const BUSY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
-    // awsJson and rpcv2Cbor say 400 where restJson1 says 403.
+    // awsJson and Smithy's RPC v2 say 400 where restJson1 says 403.
     let rpc = match format {
-        Format::AwsJson(_) | Format::RpcV2Cbor => BAD,
+        Format::AwsJson(_) | Format::RpcV2Cbor | Format::RpcV2Json => BAD,
         Format::RestJson
         | Format::AwsQuery { .. }
         | Format::Ec2Query
@@ -238,7 +244,10 @@ fn status_and_code(format: &Format, kind: Kind) -> (StatusCode, &'static str) {
     };
     match (format, kind) {
         (_, Kind::OutcomeUnknown) => (StatusCode::CONFLICT, "GuardOutcomeUnknown"),
-        (Format::AwsJson(_) | Format::RestJson | Format::RpcV2Cbor, kind) => match kind {
+        (
+            Format::AwsJson(_) | Format::RestJson | Format::RpcV2Cbor | Format::RpcV2Json,
+            kind,
+        ) => match kind {
             Kind::Denied => (rpc, "AccessDeniedException"),
             Kind::Unsigned => (rpc, "MissingAuthenticationTokenException"),
             Kind::UnknownKey => (rpc, "UnrecognizedClientException"),
@@ -274,9 +283,10 @@ fn status_and_code(format: &Format, kind: Kind) -> (StatusCode, &'static str) {
 /// The message. The JSON family tells a stale signature from a wrong one only by these words.
 fn lead(format: &Format, kind: Kind, message: &str) -> String {
     match (format, kind) {
-        (Format::AwsJson(_) | Format::RestJson | Format::RpcV2Cbor, Kind::Stale) => {
-            format!("Signature expired: {message}")
-        }
+        (
+            Format::AwsJson(_) | Format::RestJson | Format::RpcV2Cbor | Format::RpcV2Json,
+            Kind::Stale,
+        ) => format!("Signature expired: {message}"),
         (_, _) => message.to_owned(),
     }
 }
@@ -284,7 +294,7 @@ fn lead(format: &Format, kind: Kind, message: &str) -> String {
 const fn content_type(format: &Format) -> &'static str {
     match format {
         Format::AwsJson(version) => version.content_type(),
-        Format::RestJson => "application/json",
+        Format::RestJson | Format::RpcV2Json => "application/json",
         Format::RpcV2Cbor => "application/cbor",
         Format::AwsQuery { .. } | Format::RestXml { .. } => "text/xml",
         Format::Ec2Query => "text/xml;charset=UTF-8",
@@ -308,6 +318,7 @@ const fn fault(kind: Kind) -> &'static str {
 fn body(format: &Format, code: &str, kind: Kind, message: &str, request_id: &str) -> Vec<u8> {
     match format {
         Format::AwsJson(_) => json(&[("__type", code), ("message", message), ("Message", message)]),
+        Format::RpcV2Json => json(&[("__type", code), ("message", message)]),
         Format::RestJson => json(&[("message", message), ("Message", message)]),
         Format::RpcV2Cbor => write_texts(&[("__type", code), ("message", message)]),
         Format::AwsQuery { namespace } | Format::RestXml { namespace } => {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::model::{Protocol, Service, Signature};
+use super::routes::Routes;
 
 /// The catalog's table of contents.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -140,6 +141,7 @@ impl Entry {
             url_member: None,
             operations: std::collections::BTreeMap::new(),
             shapes: Vec::new(),
+            routes: Routes::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod file;
 pub mod index;
 pub mod model;
 pub mod outline;
+pub mod routes;
 pub mod template;
 
 use std::borrow::Cow;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::routes::Routes;
 use super::template::Template;
 use crate::aws::class::{Class, Group};
 
@@ -23,6 +24,8 @@ pub enum Protocol {
     Ec2Query,
     #[serde(rename = "smithy-rpc-v2-cbor")]
     RpcV2Cbor,
+    #[serde(rename = "smithy-rpc-v2-json")]
+    RpcV2Json,
 }
 
 impl Protocol {
@@ -31,9 +34,11 @@ impl Protocol {
     pub const fn is_form(self) -> bool {
         match self {
             Protocol::AwsQuery | Protocol::Ec2Query => true,
-            Protocol::AwsJson | Protocol::RestJson | Protocol::RestXml | Protocol::RpcV2Cbor => {
-                false
-            }
+            Protocol::AwsJson
+            | Protocol::RestJson
+            | Protocol::RestXml
+            | Protocol::RpcV2Cbor
+            | Protocol::RpcV2Json => false,
         }
     }
 }
@@ -86,6 +91,9 @@ pub struct Service {
     pub operations: BTreeMap<String, Operation>,
     /// Indexed by [`ShapeId`].
     pub shapes: Vec<Shape>,
+    /// The operations laid out for finding, made when they are first asked for.
+    #[serde(skip)]
+    pub routes: Routes,
 }
 
 impl Service {
@@ -146,6 +154,46 @@ pub struct Operation {
     /// Error codes of the model, to answer with one that the SDK maps to its own exception.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
+    /// Whether a newer operation stands in its place: of two with the same route, the newer one is meant.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deprecated: bool,
+    /// Whether the operation has hosts of its own (`s3express-control`): elsewhere one with the same route is meant.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_host: bool,
+    /// The element that a body of XML is, where the members in the body have no element of their own around them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xml_root: Option<Box<XmlRoot>>,
+    /// Whether and how a request carries a checksum of its body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<Box<Checksum>>,
+}
+
+/// The element around an input's members.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct XmlRoot {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<XmlNamespace>,
+}
+
+/// A namespace that an element declares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct XmlNamespace {
+    /// The prefix that it is declared for; `None` where it is the default one of what stands within.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    pub uri: String,
+}
+
+/// The checksum of a request's body that an operation's requests carry in a header.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Checksum {
+    /// Whether the service refuses requests without one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
+    /// The member by which a caller says with which algorithm. `None` where only `Content-MD5` is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<String>,
 }
 
 /// Where the ids of a call's resources stand in its input.
@@ -287,6 +335,25 @@ pub struct Member {
     /// How this timestamp is spelt, where the member says it and not its shape.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<TimestampFormat>,
+    /// Whether the text is JSON, which a header carries in base64.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub json_value: bool,
+    /// How the member stands in XML, where that isn't as an element of its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xml: Option<Box<XmlTraits>>,
+}
+
+/// How a member stands in XML.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct XmlTraits {
+    /// An attribute of its structure's element, and no element.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attribute: bool,
+    /// A list or map without an element around its items, whatever its shape says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flattened: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<XmlNamespace>,
 }
 
 impl Member {

@@ -219,22 +219,3 @@ fn a_query_call_may_stand_in_the_query_string_of_a_get() {
         Malformed::TwoPlaces
     );
 }
-
-#[test]
-fn protocols_that_are_not_spoken_are_refused_by_name() {
-    let refused = |protocol, query: &str| {
-        let mut service = Service::clone(&service("sts"));
-        service.protocols = vec![protocol];
-        let sent = Sent {
-            method: Method::GET,
-            path: "/bucket/key".to_owned(),
-            query: Some(query.to_owned()),
-            headers: HeaderMap::new(),
-            body: Vec::new(),
-        };
-        let error = sent.read(&Arc::new(service)).unwrap_err();
-        assert!(error.is_unknown_operation());
-        error.to_string()
-    };
-    assert_eq!(refused(Protocol::RestXml, ""), "restXml isn't spoken yet");
-}

@@ -57,14 +57,14 @@ pub fn decode_error(
         body
     };
     let (in_body, message) = match protocol {
-        Protocol::AwsJson | Protocol::RestJson => json_error(body),
+        Protocol::AwsJson | Protocol::RestJson | Protocol::RpcV2Json => json_error(body),
         Protocol::AwsQuery | Protocol::Ec2Query | Protocol::RestXml => xml_error(body),
         Protocol::RpcV2Cbor => cbor_error(body),
     };
     // Smithy has clients of its RPC v2 heed the body alone.
     let in_header = headers
         .get("x-amzn-errortype")
-        .filter(|_| protocol != Protocol::RpcV2Cbor)
+        .filter(|_| !matches!(protocol, Protocol::RpcV2Cbor | Protocol::RpcV2Json))
         .and_then(|v| v.to_str().ok())
         .map(str::to_owned);
     let code = in_header

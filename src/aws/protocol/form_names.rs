@@ -20,9 +20,11 @@ impl Dialect {
         match protocol {
             Protocol::AwsQuery => Some(Dialect::AwsQuery),
             Protocol::Ec2Query => Some(Dialect::Ec2Query),
-            Protocol::AwsJson | Protocol::RestJson | Protocol::RestXml | Protocol::RpcV2Cbor => {
-                None
-            }
+            Protocol::AwsJson
+            | Protocol::RestJson
+            | Protocol::RestXml
+            | Protocol::RpcV2Cbor
+            | Protocol::RpcV2Json => None,
         }
     }
 

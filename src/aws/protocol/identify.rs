@@ -12,12 +12,11 @@ use crate::aws::catalog::model::Service;
 use crate::aws::head::Head;
 
 use super::escape::Plus;
-use super::malformed::{self, Malformed};
+use super::malformed::Malformed;
 use super::path::shown;
 use super::rest_headers::single;
-use super::rest_query::X_ID;
-use super::route::{self, RequestPath};
-use super::{Identified, JsonVersion, aws_json, form, query, query_request, rpc_v2_cbor};
+use super::route;
+use super::{Identified, JsonVersion, aws_json, form, query, query_request, rpc_v2};
 
 /// Headers by which a client or a proxy could mean another method or path than the request line's.
 const OVERRIDES: [&str; 6] = [
@@ -38,7 +37,8 @@ const ACTION: &str = "the parameter `Action`";
 /// Whether the body has to be read before [`identify`] can tell the operation: the form protocols' case.
 #[must_use]
 pub fn needs_body(head: &Head<'_>) -> bool {
-    matches!(media_type(head.headers), Ok(Some(found)) if found == query::FORM)
+    single(head.headers, header::CONTENT_TYPE.as_str())
+        .is_ok_and(|text| text.is_some_and(|t| essence(t).eq_ignore_ascii_case(query::FORM)))
 }
 
 /// Tells which operation of which candidate a request is. `candidates` are the services behind the host, at least
@@ -58,10 +58,10 @@ pub fn identify(
         return Err(Malformed::Lookalike(shown(name.as_str())));
     }
     match signal(candidates, head)? {
-        Some(SMITHY) => rpc_v2_cbor::identify(candidates, head),
+        Some(SMITHY) => rpc_v2::identify(candidates, head),
         Some(SERVICE_PATH) => Err(Malformed::NoSignal {
             services: names(candidates),
-            expected: if speaks(candidates, Protocol::RpcV2Cbor) {
+            expected: if speaks_rpc_v2(candidates) {
                 SMITHY
             } else {
                 expected(candidates)
@@ -76,19 +76,21 @@ pub fn identify(
 /// Whether a header becomes one that says what the request is where a server takes `_` and `-` for the same, as those do
 /// that hand headers on as environment variables.
 fn is_lookalike(name: &str) -> bool {
+    if !name.contains('_') {
+        return false;
+    }
     let hyphened = name.replace('_', "-");
-    name.contains('_')
-        && (hyphened.starts_with("x-amz-")
-            || OVERRIDES.contains(&hyphened.as_str())
-            || [
-                "content-type",
-                "content-length",
-                "content-encoding",
-                "transfer-encoding",
-                "smithy-protocol",
-                "host",
-            ]
-            .contains(&hyphened.as_str()))
+    hyphened.starts_with("x-amz-")
+        || OVERRIDES.contains(&hyphened.as_str())
+        || [
+            "content-type",
+            "content-length",
+            "content-encoding",
+            "transfer-encoding",
+            "smithy-protocol",
+            "host",
+        ]
+        .contains(&hyphened.as_str())
 }
 
 /// A content type without its parameters, in lower case; `None` where there is none.
@@ -97,10 +99,14 @@ fn is_lookalike(name: &str) -> bool {
 /// [`Malformed`] where the header stands twice or isn't ASCII.
 pub(super) fn media_type(headers: &HeaderMap) -> Result<Option<String>, Malformed> {
     let found = single(headers, header::CONTENT_TYPE.as_str())?;
-    Ok(found.map(|text| {
-        let essence = text.split_once(';').map_or(text, |(essence, _)| essence);
-        shown(&essence.trim().to_ascii_lowercase())
-    }))
+    Ok(found.map(|text| shown(&essence(text).to_ascii_lowercase())))
+}
+
+/// A content type without its parameters.
+fn essence(text: &str) -> &str {
+    text.split_once(';')
+        .map_or(text, |(essence, _)| essence)
+        .trim()
 }
 
 /// Refuses a body that is encoded.
@@ -120,22 +126,21 @@ fn signal(candidates: &[Arc<Service>], head: &Head<'_>) -> Result<Option<&'stati
     let queries = speaks(candidates, Protocol::AwsQuery) || speaks(candidates, Protocol::Ec2Query);
     let targeted = head.headers.contains_key("x-amz-target");
     let mut found = Vec::new();
-    if head.headers.contains_key(rpc_v2_cbor::HEADER) {
+    if head.headers.contains_key(rpc_v2::HEADER) {
         found.push(SMITHY);
     } else if is_service_path(head.path)
-        && (speaks(candidates, Protocol::RpcV2Cbor) || !is_rest(candidates))
+        && (speaks_rpc_v2(candidates) || !is_rest(candidates))
     {
         found.push(SERVICE_PATH);
     }
     if targeted {
         found.push(TARGET);
     }
-    let form_body = needs_body(head);
-    let action = has_action(head.query.unwrap_or(""));
-    if form_body && (queries || targeted) {
+    let form_body = (queries || targeted) && needs_body(head);
+    if form_body {
         found.push(FORM_BODY);
     }
-    if action && (queries || targeted) {
+    if (queries || targeted) && has_action(head.query.unwrap_or("")) {
         if form_body {
             return Err(Malformed::TwoPlaces);
         }
@@ -194,38 +199,33 @@ fn rest(candidates: &[Arc<Service>], head: &Head<'_>) -> Result<Identified, Malf
             expected: expected(candidates),
         });
     }
-    let path = RequestPath::parse(head.path)?;
     let pairs = form::pairs(
         head.query.unwrap_or(""),
         Plus::Itself,
         "in the query string",
     )?;
-    let operations = candidates
-        .iter()
-        .filter(|s| s.protocols.contains(&Protocol::RestJson))
-        .flat_map(|s| s.operations.values().map(move |o| (s, o)));
-    let Some((service, operation)) = route::route(operations, head.method, &path, &pairs)? else {
+    let speakers = candidates.iter().filter(|s| rest_protocol(s).is_some());
+    let Some(routed) = route::route(speakers, head, &pairs)? else {
         return Err(unrouted(candidates, head));
     };
-    let disagrees = pairs
-        .iter()
-        .find(|(name, value)| name == X_ID && *value != operation.name);
-    if let Some((_, found)) = disagrees {
+    if let Some(found) = route::disagrees(&pairs, routed.operation) {
         return Err(Malformed::Disagrees {
             found: shown(found),
-            operation: operation.name.clone(),
+            operation: routed.operation.to_owned(),
         });
     }
-    Identified::new(service, &operation.name, Protocol::RestJson, None)
+    rest_protocol(routed.service)
+        .and_then(|protocol| Identified::new(routed.service, routed.operation, protocol, None))
         .ok_or_else(|| unrouted(candidates, head))
 }
 
+/// The REST protocol that a service speaks.
+fn rest_protocol(service: &Service) -> Option<Protocol> {
+    let rest = |p: &&Protocol| matches!(p, Protocol::RestJson | Protocol::RestXml);
+    service.protocols.iter().find(rest).copied()
+}
+
 fn unrouted(candidates: &[Arc<Service>], head: &Head<'_>) -> Malformed {
-    if !speaks(candidates, Protocol::RestJson) {
-        return Malformed::NotSpoken {
-            protocol: malformed::name(Protocol::RestXml),
-        };
-    }
     Malformed::UnknownOperation {
         services: names(candidates),
         operation: shown(&format!("{} {}", head.method, head.path)),
@@ -260,12 +260,16 @@ fn has_action(query: &str) -> bool {
 }
 
 fn is_service_path(path: &str) -> bool {
-    let parts: Vec<&str> = path.split('/').collect();
-    matches!(parts.as_slice(), [.., "service", _, "operation", _])
+    let mut parts = path.rsplit('/').skip(1);
+    parts.next() == Some("operation") && parts.nth(1) == Some("service")
 }
 
 fn speaks(candidates: &[Arc<Service>], protocol: Protocol) -> bool {
     candidates.iter().any(|s| s.protocols.contains(&protocol))
+}
+
+fn speaks_rpc_v2(candidates: &[Arc<Service>]) -> bool {
+    speaks(candidates, Protocol::RpcV2Cbor) || speaks(candidates, Protocol::RpcV2Json)
 }
 
 fn is_rest(candidates: &[Arc<Service>]) -> bool {
@@ -275,7 +279,7 @@ fn is_rest(candidates: &[Arc<Service>]) -> bool {
 fn expected(candidates: &[Arc<Service>]) -> &'static str {
     if speaks(candidates, Protocol::AwsJson) {
         TARGET
-    } else if speaks(candidates, Protocol::RpcV2Cbor) {
+    } else if speaks_rpc_v2(candidates) {
         SMITHY
     } else {
         ACTION

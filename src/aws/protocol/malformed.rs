@@ -31,8 +31,6 @@ pub enum Malformed {
         services: String,
         expected: &'static str,
     },
-    #[error("{protocol} isn't spoken yet")]
-    NotSpoken { protocol: &'static str },
     #[error("{services} speaks no {protocol}")]
     NotItsProtocol {
         services: String,
@@ -63,7 +61,7 @@ pub enum Malformed {
         found: String,
     },
     #[error(
-        "the header `smithy-protocol` says `{0}`; of Smithy's protocols only `rpc-v2-cbor` is spoken"
+        "the header `smithy-protocol` says `{0}`; of Smithy's protocols only `rpc-v2-cbor` and `rpc-v2-json` are spoken"
     )]
     SmithyProtocol(String),
     #[error("the target `{0}` isn't `Prefix.Operation`")]
@@ -90,6 +88,14 @@ pub enum Malformed {
     Segment(String),
     #[error("the path `{0}` has a `;` or `\\` that isn't escaped")]
     PathMark(String),
+    #[error("the path begins with `{0}`, which no bucket is called")]
+    Bucket(String),
+    #[error("the path `{0}` has a key that `..` leads out of")]
+    ClimbingKey(String),
+    #[error("`{name}` stands in the request, which isn't one of `{operation}`'s and makes it another call")]
+    OthersParameter { name: String, operation: String },
+    #[error("`{name}` makes the request `{operation}`, and has no value")]
+    EmptyParameter { name: String, operation: String },
     #[error("the path `{0}` has an escaped slash where a plain one may stand")]
     EscapedSlash(String),
     #[error(
@@ -106,6 +112,18 @@ pub enum Malformed {
     BodyNotObject,
     #[error("the body must be a CBOR map")]
     BodyNotMap,
+    #[error("the body's element is `{found}`, not `{expected}`")]
+    Root { expected: String, found: String },
+    #[error("the body is a stream of events, which can't be read as a whole")]
+    EventStream,
+    #[error("`{header}` isn't the body's checksum")]
+    Checksum { header: String },
+    #[error("the checksum algorithm `{0}` isn't known here; use CRC32 or SHA256")]
+    ChecksumAlgorithm(String),
+    #[error("the header `{0}` isn't one of this operation's in this catalog; a newer catalog may know it")]
+    UnknownHeader(String),
+    #[error("the host says `{found}`, and the call `{expected}`")]
+    HostLabel { expected: String, found: String },
     #[error("{place}: {error}")]
     Escape {
         place: &'static str,
@@ -117,6 +135,8 @@ pub enum Malformed {
     Json(#[from] JsonError),
     #[error("in the body, {0}")]
     Cbor(#[from] CborError),
+    #[error("in the body, {0}")]
+    Xml(#[from] super::xml::XmlError),
     #[error("{0}")]
     Type(#[from] TypeError),
 }
@@ -130,7 +150,6 @@ impl Malformed {
             self,
             Malformed::UnknownOperation { .. }
                 | Malformed::UnknownVersion { .. }
-                | Malformed::NotSpoken { .. }
                 | Malformed::SmithyProtocol(_)
         )
     }
@@ -141,8 +160,8 @@ impl Malformed {
 pub enum EncodeError {
     #[error("{0}")]
     Type(#[from] TypeError),
-    #[error("{protocol} isn't spoken yet")]
-    NotSpoken { protocol: &'static str },
+    #[error("the checksum algorithm `{0}` isn't known here; use CRC32 or SHA256")]
+    ChecksumAlgorithm(String),
     #[error("`{member}` has a value that can't stand in {place}")]
     NotExpressible { member: String, place: &'static str },
     #[error("the catalog lacks {what} of `{operation}`; rebuild it")]
@@ -183,5 +202,6 @@ pub const fn name(protocol: Protocol) -> &'static str {
         Protocol::AwsQuery => "awsQuery",
         Protocol::Ec2Query => "ec2Query",
         Protocol::RpcV2Cbor => "rpcv2Cbor",
+        Protocol::RpcV2Json => "rpcv2Json",
     }
 }

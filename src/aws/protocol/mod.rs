@@ -8,6 +8,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Method};
 
 use crate::aws::catalog::model::{Operation, Protocol, Service, Structure};
+use crate::aws::catalog::routes::Routes;
 use crate::aws::catalog::template::Template;
 use crate::aws::class::Class;
 use crate::aws::endpoint::Addressed;
@@ -16,6 +17,7 @@ use crate::aws::value::Object;
 
 mod aws_json;
 pub mod cbor;
+mod checksum;
 pub mod escape;
 mod failure;
 mod form;
@@ -29,11 +31,15 @@ pub mod path;
 mod query;
 mod query_answer;
 mod query_request;
+mod rest;
 mod rest_headers;
 mod rest_json;
 mod rest_query;
+mod rest_xml;
 mod route;
+mod rpc_v2;
 mod rpc_v2_cbor;
+mod rpc_v2_json;
 mod scalar;
 mod timestamp;
 pub mod typed;
@@ -47,6 +53,7 @@ mod every_form;
 mod round_trip;
 
 use form_names::Dialect;
+use rest::Format;
 
 pub use failure::{UpstreamError, decode_error};
 pub use identify::{identify, needs_body};
@@ -58,7 +65,7 @@ pub use query_answer::{query_answer, query_answer_in};
 #[derive(Debug, Clone)]
 pub struct Identified {
     service: Arc<Service>,
-    operation: Operation,
+    operation: Arc<Operation>,
     protocol: Protocol,
     json_version: Option<JsonVersion>,
 }
@@ -91,7 +98,7 @@ impl Identified {
         protocol: Protocol,
         json_version: Option<JsonVersion>,
     ) -> Option<Self> {
-        let operation = service.operations.get(operation)?.clone();
+        let operation = Routes::of(service).operation(service, operation)?;
         Some(Self {
             service: Arc::clone(service),
             operation,
@@ -105,7 +112,7 @@ impl Identified {
     pub fn unknown(service: &Arc<Service>, head: &Head<'_>) -> Self {
         Self {
             service: Arc::clone(service),
-            operation: Operation {
+            operation: Arc::new(Operation {
                 name: UNKNOWN.to_owned(),
                 class: Class::Write,
                 group: None,
@@ -118,7 +125,11 @@ impl Identified {
                 unsigned: false,
                 resource: None,
                 errors: Vec::new(),
-            },
+                deprecated: false,
+                own_host: false,
+                xml_root: None,
+                checksum: None,
+            }),
             // Never written anew: a protocol in which requests pass as they are.
             protocol: Protocol::RestJson,
             json_version: None,
@@ -131,7 +142,7 @@ impl Identified {
     }
 
     #[must_use]
-    pub const fn operation(&self) -> &Operation {
+    pub fn operation(&self) -> &Operation {
         &self.operation
     }
 
@@ -193,13 +204,12 @@ pub fn decode(identified: &Identified, head: &Head<'_>, body: &[u8]) -> Result<O
     }
     match identified.protocol {
         Protocol::AwsJson => aws_json::decode(service, input, body),
-        Protocol::RestJson => rest_json::decode(service, operation, input, head, body),
+        Protocol::RestJson => rest(identified, Format::Json, head, body),
+        Protocol::RestXml => rest(identified, Format::Xml, head, body),
         Protocol::AwsQuery => form_input(identified, Dialect::AwsQuery, head, body),
         Protocol::Ec2Query => form_input(identified, Dialect::Ec2Query, head, body),
         Protocol::RpcV2Cbor => rpc_v2_cbor::decode(service, input, head, body),
-        Protocol::RestXml => Err(Malformed::NotSpoken {
-            protocol: name(identified.protocol),
-        }),
+        Protocol::RpcV2Json => rpc_v2_json::decode(service, input, head, body),
     }
 }
 
@@ -217,6 +227,17 @@ fn form_input(
         service.input(&identified.operation),
         pairs,
     )
+}
+
+fn rest(
+    identified: &Identified,
+    format: Format,
+    head: &Head<'_>,
+    body: &[u8],
+) -> Result<Object, Malformed> {
+    let operation = identified.operation();
+    let template = &operation.uri;
+    rest::decode(&identified.service, operation, template, format, head, body)
 }
 
 /// Writes a form's request anew from the parameters that it was identified by, its input unread, so that it has one
@@ -247,20 +268,19 @@ pub fn encode(
     operation: &Operation,
     protocol: Protocol,
     input: &Object,
-    _addressed: &Addressed,
+    addressed: &Addressed,
 ) -> Result<WireRequest, EncodeError> {
     if operation.input.is_some() && service.input(operation).is_none() {
         return Err(typed::TypeReason::NoShape.at_top().into());
     }
     match protocol {
         Protocol::AwsJson => aws_json::encode(service, operation, input),
-        Protocol::RestJson => rest_json::encode(service, operation, input),
+        Protocol::RestJson => rest::encode(service, operation, Format::Json, input, addressed),
+        Protocol::RestXml => rest::encode(service, operation, Format::Xml, input, addressed),
         Protocol::AwsQuery => query::encode(service, Dialect::AwsQuery, operation, input),
         Protocol::Ec2Query => query::encode(service, Dialect::Ec2Query, operation, input),
         Protocol::RpcV2Cbor => rpc_v2_cbor::encode(service, operation, input),
-        Protocol::RestXml => Err(EncodeError::NotSpoken {
-            protocol: name(protocol),
-        }),
+        Protocol::RpcV2Json => rpc_v2_json::encode(service, operation, input),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::aws::catalog::model::{Operation, Protocol, Service, Shape, Structure}
 use crate::aws::value::{Object, Value};
 
 use super::malformed::OutputError;
-use super::rest_json::{in_body, payload, shape_of};
+use super::rest::{in_body, payload, shape_of};
 use super::typed::TypeReason;
 use super::{json, output_xml, rest_headers, rpc_v2_cbor, typed};
 
@@ -40,6 +40,7 @@ pub fn decode_output(
         Protocol::AwsQuery => output_xml::aws_query(service, operation, shape, body),
         Protocol::Ec2Query => output_xml::ec2_query(service, operation, shape, body),
         Protocol::RpcV2Cbor => rpc_v2_cbor::decode_output(service, shape, body),
+        Protocol::RpcV2Json => Ok(typed::decode_output(service, shape, object(body)?)?),
     }
 }
 

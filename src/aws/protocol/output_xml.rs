@@ -10,7 +10,7 @@ use crate::aws::value::{Object, Value};
 use super::json::DEPTH_MAX;
 use super::malformed::OutputError;
 use super::path::shown;
-use super::rest_json::shape_of;
+use super::rest::shape_of;
 use super::scalar;
 use super::typed::{TypeError, TypeReason};
 use super::xml::{self, Element};

@@ -7,7 +7,7 @@ use crate::aws::value::{Object, Value};
 
 use super::malformed::{EncodeError, Malformed};
 use super::path::shown;
-use super::rest_json::{located, not_expressible, shape_of};
+use super::rest::{located, not_expressible, shape_of};
 use super::typed::{TypeError, TypeReason};
 use super::{scalar, typed};
 

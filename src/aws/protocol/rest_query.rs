@@ -10,7 +10,7 @@ use crate::aws::value::{Object, Value};
 
 use super::escape::Plus;
 use super::malformed::{EncodeError, Malformed};
-use super::rest_json::{located, not_expressible, shape_of};
+use super::rest::{located, not_expressible, shape_of};
 use super::typed::{TypeError, TypeReason};
 use super::{form, scalar, typed};
 

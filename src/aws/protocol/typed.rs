@@ -56,6 +56,14 @@ pub enum TypeReason {
     Depth,
     #[error("stands twice")]
     Twice,
+    #[error("has text where only elements stand")]
+    Text,
+    #[error("isn't the namespace that the catalog has there")]
+    Namespace,
+    #[error("has characters that XML can't carry")]
+    Xml,
+    #[error("is empty, which the protocol can't carry")]
+    Empty,
     #[error("has no shape in the catalog, which is damaged")]
     NoShape,
 }

@@ -1,17 +1,32 @@
-//! XML answers, read into a small tree: elements and text, no DTD, no entities of a document's own.
+//! XML, read into a small tree: elements, attributes and text, no DTD, no entities of a document's own.
 //!
-//! INVARIANT: at most [`DEPTH_MAX`] levels, every tag closed by its own name, nothing but blanks and comments
-//! after the root.
+//! INVARIANT: at most [`DEPTH_MAX`] levels and [`ELEMENTS_MAX`] elements, every tag closed by its own name, nothing but
+//! blanks and comments after the root.
 
 use super::json::DEPTH_MAX;
 use super::path::shown;
 
-/// One element. Attributes are read over, prefixes of names dropped.
+/// The most elements of a text. The largest that SDKs send (a thousand keys to delete) have some thousands.
+const ELEMENTS_MAX: usize = 100_000;
+
+/// One element.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Element {
+    /// Without its prefix.
     pub name: String,
     pub text: String,
     pub children: Vec<Element>,
+    /// With their prefixes, in their order.
+    pub attributes: Vec<(String, String)>,
+}
+
+/// How strictly a text is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// As answers are: names lose their prefixes, comments are read over.
+    Answer,
+    /// As requests are: nothing that two readers could take differently.
+    Request,
 }
 
 /// Why a text isn't XML that we take; `offset` counts bytes.
@@ -41,6 +56,16 @@ pub enum XmlReason {
     Character,
     #[error("more than {DEPTH_MAX} levels begin")]
     Depth,
+    #[error("more than {ELEMENTS_MAX} elements stand")]
+    Elements,
+    #[error("the text isn't declared as XML 1.0 in UTF-8")]
+    Declared,
+    #[error("a comment stands inside an element")]
+    Comment,
+    #[error("the name `{0}` has a prefix")]
+    Prefix(String),
+    #[error("the attribute `{0}` stands twice")]
+    Attribute(String),
     #[error("something stands after the end of the text")]
     Trailing,
 }
@@ -62,19 +87,40 @@ impl Element {
     }
 }
 
-/// Reads a whole text as one element.
+/// Reads a whole text as one element, as leniently as answers need.
 ///
 /// # Errors
 /// [`XmlError`], which says where.
 pub fn parse(text: &[u8]) -> Result<Element, XmlError> {
+    read(text, Manner::Answer)
+}
+
+/// As [`parse`], without what readers take differently: comments inside elements, prefixes of elements' names, attributes
+/// that stand twice, another encoding than UTF-8.
+///
+/// # Errors
+/// [`XmlError`], which says where.
+pub fn parse_request(text: &[u8]) -> Result<Element, XmlError> {
+    read(text, Manner::Request)
+}
+
+fn read(text: &[u8], manner: Manner) -> Result<Element, XmlError> {
     let text = std::str::from_utf8(text).map_err(|e| XmlError {
         offset: e.valid_up_to(),
         reason: XmlReason::NotUtf8,
     })?;
-    let mut reader = Reader { text, at: 0 };
+    let mut reader = Reader {
+        text,
+        at: 0,
+        manner,
+        elements: 0,
+    };
     reader.eat("\u{feff}");
     if reader.rest().starts_with("<?xml") {
-        reader.past("?>")?;
+        let declared = reader.past("?>")?;
+        if manner == Manner::Request && !is_plain(declared) {
+            return Err(reader.error(XmlReason::Declared));
+        }
     }
     reader.between()?;
     let root = reader.element(0)?;
@@ -88,6 +134,8 @@ pub fn parse(text: &[u8]) -> Result<Element, XmlError> {
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    manner: Manner,
+    elements: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -95,13 +143,21 @@ impl<'a> Reader<'a> {
         if depth >= DEPTH_MAX {
             return Err(self.error(XmlReason::Depth));
         }
+        self.elements += 1;
+        if self.elements > ELEMENTS_MAX {
+            return Err(self.error(XmlReason::Elements));
+        }
         self.need("<", "an element")?;
         let full_name = self.name()?;
+        let name = local(full_name);
+        if self.manner == Manner::Request && name != full_name {
+            return Err(self.error(XmlReason::Prefix(shown(full_name))));
+        }
         let mut element = Element {
-            name: local(full_name).to_owned(),
+            name: name.to_owned(),
             ..Element::default()
         };
-        if self.attributes()? {
+        if self.attributes(&mut element.attributes)? {
             return Ok(element);
         }
         loop {
@@ -115,6 +171,9 @@ impl<'a> Reader<'a> {
                 self.need(">", "`>`")?;
                 return Ok(element);
             } else if rest.starts_with("<!--") {
+                if self.manner == Manner::Request {
+                    return Err(self.error(XmlReason::Comment));
+                }
                 self.past("-->")?;
             } else if rest.starts_with("<![CDATA[") {
                 self.at += "<![CDATA[".len();
@@ -136,8 +195,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads over attributes up to the tag's end; whether it closes the element too.
-    fn attributes(&mut self) -> Result<bool, XmlError> {
+    /// Reads attributes up to the tag's end; whether it closes the element too.
+    fn attributes(&mut self, found: &mut Vec<(String, String)>) -> Result<bool, XmlError> {
         loop {
             let blanks = self.blanks();
             if self.eat("/>") {
@@ -149,7 +208,10 @@ impl<'a> Reader<'a> {
             if blanks == 0 {
                 return Err(self.expected("`>`"));
             }
-            self.name()?;
+            let name = self.name()?;
+            if self.manner == Manner::Request && found.iter().any(|(n, _)| n == name) {
+                return Err(self.error(XmlReason::Attribute(shown(name))));
+            }
             self.blanks();
             self.need("=", "`=`")?;
             self.blanks();
@@ -159,8 +221,31 @@ impl<'a> Reader<'a> {
                 self.need("'", "a quote")?;
                 "'"
             };
-            if self.past(quote)?.contains('<') {
-                return Err(self.error(XmlReason::Character));
+            let value = self.value(quote)?;
+            found.push((name.to_owned(), value));
+        }
+    }
+
+    /// The rest of an attribute's value, up to its quote. Blanks of all kinds are one to XML here.
+    fn value(&mut self, quote: &str) -> Result<String, XmlError> {
+        let mut value = String::new();
+        loop {
+            let rest = self.rest();
+            if self.eat(quote) {
+                return Ok(value);
+            }
+            match rest.chars().next() {
+                None => return Err(self.ends()),
+                Some('&') => value.push(self.entity()?),
+                Some('\t' | '\n' | '\r') => {
+                    value.push(' ');
+                    self.at += 1;
+                }
+                Some(c) if c != '<' && is_char(c) => {
+                    value.push(c);
+                    self.at += c.len_utf8();
+                }
+                Some(_) => return Err(self.error(XmlReason::Character)),
             }
         }
     }
@@ -229,10 +314,15 @@ impl<'a> Reader<'a> {
     }
 
     fn push_text(&self, text: &str, out: &mut String) -> Result<(), XmlError> {
-        if !text.chars().all(is_char) {
+        if !is_text(text) {
             return Err(self.error(XmlReason::Character));
         }
-        out.push_str(text);
+        // XML has every reader take the ends of lines for one character.
+        if text.contains('\r') {
+            out.push_str(&text.replace("\r\n", "\n").replace('\r', "\n"));
+        } else {
+            out.push_str(text);
+        }
         Ok(())
     }
 
@@ -286,6 +376,24 @@ impl<'a> Reader<'a> {
 
 fn local(name: &str) -> &str {
     name.rsplit_once(':').map_or(name, |(_, local)| local)
+}
+
+/// Whether all that a declaration (`<?xml` …, without its end) says is XML 1.0 and UTF-8.
+fn is_plain(declared: &str) -> bool {
+    let said = declared.trim_start_matches("<?xml").replace('\'', "\"");
+    let mut parts = said.split_ascii_whitespace();
+    parts.all(|part| match part.split_once('=') {
+        Some(("version", value)) => value == "\"1.0\"",
+        Some(("encoding", value)) => value.eq_ignore_ascii_case("\"utf-8\""),
+        Some(("standalone", value)) => value == "\"yes\"" || value == "\"no\"",
+        Some(_) | None => false,
+    })
+}
+
+/// Whether XML can carry a text.
+#[must_use]
+pub fn is_text(text: &str) -> bool {
+    text.chars().all(is_char)
 }
 
 /// XML 1.0's characters.

@@ -361,6 +361,8 @@ fn what_has_no_end_or_no_type_is_left_out() {
         query_name: None,
         host_label: false,
         timestamp: None,
+        json_value: false,
+        xml: None,
     };
     let list = |of: u32| Shape::List {
         member: ShapeId(of),

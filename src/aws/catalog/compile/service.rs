@@ -9,9 +9,10 @@ use super::rules::{Kind, Rules, RulesError, Source};
 use super::wire::Wire;
 use super::{CompileError, Notes, resource};
 use crate::aws::catalog::model::{
-    Location, Member, Operation, Protocol, Service, Shape, ShapeId, Signature, Structure,
-    TimestampFormat,
+    Checksum, Location, Member, Operation, Protocol, Service, Shape, ShapeId, Signature, Structure,
+    TimestampFormat, XmlNamespace, XmlRoot, XmlTraits,
 };
+use crate::aws::catalog::routes::Routes;
 use crate::aws::catalog::template::Template;
 use crate::aws::class::Class;
 
@@ -57,6 +58,7 @@ pub(super) fn metadata(id: &str, model: &Value) -> Result<Service, CompileError>
         url_member: wire.url_member(id),
         operations: BTreeMap::new(),
         shapes: Vec::new(),
+        routes: Routes::default(),
     })
 }
 
@@ -175,7 +177,48 @@ fn operation(
             .filter_map(|e| text(e, "shape"))
             .map(|shape| shapes.error_code(shape))
             .collect(),
+        deprecated: flag(description, "deprecated"),
+        own_host: members(description, "staticContextParams").any(|(_, p)| flag(p, "value")),
+        xml_root: description.get("input").and_then(xml_root).map(Box::new),
+        checksum: checksum(description).map(Box::new),
     })
+}
+
+/// The element around an input's members, which the reference to the input names.
+fn xml_root(input: &Value) -> Option<XmlRoot> {
+    Some(XmlRoot {
+        name: owned(input, "locationName")?,
+        namespace: namespace(input),
+    })
+}
+
+fn namespace(described: &Value) -> Option<XmlNamespace> {
+    let namespace = described.get("xmlNamespace")?;
+    Some(XmlNamespace {
+        prefix: owned(namespace, "prefix"),
+        uri: owned(namespace, "uri").or_else(|| namespace.as_str().map(str::to_owned))?,
+    })
+}
+
+/// What the traits `httpChecksum` and `httpChecksumRequired` say of requests; nothing where they speak of answers only.
+fn checksum(description: &Value) -> Option<Checksum> {
+    let flexible = description.get("httpChecksum").unwrap_or(&Value::Null);
+    let checksum = Checksum {
+        required: flag(description, "httpChecksumRequired")
+            || flag(flexible, "requestChecksumRequired"),
+        algorithm: owned(flexible, "requestAlgorithmMember"),
+    };
+    (checksum != Checksum::default()).then_some(checksum)
+}
+
+/// How a member stands in XML, as it and its shape say; `None` where that is as an element of its name.
+fn xml_traits(member: &Value, shape: &Value) -> Option<XmlTraits> {
+    let traits = XmlTraits {
+        attribute: flag(member, "xmlAttribute"),
+        flattened: flag(member, "flattened"),
+        namespace: namespace(member).or_else(|| namespace(shape)),
+    };
+    (traits != XmlTraits::default()).then_some(traits)
 }
 
 fn protocol(name: &str) -> Option<Protocol> {
@@ -186,6 +229,7 @@ fn protocol(name: &str) -> Option<Protocol> {
         "query" => Protocol::AwsQuery,
         "ec2" => Protocol::Ec2Query,
         "smithy-rpc-v2-cbor" => Protocol::RpcV2Cbor,
+        "smithy-rpc-v2-json" => Protocol::RpcV2Json,
         _ => return None,
     })
 }
@@ -263,7 +307,7 @@ impl<'a> Shapes<'a> {
                 member: self.part(description, "member", waiting)?,
                 location_name: description
                     .get("member")
-                    .and_then(|m| owned(m, "locationName")),
+                    .and_then(|m| owned(m, "locationName").or_else(|| self.element_name(m))),
                 flattened: flag(description, "flattened"),
                 sparse: flag(description, "sparse"),
                 min: description.get("min").and_then(Value::as_u64),
@@ -322,7 +366,9 @@ impl<'a> Shapes<'a> {
                 let of_shape = self.described(shape).cloned().unwrap_or(Value::Null);
                 Ok(Member {
                     name: name.to_owned(),
-                    location_name: owned(member, "locationName").filter(|n| n != name),
+                    location_name: owned(member, "locationName")
+                        .or_else(|| owned(&of_shape, "locationName"))
+                        .filter(|n| n != name),
                     location: self.location(member)?,
                     shape: self.reserve(shape, waiting)?,
                     required: required.contains(&name),
@@ -331,6 +377,8 @@ impl<'a> Shapes<'a> {
                     query_name: owned(member, "queryName"),
                     host_label: flag(member, "hostLabel"),
                     timestamp: self.timestamp(member)?,
+                    json_value: flag(member, "jsonvalue"),
+                    xml: xml_traits(member, &of_shape).map(Box::new),
                 })
             })
             .collect::<Result<_, CompileError>>()?;
@@ -341,6 +389,11 @@ impl<'a> Shapes<'a> {
             sensitive: flag(description, "sensitive"),
             event_stream: flag(description, "eventstream"),
         })
+    }
+
+    /// The name that the shape of an item gives its elements.
+    fn element_name(&self, item: &Value) -> Option<String> {
+        owned(self.described(text(item, "shape")?)?, "locationName")
     }
 
     fn location(&self, member: &Value) -> Result<Location, CompileError> {

@@ -78,7 +78,9 @@ impl Wire {
 /// The code of a protocol's own, where the model has none.
 const fn usual(protocol: Protocol) -> &'static str {
     match protocol {
-        Protocol::AwsJson | Protocol::RestJson | Protocol::RpcV2Cbor => "AccessDeniedException",
+        Protocol::AwsJson | Protocol::RestJson | Protocol::RpcV2Cbor | Protocol::RpcV2Json => {
+            "AccessDeniedException"
+        }
         Protocol::RestXml | Protocol::AwsQuery => "AccessDenied",
         Protocol::Ec2Query => "UnauthorizedOperation",
     }

@@ -1,10 +1,14 @@
 //! Requests as AWS's SDKs write them, and what differs from them.
 
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Value as Json, json};
 
 use super::super::cases::service;
-use super::super::{decode, encode, identify, json, needs_body};
+use super::super::{Identified, decode, encode, identify, json, needs_body};
 use super::*;
+use crate::aws::catalog::Protocol;
 use crate::aws::endpoint::Addressed;
 
 const PATH: &str = "/service/WorkspacesService/operation/TerminateWorkspaces";
@@ -193,7 +197,7 @@ fn exactly_one_signal_names_the_operation() {
         .refused("nothing names what is asked; `workspaces` expects the header `smithy-protocol`");
     let mut other = Request::with("smithy-protocol", "rpc-v2-json");
     other.headers.remove(0);
-    other.refused("the header `smithy-protocol` says `rpc-v2-json`; of Smithy's protocols only `rpc-v2-cbor` is spoken");
+    other.refused("`workspaces` speaks no rpcv2Json");
     let query = Request {
         query: Some("Action=DescribeWorkspaces".to_owned()),
         ..Request::terminate()
