@@ -42,6 +42,23 @@ impl Class {
         }
     }
 
+    /// Which of two classes is more guarded, for a call whose input puts it in several: first those that nobody is permitted
+    /// unasked, of these first what can do everything that somebody else may.
+    #[must_use]
+    pub const fn weight(self) -> u8 {
+        match self {
+            Class::Read => 0,
+            Class::Write => 1,
+            Class::Tag => 2,
+            Class::Disrupt => 3,
+            Class::Destroy => 4,
+            Class::Unprotect => 5,
+            Class::Grant => 6,
+            Class::Credentials => 7,
+            Class::Indirect => 8,
+        }
+    }
+
     /// The name of the class as policies, metrics and records spell it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

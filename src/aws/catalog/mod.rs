@@ -4,6 +4,7 @@
 //! It is made from botocore's models by [`compile`].
 
 pub mod compile;
+pub mod condition;
 #[cfg(test)]
 pub(crate) mod few;
 pub mod file;

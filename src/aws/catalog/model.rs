@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::condition::Condition;
 use super::routes::Routes;
 use super::template::Template;
 use crate::aws::class::{Class, Group};
@@ -130,6 +131,12 @@ pub struct Operation {
     /// The finer group, for [`Class::Disrupt`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Group>,
+    /// What in its input puts a call in a more guarded class; see [`Operation::class_of`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// Paths of the members that hand the service a role to act with or code to run: `Code.ZipFile`, `roleArn`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hands: Vec<String>,
     /// The HTTP method of the model: `POST`.
     pub method: String,
     /// The URI template of the model, `/tags/{resourceArn}`; may carry a constant query.

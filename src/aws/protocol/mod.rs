@@ -116,6 +116,8 @@ impl Identified {
                 name: UNKNOWN.to_owned(),
                 class: Class::Write,
                 group: None,
+                conditions: Vec::new(),
+                hands: Vec::new(),
                 method: head.method.to_string(),
                 uri: Template::from("/".to_owned()),
                 success_status: None,

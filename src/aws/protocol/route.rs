@@ -360,6 +360,8 @@ mod tests {
             name: name.to_owned(),
             class: Class::Write,
             group: None,
+            conditions: Vec::new(),
+            hands: Vec::new(),
             method: method.to_owned(),
             uri: Template::parse(uri),
             success_status: None,

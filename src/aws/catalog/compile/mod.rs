@@ -4,8 +4,10 @@
 //! `partitions.json`, `endpoints.json`. Judgement that models don't hold (classes, a few resource rules) comes
 //! from [`Rules`], which is data too.
 
+mod conditions;
 mod hosts;
 mod json;
+mod members;
 mod resource;
 mod rules;
 mod ruleset;

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::conditions::Test;
+use crate::aws::catalog::condition::matches_glob;
 use crate::aws::class::{Class, Group};
 
 /// A class or, for `disrupt`, one of its finer groups: what the data speaks of.
@@ -75,7 +77,6 @@ impl TryFrom<String> for Kind {
 pub enum Source {
     Name,
     Pattern,
-    Member,
     Verb,
     /// None did.
     Unlisted,
@@ -98,6 +99,10 @@ pub enum RulesError {
         "`{operation}` is an HTTP DELETE and would be a `{kind}`; class it under [operations] in the rules"
     )]
     DeleteUnguarded { operation: String, kind: Kind },
+    #[error(
+        "the rules look at `{place}` in the input of `{operation}`, which has no such place; take it out or correct it"
+    )]
+    NoPlace { operation: String, place: String },
 }
 
 /// The rules, read and checked.
@@ -106,8 +111,9 @@ pub struct Rules {
     prefixes: Vec<String>,
     verbs: BTreeMap<String, Kind>,
     patterns: Vec<(String, Kind)>,
-    member_verbs: BTreeSet<String>,
-    members: BTreeMap<String, Kind>,
+    conditions: Vec<General>,
+    inputs: BTreeMap<String, BTreeMap<String, Tests>>,
+    hands: Hands,
     operations: BTreeMap<String, BTreeMap<String, Kind>>,
     never_ids: BTreeSet<String>,
     resources: BTreeMap<String, NamedResource>,
@@ -130,6 +136,41 @@ pub struct NamedResource {
 }
 
 type ByKind = BTreeMap<Kind, Vec<String>>;
+type Tests = BTreeMap<Kind, Vec<Test>>;
+
+/// Conditions for every operation whose name fits.
+#[derive(Debug, Clone, Deserialize)]
+struct General {
+    /// Globs of operations' names; one with a colon is of `service:Operation`.
+    of: Vec<String>,
+    #[serde(default)]
+    except: Vec<String>,
+    #[serde(flatten)]
+    tests: Tests,
+}
+
+/// How members that hand over a role or code are told, by globs of their names in any letter case.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hands {
+    roles: Vec<String>,
+    code: Vec<String>,
+    /// Names that fit and hand over nothing, or nothing that can be turned against other things.
+    harmless: Vec<String>,
+    /// Globs of operations, `service:Operation`, that hand over nothing whatever their members are called.
+    except: Vec<String>,
+}
+
+/// One test that the rules make of an operation's inputs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Said<'a> {
+    pub(super) test: &'a Test,
+    pub(super) kind: Kind,
+    /// Whether it is said of the service's operations by name, and not of all that are called like this.
+    pub(super) particular: bool,
+    /// Whether the place must be in the operation's input.
+    pub(super) must_be_there: bool,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -137,19 +178,17 @@ struct Text {
     prefixes: Vec<String>,
     verbs: ByKind,
     patterns: ByKind,
-    members: Members,
+    #[serde(default)]
+    conditions: Vec<General>,
+    #[serde(default)]
+    inputs: BTreeMap<String, BTreeMap<String, Tests>>,
+    #[serde(default)]
+    hands: Hands,
     operations: BTreeMap<String, ByKind>,
     #[serde(default)]
     never_ids: BTreeSet<String>,
     #[serde(default)]
     resources: BTreeMap<String, NamedResource>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Members {
-    verbs: Vec<String>,
-    unprotect: Vec<String>,
 }
 
 impl Rules {
@@ -163,13 +202,9 @@ impl Rules {
             prefixes: text.prefixes,
             verbs: flatten(text.verbs, "the verb")?,
             patterns: flatten(text.patterns, "the pattern")?.into_iter().collect(),
-            member_verbs: text.members.verbs.into_iter().collect(),
-            members: text
-                .members
-                .unprotect
-                .into_iter()
-                .map(|m| (m, Kind::Class(Class::Unprotect)))
-                .collect(),
+            conditions: text.conditions,
+            inputs: text.inputs,
+            hands: text.hands.lower(),
             operations: text
                 .operations
                 .into_iter()
@@ -183,16 +218,11 @@ impl Rules {
         })
     }
 
-    /// The class of an operation, and which rule said so. `members` are the names of its input's members.
+    /// The class of an operation whatever its input, and which rule said so.
     ///
     /// # Errors
     /// [`RulesError::Twice`] where two patterns disagree.
-    pub fn kind<'a>(
-        &self,
-        service: &str,
-        operation: &str,
-        members: impl Iterator<Item = &'a str>,
-    ) -> Result<(Kind, Source), RulesError> {
+    pub fn kind(&self, service: &str, operation: &str) -> Result<(Kind, Source), RulesError> {
         if let Some(kind) = self.operations.get(service).and_then(|o| o.get(operation)) {
             return Ok((*kind, Source::Name));
         }
@@ -203,12 +233,6 @@ impl Rules {
         let Some(kind) = self.verbs.get(verb).copied() else {
             return Ok((Kind::Class(Class::Write), Source::Unlisted));
         };
-        if kind == Kind::Class(Class::Write) && self.member_verbs.contains(verb) {
-            let mut hits = members.filter_map(|m| self.members.get(m));
-            if let Some(kind) = hits.next() {
-                return Ok((*kind, Source::Member));
-            }
-        }
         Ok((kind, Source::Verb))
     }
 
@@ -226,6 +250,54 @@ impl Rules {
     #[must_use]
     pub(super) fn is_never_id(&self, member: &str) -> bool {
         self.never_ids.contains(member)
+    }
+
+    /// What the rules test in the inputs of an operation.
+    pub(super) fn tests<'a>(
+        &'a self,
+        service: &'a str,
+        operation: &'a str,
+    ) -> impl Iterator<Item = Said<'a>> {
+        let general = self
+            .conditions
+            .iter()
+            .filter(move |g| fits(&g.of, service, operation) && !fits(&g.except, service, operation))
+            .flat_map(|g| said(&g.tests, Particular::No));
+        let particular = self
+            .inputs
+            .get(service)
+            .into_iter()
+            .flatten()
+            .filter(move |(glob, _)| matches_glob(glob, operation))
+            .flat_map(|(glob, tests)| match glob.contains('*') {
+                true => said(tests, Particular::Glob),
+                false => said(tests, Particular::Name),
+            });
+        general.chain(particular)
+    }
+
+    /// Whether a member of that name hands over a role or code.
+    pub(super) fn is_hand(&self, member: &str) -> bool {
+        let member = member.to_ascii_lowercase();
+        let any = |globs: &[String]| globs.iter().any(|g| matches_glob(g, &member));
+        (any(&self.hands.roles) || any(&self.hands.code)) && !any(&self.hands.harmless)
+    }
+
+    /// Whether an operation's members are looked at for what they hand over.
+    pub(super) fn may_hand(&self, service: &str, operation: &str) -> bool {
+        !fits(&self.hands.except, service, operation)
+    }
+
+    /// Whether members of that name are looked for anywhere in inputs.
+    pub(super) fn is_looked_for(&self, member: &str) -> bool {
+        let general = self.conditions.iter().map(|g| &g.tests);
+        let particular = self.inputs.values().flat_map(BTreeMap::values);
+        self.is_hand(member)
+            || general
+                .chain(particular)
+                .flat_map(BTreeMap::values)
+                .flatten()
+                .any(|test| test.wanders_to(member))
     }
 
     /// What is said by name about an operation's resource.
@@ -255,7 +327,14 @@ impl Rules {
             .filter_map(|k| k.split_once(':'))
             .filter(|(s, _)| *s == service)
             .map(|(_, o)| o);
-        match classed.chain(located).find(|o| !is_there(o)) {
+        let tested = self
+            .inputs
+            .get(service)
+            .into_iter()
+            .flat_map(BTreeMap::keys)
+            .map(String::as_str)
+            .filter(|o| !o.contains('*'));
+        match classed.chain(located).chain(tested).find(|o| !is_there(o)) {
             Some(missing) => Err(RulesError::Unknown(format!("{service}:{missing}"))),
             None => Ok(()),
         }
@@ -280,6 +359,45 @@ impl Rules {
         }
         Ok(found)
     }
+}
+
+impl Hands {
+    fn lower(self) -> Self {
+        let lower = |globs: Vec<String>| globs.iter().map(|g| g.to_ascii_lowercase()).collect();
+        Self {
+            roles: lower(self.roles),
+            code: lower(self.code),
+            harmless: lower(self.harmless),
+            except: self.except,
+        }
+    }
+}
+
+/// Of whom a test is said.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Particular {
+    No,
+    Glob,
+    Name,
+}
+
+fn said(tests: &Tests, of: Particular) -> impl Iterator<Item = Said<'_>> {
+    tests.iter().flat_map(move |(kind, tests)| {
+        tests.iter().map(move |test| Said {
+            test,
+            kind: *kind,
+            particular: of != Particular::No,
+            must_be_there: of == Particular::Name,
+        })
+    })
+}
+
+/// Whether one of the globs is of the operation; one with a colon is of the service too.
+fn fits(globs: &[String], service: &str, operation: &str) -> bool {
+    globs.iter().any(|glob| match glob.split_once(':') {
+        Some((of, name)) => matches_glob(of, service) && matches_glob(name, operation),
+        None => matches_glob(glob, operation),
+    })
 }
 
 fn flatten(kinds: ByKind, what: &str) -> Result<BTreeMap<String, Kind>, RulesError> {
@@ -308,31 +426,6 @@ fn first_word(name: &str) -> (&str, &str) {
     name.split_at(end)
 }
 
-/// Whether a name fits a pattern in which `*` stands for any characters.
-fn matches_glob(glob: &str, name: &str) -> bool {
-    let mut parts = glob.split('*');
-    let Some(first) = parts.next() else {
-        return false;
-    };
-    let Some(mut rest) = name.strip_prefix(first) else {
-        return false;
-    };
-    let mut parts = parts.peekable();
-    if parts.peek().is_none() {
-        return rest.is_empty();
-    }
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        match rest.split_once(part) {
-            Some((_, after)) => rest = after,
-            None => return false,
-        }
-    }
-    true
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -346,33 +439,26 @@ mod tests {
         interrupt = ["Stop"]
         [patterns]
         tag = ["Delete*Tags"]
-        [members]
-        verbs = ["Update"]
-        unprotect = ["DeletionProtection"]
         [operations.sts]
         credentials = ["GetSessionToken"]
     "#;
 
-    fn check(operation: &str, members: &[&str], expected: &str) {
+    fn check(operation: &str, expected: &str) {
         let rules = Rules::parse(RULES).unwrap();
-        let (kind, _) = rules
-            .kind("sts", operation, members.iter().copied())
-            .unwrap();
+        let (kind, _) = rules.kind("sts", operation).unwrap();
         assert_eq!(kind.as_str(), expected, "{operation}");
     }
 
     #[test]
     fn the_most_particular_rule_decides() {
-        check("GetSessionToken", &[], "credentials");
-        check("GetCallerIdentity", &[], "read");
-        check("DeleteThing", &[], "destroy");
-        check("BatchDeleteThing", &[], "destroy");
-        check("DeleteThingTags", &[], "tag");
-        check("UpdateThing", &["Name"], "write");
-        check("UpdateThing", &["DeletionProtection"], "unprotect");
-        check("DeleteThing", &["DeletionProtection"], "destroy");
-        check("StopThing", &[], "interrupt");
-        check("FrobThing", &[], "write");
+        check("GetSessionToken", "credentials");
+        check("GetCallerIdentity", "read");
+        check("DeleteThing", "destroy");
+        check("BatchDeleteThing", "destroy");
+        check("DeleteThingTags", "tag");
+        check("UpdateThing", "write");
+        check("StopThing", "interrupt");
+        check("FrobThing", "write");
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::json::{flag, items, members, owned, text, texts};
+use super::members::Members;
 use super::rules::{Kind, Rules, RulesError, Source};
 use super::wire::Wire;
-use super::{CompileError, Notes, resource};
+use super::{CompileError, Notes, conditions, resource};
 use crate::aws::catalog::model::{
     Checksum, Location, Member, Operation, Protocol, Service, Shape, ShapeId, Signature, Structure,
     TimestampFormat, XmlNamespace, XmlRoot, XmlTraits,
@@ -93,18 +94,19 @@ pub(super) fn compile(
         service.operations.insert(name.to_owned(), operation);
     }
     service.shapes = shapes.finish()?;
-    for operation in service.operations.values().cloned().collect::<Vec<_>>() {
-        if !operation.class.is_guarded() {
+    let mut operations = std::mem::take(&mut service.operations);
+    let looked_for = Members::of(&service, |name| rules.is_looked_for(name));
+    for operation in operations.values_mut() {
+        conditions::fit(&service, &looked_for, operation, rules)?;
+        if !operation.class.is_guarded() && !operation.is_conditional() {
             continue;
         }
-        let rule = resource::find(&service, &operation, rules)?;
-        if rule.is_none() {
+        operation.resource = resource::find(&service, operation, rules)?;
+        if operation.resource.is_none() {
             notes.nameless.push(format!("{id}:{}", operation.name));
         }
-        if let Some(slot) = service.operations.get_mut(&operation.name) {
-            slot.resource = rule;
-        }
     }
+    service.operations = operations;
     Ok(service)
 }
 
@@ -125,11 +127,7 @@ fn operation(
         })
     };
     let input_name = description.get("input").and_then(|r| text(r, "shape"));
-    let names: Vec<&str> = input_name
-        .and_then(|shape| shapes.described(shape))
-        .map(|shape| members(shape, "members").map(|(k, _)| k).collect())
-        .unwrap_or_default();
-    let (kind, source) = rules.kind(service, name, names.into_iter())?;
+    let (kind, source) = rules.kind(service, name)?;
     let method = need("method")?;
     if source == Source::Unlisted {
         notes.unlisted.push(full.clone());
@@ -149,6 +147,8 @@ fn operation(
         name: name.to_owned(),
         class: kind.class(),
         group: kind.group(),
+        conditions: Vec::new(),
+        hands: Vec::new(),
         method,
         uri: Template::parse(&need("requestUri")?),
         success_status: http
