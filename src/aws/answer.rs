@@ -123,9 +123,7 @@ impl Shape {
         let speech = head.headers.get("smithy-protocol");
         let protocol = if speech.is_some_and(|v| v == "rpc-v2-json") {
             Protocol::RpcV2Json
-        } else if speech.is_some()
-            || content_type.starts_with("application/cbor")
-        {
+        } else if speech.is_some() || content_type.starts_with("application/cbor") {
             Protocol::RpcV2Cbor
         } else if head.headers.contains_key("x-amz-target")
             || content_type.starts_with("application/x-amz-json-")
@@ -244,20 +242,19 @@ fn status_and_code(format: &Format, kind: Kind) -> (StatusCode, &'static str) {
     };
     match (format, kind) {
         (_, Kind::OutcomeUnknown) => (StatusCode::CONFLICT, "GuardOutcomeUnknown"),
-        (
-            Format::AwsJson(_) | Format::RestJson | Format::RpcV2Cbor | Format::RpcV2Json,
-            kind,
-        ) => match kind {
-            Kind::Denied => (rpc, "AccessDeniedException"),
-            Kind::Unsigned => (rpc, "MissingAuthenticationTokenException"),
-            Kind::UnknownKey => (rpc, "UnrecognizedClientException"),
-            Kind::BadSignature | Kind::Stale => (rpc, "InvalidSignatureException"),
-            Kind::Expired => (rpc, "ExpiredTokenException"),
-            Kind::Retry if rpc == BAD => (BAD, "ThrottlingException"),
-            Kind::Retry => (StatusCode::TOO_MANY_REQUESTS, "ThrottlingException"),
-            Kind::Malformed => (BAD, "ValidationException"),
-            Kind::OutcomeUnknown => (StatusCode::CONFLICT, "GuardOutcomeUnknown"),
-        },
+        (Format::AwsJson(_) | Format::RestJson | Format::RpcV2Cbor | Format::RpcV2Json, kind) => {
+            match kind {
+                Kind::Denied => (rpc, "AccessDeniedException"),
+                Kind::Unsigned => (rpc, "MissingAuthenticationTokenException"),
+                Kind::UnknownKey => (rpc, "UnrecognizedClientException"),
+                Kind::BadSignature | Kind::Stale => (rpc, "InvalidSignatureException"),
+                Kind::Expired => (rpc, "ExpiredTokenException"),
+                Kind::Retry if rpc == BAD => (BAD, "ThrottlingException"),
+                Kind::Retry => (StatusCode::TOO_MANY_REQUESTS, "ThrottlingException"),
+                Kind::Malformed => (BAD, "ValidationException"),
+                Kind::OutcomeUnknown => (StatusCode::CONFLICT, "GuardOutcomeUnknown"),
+            }
+        }
         (Format::Ec2Query, Kind::Denied) => (FORBIDDEN, "UnauthorizedOperation"),
         (Format::Ec2Query, Kind::UnknownKey) => (UNAUTHORIZED, "AuthFailure"),
         // EC2 has no `ExpiredToken`.

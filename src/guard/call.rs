@@ -104,8 +104,12 @@ impl fmt::Display for Action {
 pub struct Call {
     pub id: DecisionId,
     pub action: Action,
+    /// Of this very call: where a condition of its operation holds, another than the operation's.
     pub class: Class,
     pub group: Option<Group>,
+    /// Whether it is read in full, and sent as it was read. Every guarded call is, and one whose class its input tells.
+    pub parsed: bool,
+    /// Whether its record is durable before it is sent, and signed with what only such calls are.
     pub guarded: bool,
     pub protocol: Protocol,
     pub partition: String,
@@ -115,7 +119,7 @@ pub struct Call {
     pub caller: Arc<Caller>,
     pub source_ip: IpAddr,
     pub user_agent: Option<String>,
-    /// The parameters; empty for an unguarded call, which isn't parsed.
+    /// The parameters; empty for a call that isn't parsed.
     pub input: Object,
 }
 

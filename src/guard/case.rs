@@ -30,6 +30,7 @@ use crate::guard::policies::Slice;
 use crate::guard::protected::{Protected, ProtectedError};
 use crate::guard::question::Rules;
 use crate::guard::refusal::Refusal;
+use crate::guard::target::Targets;
 
 pub use outcome::Outcome;
 
@@ -281,6 +282,12 @@ fn fault(fault: CaseFault) -> Stop {
     Stop::Fault(fault)
 }
 
+/// A call that is understood, as far as it has to be.
+struct Understood {
+    call: Call,
+    found: Option<Targets>,
+}
+
 /// A case on its way.
 struct Run<'c> {
     case: &'c Case,
@@ -293,33 +300,62 @@ struct Run<'c> {
 impl Run<'_> {
     /// Judges by all policies; by those that are enforced, if others stand in the way.
     fn judge_by_all(&mut self) -> Result<(Decision, Object), Stop> {
-        let call = self.call(Mode::Monitor).map_err(fault)?;
-        let slice = self
-            .rules
-            .policies
-            .slice(&call.action, &action_groups(&call));
-        let slice = slice.map_err(|message| fault(CaseFault::Guard(message)))?;
-        let refusal = match (self.judge(call, &slice), slice.enforced()) {
-            (Err(Stop::Refused(refusal)), Some(_)) => *refusal,
-            (judged, _) => return judged,
+        let refusal = match self.judge_by(Mode::Monitor) {
+            Err(Stop::Refused(refusal)) if self.is_monitored()? => *refusal,
+            judged => return judged,
         };
-        let call = self.call(Mode::Enforce).map_err(fault)?;
-        let (mut decision, sent) = self.judge(call, slice.enforced().unwrap_or(&slice))?;
+        let (mut decision, sent) = self.judge_by(Mode::Enforce)?;
         decision.note(refusal);
         Ok((decision, sent))
     }
 
-    fn judge(&mut self, mut call: Call, slice: &Slice) -> Result<(Decision, Object), Stop> {
-        let rules = self.rules;
-        let found = if call.guarded {
+    /// `Monitor`: by all policies.
+    fn judge_by(&mut self, mode: Mode) -> Result<(Decision, Object), Stop> {
+        let call = self.call(mode).map_err(fault)?;
+        let understood = self.understand(call, mode)?;
+        let slice = self.slice(&understood.call)?;
+        match (mode, slice.enforced()) {
+            (Mode::Enforce, Some(enforced)) => self.judge(understood, enforced),
+            (Mode::Enforce, None) | (Mode::Monitor, _) => self.judge(understood, &slice),
+        }
+    }
+
+    /// Whether policies that only monitor have a say.
+    fn is_monitored(&self) -> Result<bool, Stop> {
+        let mut call = self.call(Mode::Monitor).map_err(fault)?;
+        if let Ok(understood) = self.understand(call.clone(), Mode::Monitor) {
+            call = understood.call;
+        }
+        Ok(self.slice(&call)?.enforced().is_some())
+    }
+
+    fn slice(&self, call: &Call) -> Result<Arc<Slice>, Stop> {
+        let slice = self
+            .rules
+            .policies
+            .slice(&call.action, &action_groups(call));
+        slice.map_err(|message| fault(CaseFault::Guard(message)))
+    }
+
+    fn understand(&self, mut call: Call, mode: Mode) -> Result<Understood, Stop> {
+        let found = if call.parsed {
             call.input = self.decoded(&call)?;
-            Some(rules.targets(self.service, self.operation, &mut call)?)
+            let found = self
+                .rules
+                .targets(self.service, self.operation, &mut call, mode)?;
+            Some(found)
         } else if self.case.input.is_some() {
             let action = self.case.action.clone();
             return Err(fault(CaseFault::Unparsed { action }));
         } else {
             None
         };
+        Ok(Understood { call, found })
+    }
+
+    fn judge(&mut self, understood: Understood, slice: &Slice) -> Result<(Decision, Object), Stop> {
+        let rules = self.rules;
+        let Understood { call, found } = understood;
         let now = self.now().map_err(fault)?;
         let mut question = rules.question(call, Arc::clone(self.service), found.as_ref(), now);
         let by = found.as_ref().and_then(|found| found.named.clone());
@@ -348,13 +384,15 @@ impl Run<'_> {
             service: self.service.id.clone(),
             operation: self.operation.name.clone(),
         };
+        let parsed = match self.rules.parses(&action, self.operation) {
+            Some(Mode::Enforce) => true,
+            Some(Mode::Monitor) => mode == Mode::Monitor,
+            None => false,
+        };
         Ok(Call {
             id: DecisionId::at(self.now()?),
-            guarded: match self.rules.guards(&action, self.operation) {
-                Some(Mode::Enforce) => true,
-                Some(Mode::Monitor) => mode == Mode::Monitor,
-                None => false,
-            },
+            parsed,
+            guarded: parsed,
             action,
             class: self.operation.class,
             group: self.operation.group,

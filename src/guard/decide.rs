@@ -18,7 +18,7 @@ use cedar_policy::{
     Request, Response, RestrictedExpression,
 };
 
-use crate::aws::catalog::model::Service;
+use crate::aws::catalog::model::{Operation, Service};
 use crate::aws::value::Object;
 use crate::guard::call::{Call, Mode, Verdict};
 use crate::guard::entity::{ACCOUNT, ACTION, CALLER, GROUP, RESOURCE, SERVICE, TAGS, uid};
@@ -45,6 +45,14 @@ pub struct Question {
     pub request_tags: BTreeMap<String, String>,
     pub now: SystemTime,
     pub dry_run: bool,
+}
+
+impl Question {
+    /// The operation that is called; `None` for one that isn't known.
+    #[must_use]
+    pub fn operation(&self) -> Option<&Operation> {
+        self.service.operations.get(&self.call.action.operation)
+    }
 }
 
 /// What a call is judged on.
@@ -436,8 +444,12 @@ impl<'q> Case<'q> {
             message: e.to_string(),
         };
         let call = &question.call;
-        if slice.action != call.action {
-            let message = format!("the policies at hand are those of `{}`", slice.action);
+        if slice.action != call.action || slice.groups != action_groups(call) {
+            let message = format!(
+                "the policies at hand are those of `{}` in `{}`",
+                slice.action,
+                slice.groups.join("`, `")
+            );
             return Err(Denial::Unjudgeable { message });
         }
         let principal = uid(&CALLER, &call.caller.name);

@@ -39,7 +39,8 @@ pub struct Policies {
     everywhere: Vec<usize>,
     /// The actions that policies make guarded, and whether one that is enforced does.
     guarded: BTreeMap<String, Mode>,
-    slices: RwLock<HashMap<Action, Arc<Slice>>>,
+    /// By action; of one whose input tells its class, one for each of its classes.
+    slices: RwLock<HashMap<Action, Vec<Arc<Slice>>>>,
 }
 
 /// One policy.
@@ -85,6 +86,8 @@ impl Rule {
 pub struct Slice {
     /// The one that these policies may judge, since they don't look at it again.
     pub action: Action,
+    /// The names of the action's groups, nearest first.
+    pub groups: Vec<String>,
     /// That action in its groups.
     pub entities: Entities,
     /// All of the policies.
@@ -252,13 +255,11 @@ impl Policies {
     /// # Errors
     /// The message of Cedar, if policies that were accepted at load can't be put together again.
     pub fn slice(&self, action: &Action, groups: &[String]) -> Result<Arc<Slice>, String> {
-        if let Some(slice) = self
-            .slices
-            .read()
-            .ok()
-            .and_then(|slices| slices.get(action).cloned())
-        {
-            return Ok(slice);
+        if let Ok(slices) = self.slices.read() {
+            let mut known = slices.get(action).into_iter().flatten();
+            if let Some(slice) = known.find(|slice| slice.groups == groups) {
+                return Ok(Arc::clone(slice));
+            }
         }
         let mut which: BTreeSet<usize> = self.everywhere.iter().copied().collect();
         for name in groups.iter().chain([&action.to_string()]) {
@@ -267,7 +268,10 @@ impl Policies {
         let rules: Vec<&Rule> = which.iter().filter_map(|at| self.rules.get(*at)).collect();
         let slice = Arc::new(Slice::of(action, groups, &rules)?);
         if let Ok(mut slices) = self.slices.write() {
-            slices.insert(action.clone(), Arc::clone(&slice));
+            let known = slices.entry(action.clone()).or_default();
+            if known.iter().all(|other| other.groups != groups) {
+                known.push(Arc::clone(&slice));
+            }
         }
         Ok(slice)
     }
@@ -342,6 +346,7 @@ impl Slice {
         };
         Ok(Self {
             action: action.clone(),
+            groups: groups.to_vec(),
             entities: Entities::from_entities([entity], None).map_err(|e| e.to_string())?,
             policies: set(&mut rules.iter().copied())?,
             early: if early.is_empty() {

@@ -26,19 +26,40 @@ pub struct Rules<'r> {
 }
 
 impl Rules<'_> {
-    /// Whether a call is parsed in full, looked up and rebuilt: by its class, by its service file, or because a policy
-    /// reads its input. `Monitor`: only because of policies that monitor.
+    /// Whether a call is parsed in full and rebuilt: by its class, because its input tells its class, by its service file, or
+    /// because a policy reads its input. `Monitor`: only because of policies that monitor.
     #[must_use]
-    pub fn guards(&self, action: &Action, operation: &Operation) -> Option<Mode> {
-        let by_file = || self.knowledge.operation(&action.service, &action.operation);
-        if operation.class.is_guarded() || by_file().is_some_and(|rule| rule.guarded) {
+    pub fn parses(&self, action: &Action, operation: &Operation) -> Option<Mode> {
+        if operation.may_be_guarded() {
+            return Some(Mode::Enforce);
+        }
+        self.guards(action)
+    }
+
+    /// Whether a read or a write is guarded: by its service file, or because a policy reads its input.
+    fn guards(&self, action: &Action) -> Option<Mode> {
+        let by_file = self.knowledge.operation(&action.service, &action.operation);
+        if by_file.is_some_and(|rule| rule.guarded) {
             return Some(Mode::Enforce);
         }
         self.policies.guards(action)
     }
 
-    /// What a guarded call names, from its input. A call that acts in another account than that of its credentials has
-    /// that account afterwards.
+    /// Gives a call that has been parsed the class that its input puts it in. `mode`: `Monitor` where policies that only
+    /// monitor may have it guarded.
+    fn classify(&self, operation: &Operation, call: &mut Call, mode: Mode) {
+        (call.class, call.group) = operation.class_of(&call.input);
+        call.guarded = call.class.is_guarded()
+            || match self.guards(&call.action) {
+                Some(Mode::Enforce) => true,
+                Some(Mode::Monitor) => mode == Mode::Monitor,
+                None => false,
+            };
+    }
+
+    /// What a parsed call names, from its input. The call has the class that its input puts it in afterwards, and, where it
+    /// acts in another account than that of its credentials, that account. `mode`: `Monitor` where policies that only
+    /// monitor may have it guarded.
     ///
     /// # Errors
     /// [`TargetError`] where the input names things in a way that isn't one.
@@ -47,12 +68,14 @@ impl Rules<'_> {
         service: &Service,
         operation: &Operation,
         call: &mut Call,
+        mode: Mode,
     ) -> Result<Targets, TargetError> {
+        self.classify(operation, call, mode);
         let mut found = targets(service, operation, self.knowledge, &call.input)?;
         if let Some(account) = &found.account {
             call.account.clone_from(account);
         }
-        if found.targets.is_empty() && call.class.is_guarded() {
+        if found.targets.is_empty() && operation.may_be_guarded() {
             found.targets.push(Target {
                 spelling: Spelling::Id(call.account.clone()),
                 kind: ACCOUNT.to_owned(),
@@ -72,7 +95,7 @@ impl Rules<'_> {
         now: SystemTime,
     ) -> Question {
         let on = match found {
-            Some(named) if call.class.is_guarded() => {
+            Some(named) if !named.targets.is_empty() => {
                 let facts = vec![Facts::default(); named.targets.len()];
                 On::Resources(self.resources(&call, named.targets.clone(), facts))
             }

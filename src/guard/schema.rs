@@ -220,8 +220,8 @@ struct Reduction<'v> {
 struct Kind<'v> {
     /// `None` for the services that no policy names.
     service: Option<&'v str>,
-    class: Class,
-    group: Option<Group>,
+    /// The kinds that calls can be of: `write|destroy`.
+    kind: &'v str,
     /// The members of the input that policies read, with their types.
     members: Vec<&'v str>,
 }
@@ -250,7 +250,7 @@ impl<'v> Reduction<'v> {
             });
             let by_policy = self.wanted.guarded.contains(&action);
             let members =
-                if brief.class.is_guarded() || by_policy || self.vocabulary.is_guarded(&action) {
+                if brief.may_be_guarded() || by_policy || self.vocabulary.is_guarded(&action) {
                     members
                 } else {
                     Names::default()
@@ -259,7 +259,7 @@ impl<'v> Reduction<'v> {
             let read: Vec<&str> = read.map(|(_, word)| word).collect();
             // The outline has no members of what only a policy or a service file guards.
             let by_itself = self.wanted.names.contains(&action)
-                || (!brief.class.is_guarded() && !members.is_empty());
+                || (!brief.may_be_guarded() && !members.is_empty());
             let has_any = by_itself || !read.is_empty();
             if by_itself || self.represented.insert(Kind::of(service, brief, read)) {
                 let input = if has_any && !members.is_empty() {
@@ -278,8 +278,7 @@ impl<'v> Kind<'v> {
     fn of(service: Option<&'v str>, brief: Brief<'v>, members: Vec<&'v str>) -> Self {
         Self {
             service,
-            class: brief.class,
-            group: brief.group,
+            kind: brief.kind,
             members,
         }
     }
@@ -298,8 +297,8 @@ impl InputRead {
     fn covers(&self, service: &str, action: &str, brief: Brief<'_>) -> bool {
         let covers = |name: &String| {
             name == action
-                || name == brief.class.as_str()
-                || brief.group.is_some_and(|group| name == group.as_str())
+                || brief.kinds().any(|kind| name == kind)
+                || brief.classes().any(|class| name == class.as_str())
                 || name.strip_suffix(":*") == Some(service)
         };
         self.scope
@@ -319,17 +318,17 @@ fn classes_and_groups() -> impl Iterator<Item = &'static str> {
 }
 
 fn declare(text: &mut String, service: &str, brief: Brief<'_>, input: &str) {
-    let class = brief.class.as_str();
-    let group = brief.group.map_or(class, Group::as_str);
-    let resource = if brief.class.is_guarded() {
+    let kinds: Vec<&str> = brief.kinds().collect();
+    let resource = if brief.may_be_guarded() {
         "Resource"
     } else {
         "Service"
     };
     let _ = writeln!(
         text,
-        "action {} in [{group}, {}] appliesTo {{ principal: [Caller], resource: [{resource}], context: {{ {CONTEXT}, input: {input} }} }};",
+        "action {} in [{}, {}] appliesTo {{ principal: [Caller], resource: [{resource}], context: {{ {CONTEXT}, input: {input} }} }};",
         quote(&format!("{service}:{}", brief.name)),
+        kinds.join(", "),
         quote(&format!("{service}:*")),
     );
 }

@@ -134,7 +134,7 @@ pub fn targets(
         mut targets,
         batch_size,
         by,
-    } = if operation.class.is_guarded() {
+    } = if operation.may_be_guarded() {
         named(service, operation, rule, input)?
     } else {
         Named::nothing()

@@ -20,6 +20,10 @@ use crate::guard::call::{Action, Mode};
 use crate::proxy::Intercepted;
 use crate::proxy::body::{BodyError, Buffered, discard, read_whole};
 
+/// What is read of a write that its input may make a guarded call: what DynamoDB takes in one write of many items
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>).
+const CONDITIONAL_BYTES_MAX: u64 = 16 << 20;
+
 /// A request to an API host.
 pub(super) struct Arrived {
     endpoint: Endpoint,
@@ -35,7 +39,8 @@ pub(super) struct Known {
     pub(super) endpoint: Endpoint,
     pub(super) identified: Identified,
     pub(super) action: Action,
-    pub(super) guarded: bool,
+    /// Whether the call is read in full.
+    pub(super) parsed: bool,
     pub(super) parts: Parts,
     pub(super) payload: Payload,
     pub(super) declared: Declared,
@@ -227,7 +232,7 @@ impl Guard {
             service: identified.service().id.clone(),
             operation: operation.name.clone(),
         };
-        let guarded = match (self.ruleset.rules().guards(&action, operation), whose) {
+        let parsed = match (self.ruleset.rules().parses(&action, operation), whose) {
             (Some(Mode::Enforce), _) => true,
             // A policy that only monitors may not cost a call what its length needs.
             (Some(Mode::Monitor), Whose::Ours) => {
@@ -241,7 +246,10 @@ impl Guard {
             trail.shape = Shape::of(&identified, &head(&parts));
         }
         let is_form = identified.protocol().is_form();
-        let max = match (guarded, self.mode) {
+        let max = match (parsed, self.mode) {
+            (true, Mode::Enforce) if is_told_by_input(operation) => {
+                self.limits.body_buffer_max.min(CONDITIONAL_BYTES_MAX)
+            }
             (true, Mode::Enforce) => self.limits.body_bytes_max,
             (true, Mode::Monitor) | (false, _) => self.limits.body_buffer_max,
         };
@@ -254,7 +262,7 @@ impl Guard {
                 Payload::Whole(self.read(body, self.limits.body_bytes_max).await?)
             }
             (None, Some(body))
-                if whose == Whose::Ours && (guarded || is_form || declared == Declared::Absent) =>
+                if whose == Whose::Ours && (parsed || is_form || declared == Declared::Absent) =>
             {
                 self.is_somebodys(&parts)?;
                 Payload::Whole(self.read(body, max).await?)
@@ -266,7 +274,7 @@ impl Guard {
             endpoint,
             identified,
             action,
-            guarded,
+            parsed,
             parts,
             payload,
             declared,
@@ -305,6 +313,11 @@ fn signed_for<'s>(
         s.operations.is_empty() || operations.any(|o| o.class == Class::Credentials)
     };
     Ok(only.filter(|service| !mints(service)))
+}
+
+/// Whether only its input tells that a call is guarded.
+fn is_told_by_input(operation: &Operation) -> bool {
+    !operation.class.is_guarded() && operation.is_conditional()
 }
 
 /// What the head says of the body's length.

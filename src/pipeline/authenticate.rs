@@ -128,7 +128,9 @@ impl Guard {
             action: known.action.clone(),
             class: operation.class,
             group: operation.group,
-            guarded: known.guarded,
+            parsed: known.parsed,
+            // Unless its input puts it among reads and writes.
+            guarded: known.parsed,
             protocol: known.identified.protocol(),
             partition: known.endpoint.partition.clone(),
             region: known.endpoint.region.clone(),

@@ -54,7 +54,7 @@ impl Enriched {
 }
 
 impl Guard {
-    /// Decodes a guarded call strictly, and finds what it names.
+    /// Decodes a call strictly, and finds what it names. Its input may put it in another class than its operation.
     pub(super) fn parse(
         &self,
         trail: &mut Trail,
@@ -62,8 +62,9 @@ impl Guard {
         by: By,
     ) -> Result<Understood, Refusal> {
         let mut call = authenticated.call.clone();
-        call.guarded = call.guarded && (by == By::All || self.is_guarded_by_force(authenticated));
-        if !call.guarded {
+        call.parsed = call.parsed && (by == By::All || self.is_parsed_by_force(authenticated));
+        if !call.parsed {
+            call.guarded = false;
             trail.seen.input = serde_json::Value::Null;
             trail.call = Some(Arc::new(call.clone()));
             return Ok(Understood {
@@ -82,7 +83,14 @@ impl Guard {
         }
         let own = call.account.clone();
         let rules = self.ruleset.rules();
-        let targets = rules.targets(service, known.operation(), &mut call)?;
+        let mode = match by {
+            By::All => Mode::Monitor,
+            By::Enforced => Mode::Enforce,
+        };
+        let targets = rules.targets(service, known.operation(), &mut call, mode);
+        trail.class = Some(call.class);
+        trail.call = Some(Arc::new(call.clone()));
+        let targets = targets?;
         self.reaches(&call.caller.credentials, &own, &call.account)?;
         trail.call = Some(Arc::new(call.clone()));
         Ok(Understood {
@@ -119,7 +127,7 @@ impl Guard {
             && let Some(needs) = rules.needs(slice, &question, &targets)
         {
             // What no fact can save is refused before AWS is asked anything.
-            if self.mode_of(&question.call) == Mode::Enforce
+            if self.mode_of(question.operation()) == Mode::Enforce
                 && let Some(denial) = decide::decide_early(slice, &question)
             {
                 return Err(denial.into());
@@ -150,14 +158,11 @@ impl Guard {
         Ok(self.slice(call)?.enforced().is_some())
     }
 
-    /// Whether a call is guarded whatever policies that only monitor want to know.
-    fn is_guarded_by_force(&self, authenticated: &Authenticated) -> bool {
+    /// Whether a call is parsed whatever policies that only monitor want to know.
+    fn is_parsed_by_force(&self, authenticated: &Authenticated) -> bool {
         let known = &authenticated.known;
-        let guards = self
-            .ruleset
-            .rules()
-            .guards(&known.action, known.operation());
-        guards == Some(Mode::Enforce)
+        let rules = self.ruleset.rules();
+        rules.parses(&known.action, known.operation()) == Some(Mode::Enforce)
     }
 
     /// The question about a call of which nothing more is known.

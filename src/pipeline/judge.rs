@@ -1,5 +1,6 @@
 //! Parse, enrich, decide; and what becomes of it where policies, or the whole guard, only monitor.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::authenticate::Authenticated;
@@ -7,8 +8,9 @@ use super::enrich::{By, Enriched};
 use super::outgoing::Outgoing;
 use super::trail::Trail;
 use super::{Guard, Refusal};
+use crate::aws::catalog::Operation;
 use crate::aws::class::Class;
-use crate::guard::call::{Call, Mode};
+use crate::guard::call::Mode;
 use crate::guard::decide::{self, Allowed};
 
 impl Guard {
@@ -29,7 +31,12 @@ impl Guard {
                 Err(refusal) => refusal,
             },
         };
-        match self.mode_of(&authenticated.call) {
+        // As far as it was understood: its input may have told its class.
+        let call = match &trail.call {
+            Some(call) => Arc::clone(call),
+            None => Arc::new(authenticated.call.clone()),
+        };
+        match self.mode_of(Some(authenticated.known.operation())) {
             mode @ Mode::Monitor => {
                 let question = self.unjudged(&authenticated);
                 let outgoing = Outgoing::passed(trail, authenticated)?;
@@ -37,7 +44,7 @@ impl Guard {
                 trail.seen.decision = Some(allowed.decision().clone());
                 Ok(allowed)
             }
-            Mode::Enforce if self.monitors(&authenticated.call)? => {
+            Mode::Enforce if self.monitors(&call)? => {
                 let enriched = self.understand(trail, &authenticated, By::Enforced).await?;
                 let allowed = self.decide(trail, enriched, authenticated)?;
                 let allowed = allowed.noting(refusal);
@@ -48,19 +55,12 @@ impl Guard {
         }
     }
 
-    /// The mode that a call is judged in. Keys that AWS mints work without the guard, which monitoring may not bring about:
-    /// what mints them is refused unless it is permitted.
-    pub(super) fn mode_of(&self, call: &Call) -> Mode {
-        match call.class {
-            Class::Credentials => Mode::Enforce,
-            Class::Read
-            | Class::Write
-            | Class::Tag
-            | Class::Destroy
-            | Class::Disrupt
-            | Class::Unprotect
-            | Class::Indirect
-            | Class::Grant => self.mode,
+    /// The mode that calls of an operation are judged in. Keys that AWS mints work without the guard, which monitoring may
+    /// not bring about: what could mint them is refused unless it is permitted.
+    pub(super) fn mode_of(&self, operation: Option<&Operation>) -> Mode {
+        match operation {
+            Some(operation) if operation.may_be(Class::Credentials) => Mode::Enforce,
+            Some(_) | None => self.mode,
         }
     }
 
@@ -85,7 +85,7 @@ impl Guard {
         let slice = by.of(&slice);
         let outgoing = Outgoing::of(named.as_ref(), trail, authenticated, &mut question)?;
         let begun = Instant::now();
-        let mode = self.mode_of(&question.call);
+        let mode = self.mode_of(question.operation());
         let decided = decide::decide(mode, slice, question, outgoing);
         self.metrics.decision_took(begun.elapsed());
         let allowed = decided?;

@@ -1,4 +1,4 @@
-//! The request that goes out: rebuilt from the parsed form where the call is guarded, the client's own otherwise.
+//! The request that goes out: rebuilt from the parsed form where the call is parsed, the client's own otherwise.
 
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HOST, TE,
@@ -74,7 +74,7 @@ impl Outgoing {
         authenticated: Authenticated,
         question: &mut Question,
     ) -> Result<Self, Refusal> {
-        if question.call.guarded {
+        if question.call.parsed {
             Self::rebuilt(by, trail, authenticated, question)
         } else {
             Self::passed(trail, authenticated)

@@ -113,6 +113,12 @@ impl Condition {
 }
 
 impl Operation {
+    /// Whether a call of the operation can be in a class, whatever its input.
+    #[must_use]
+    pub fn may_be(&self, class: Class) -> bool {
+        self.class == class || self.conditions.iter().any(|c| c.class == class)
+    }
+
     /// The class of a call of the operation with this input, decoded by the model.
     #[must_use]
     pub fn class_of(&self, input: &Object) -> (Class, Option<Group>) {
@@ -123,6 +129,12 @@ impl Operation {
             }
         }
         most
+    }
+
+    /// Whether calls of the operation are judged on what they name: where some of them are guarded, all are.
+    #[must_use]
+    pub const fn may_be_guarded(&self) -> bool {
+        self.class.is_guarded() || self.is_conditional()
     }
 
     /// Whether a call's class can't be told before its input is decoded.
@@ -162,10 +174,7 @@ fn within(steps: &[Step], value: &Value, when: &When) -> bool {
             items.iter().any(|item| within(steps, item, when))
         }
         (Some(_), Value::Object(object)) => within_object(steps, object, when),
-        (
-            Some(_),
-            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::List(_),
-        ) => false,
+        (Some(_), Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::List(_)) => false,
     }
 }
 
@@ -332,8 +341,16 @@ mod tests {
             ("A{}[].B", r#"{"A":{"t":[{"C":{}}]}}"#, false),
             ("A{Policy}", r#"{"A":{"policy":"x"}}"#, true),
             ("A{Policy}", r#"{"A":{"Other":"x"}}"#, false),
-            ("A[Key=x.y|z].Value", r#"{"A":[{"Key":"x.y","Value":1}]}"#, true),
-            ("A[Key=x.y|z].Value", r#"{"A":[{"Key":"q","Value":1},{"Key":"z"}]}"#, false),
+            (
+                "A[Key=x.y|z].Value",
+                r#"{"A":[{"Key":"x.y","Value":1}]}"#,
+                true,
+            ),
+            (
+                "A[Key=x.y|z].Value",
+                r#"{"A":[{"Key":"q","Value":1},{"Key":"z"}]}"#,
+                false,
+            ),
             ("[Name=x].Value", r#"{"Name":"x","Value":1}"#, true),
             ("[Name=x].Value", r#"{"Name":"y","Value":1}"#, false),
             ("A[B=x]", r#"{"A":{"B":"x"}}"#, true),
@@ -351,8 +368,16 @@ mod tests {
         assert!(!holds("A", &is("0"), r#"{"A":10}"#));
         assert!(holds("A", &is("DELETE"), r#"{"A":"Delete"}"#));
         assert!(!holds("A", &is("x"), r#"{"A":["x"]}"#));
-        assert!(holds("A[]", &is("arn:*:lambda:*"), r#"{"A":["arn:aws:lambda:eu:1:f"]}"#));
-        assert!(!holds("A[]", &is("arn:*:lambda:*"), r#"{"A":["arn:aws:sns:eu:1:t"]}"#));
+        assert!(holds(
+            "A[]",
+            &is("arn:*:lambda:*"),
+            r#"{"A":["arn:aws:lambda:eu:1:f"]}"#
+        ));
+        assert!(!holds(
+            "A[]",
+            &is("arn:*:lambda:*"),
+            r#"{"A":["arn:aws:sns:eu:1:t"]}"#
+        ));
     }
 
     #[test]
@@ -366,7 +391,9 @@ mod tests {
 
     #[test]
     fn what_is_no_path_is_refused() {
-        for bad in ["", ".", "A..B", "A.", "A[", "A{", "A[x]", "A[=x]", "A[x=]", "A[]B", "A b", "A=x"] {
+        for bad in [
+            "", ".", "A..B", "A.", "A[", "A{", "A[x]", "A[=x]", "A[x=]", "A[]B", "A b", "A=x",
+        ] {
             assert!(Place::parse(bad).is_err(), "{bad}");
         }
     }

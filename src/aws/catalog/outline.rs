@@ -6,8 +6,8 @@
 //! DeleteThing destroy Force:0 ThingId:2
 //! ListThings read
 //! ```
-//! then its operations in the order of their names, each with its kind (its finer group, or its class) and, where it's
-//! guarded, the members of its input. The number after a member's name tells which of the types it has that members of
+//! then its operations in the order of their names, each with its kind (its finer group, or its class; `write|destroy`
+//! where its input may put a call in another) and, where that is guarded, the members of its input. The number after a member's name tells which of the types it has that members of
 //! this name have anywhere in the catalog: the same number is the same type.
 
 use std::collections::{BTreeMap, HashMap};
@@ -29,6 +29,8 @@ pub struct Brief<'a> {
     pub class: Class,
     /// The finer group, for [`Class::Disrupt`].
     pub group: Option<Group>,
+    /// The kinds that its calls can be of, its own first: `write|destroy`.
+    pub kind: &'a str,
     members: &'a str,
 }
 
@@ -96,18 +98,31 @@ impl<'a> Brief<'a> {
         Self::new(name, kind, members)
     }
 
-    fn new(name: &'a str, kind: &str, members: &'a str) -> Option<Self> {
-        let group = Group::ALL.into_iter().find(|g| g.as_str() == kind);
-        let class = match group {
-            Some(_) => Class::Disrupt,
-            None => Class::ALL.into_iter().find(|c| c.as_str() == kind)?,
-        };
-        Some(Self {
+    fn new(name: &'a str, kind: &'a str, members: &'a str) -> Option<Self> {
+        let (class, group) = kinds(kind).next()??;
+        kinds(kind).all(|k| k.is_some()).then_some(Self {
             name,
             class,
             group,
+            kind,
             members,
         })
+    }
+
+    /// The kinds that its calls can be of, as their names stand in policies: finer groups, or classes.
+    pub fn kinds(self) -> impl Iterator<Item = &'a str> {
+        self.kind.split('|')
+    }
+
+    /// The classes that its calls can be of.
+    pub fn classes(self) -> impl Iterator<Item = Class> {
+        kinds(self.kind).flatten().map(|(class, _)| class)
+    }
+
+    /// Whether a call of it can be guarded.
+    #[must_use]
+    pub fn may_be_guarded(self) -> bool {
+        self.classes().any(Class::is_guarded)
     }
 
     /// Top-level members of the input, each with its name and the word that tells its type too. None for what isn't
@@ -116,6 +131,19 @@ impl<'a> Brief<'a> {
         let words = self.members.split(' ').filter(|word| !word.is_empty());
         words.filter_map(|word| Some((word.rsplit_once(':')?.0, word)))
     }
+}
+
+/// What the words of a kind stand for; `None` for one that is no kind.
+fn kinds(kind: &str) -> impl Iterator<Item = Option<(Class, Option<Group>)>> {
+    kind.split('|').map(
+        |word| match Group::ALL.into_iter().find(|g| g.as_str() == word) {
+            Some(group) => Some((Class::Disrupt, Some(group))),
+            None => {
+                let class = Class::ALL.into_iter().find(|c| c.as_str() == word)?;
+                Some((class, None))
+            }
+        },
+    )
 }
 
 fn first_word(line: &str) -> (&str, &str) {
@@ -139,18 +167,16 @@ pub(super) fn write(services: &[Service]) -> (String, Vec<(usize, usize)>) {
 fn section(service: &Service, types: &mut Types, text: &mut String) {
     let mut firsts = BTreeMap::new();
     for operation in service.operations.values() {
-        firsts
-            .entry((operation.class, operation.group))
-            .or_insert(operation);
+        firsts.entry(kind(operation)).or_insert(&operation.name);
     }
     let firsts: Vec<String> = firsts
-        .values()
-        .map(|operation| format!("{} {}", kind(operation), operation.name))
+        .iter()
+        .map(|(kind, name)| format!("{kind} {name}"))
         .collect();
     let _ = writeln!(text, "{}", firsts.join(" "));
     for operation in service.operations.values() {
         let _ = write!(text, "{} {}", operation.name, kind(operation));
-        let guarded = operation.class.is_guarded();
+        let guarded = operation.class.is_guarded() || operation.is_conditional();
         let input = service.input(operation).filter(|_| guarded);
         for member in input.iter().flat_map(|input| &input.members) {
             let number = types.number(service, &member.name, member.shape);
@@ -160,9 +186,17 @@ fn section(service: &Service, types: &mut Types, text: &mut String) {
     }
 }
 
-fn kind(operation: &Operation) -> &'static str {
-    let class = operation.class.as_str();
-    operation.group.map_or(class, Group::as_str)
+fn kind(operation: &Operation) -> String {
+    let own = (operation.class, operation.group);
+    let by_input = operation.conditions.iter().map(|c| (c.class, c.group));
+    let mut words: Vec<&str> = Vec::new();
+    for (class, group) in std::iter::once(own).chain(by_input) {
+        let word = group.map_or(class.as_str(), Group::as_str);
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    words.join("|")
 }
 
 /// The types that members have, numbered for each name.
@@ -280,6 +314,22 @@ mod tests {
         let list = outline().operation("ListThings").unwrap();
         assert_eq!((list.class, list.group), (Class::Read, None));
         assert_eq!(list.members().count(), 0);
+    }
+
+    #[test]
+    fn an_operation_whose_input_tells_its_class_has_each_kind() {
+        let text = "write|destroy|detach PutThing\nPutThing write|destroy|detach ThingId:2\n";
+        let put = Outline::of(text).unwrap().operation("PutThing").unwrap();
+        assert_eq!((put.class, put.group), (Class::Write, None));
+        assert_eq!(
+            put.kinds().collect::<Vec<_>>(),
+            ["write", "destroy", "detach"]
+        );
+        assert_eq!(
+            put.classes().collect::<Vec<_>>(),
+            [Class::Write, Class::Destroy, Class::Disrupt]
+        );
+        assert!(put.may_be_guarded());
     }
 
     #[test]

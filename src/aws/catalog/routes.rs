@@ -161,7 +161,9 @@ impl Table {
         let mut headers = BTreeSet::new();
         table.root.each_route(&mut |route| {
             for name in route.constants.iter().map(|(n, _)| n).chain(&route.needs) {
-                table.markers.insert(name.to_ascii_lowercase(), name.clone());
+                table
+                    .markers
+                    .insert(name.to_ascii_lowercase(), name.clone());
             }
             table.flags |= route.constants.iter().any(|(_, value)| value.is_empty());
             headers.extend(route.needs_headers.iter().map(ToString::to_string));
@@ -303,10 +305,16 @@ impl Route {
             deprecated: operation.deprecated,
             own_host: operation.own_host,
         };
-        for member in service.input(operation).into_iter().flat_map(|s| &s.members) {
+        for member in service
+            .input(operation)
+            .into_iter()
+            .flat_map(|s| &s.members)
+        {
             let name = member.wire_name();
             match member.location {
-                Location::Query if matches!(service.shape(member.shape), Some(Shape::Map { .. })) => {
+                Location::Query
+                    if matches!(service.shape(member.shape), Some(Shape::Map { .. })) =>
+                {
                     route.spread = true;
                 }
                 Location::Query => {
@@ -326,7 +334,8 @@ impl Route {
 
     fn fits(&self, asked: Asked<'_>) -> bool {
         self.method == asked.method
-            && (self.constants.iter()).all(|(n, v)| asked.query.iter().any(|(a, b)| a == n && b == v))
+            && (self.constants.iter())
+                .all(|(n, v)| asked.query.iter().any(|(a, b)| a == n && b == v))
             && (self.needs.iter()).all(|name| asked.query.iter().any(|(n, _)| n == name))
             && (self.needs_headers.iter()).all(|name| asked.headers.contains_key(name))
     }
@@ -441,10 +450,13 @@ fn ends_in<S: AsRef<str>>(segments: &[S], suffix: &[Segment]) -> bool {
         return false;
     };
     own.iter().all(|s| !s.as_ref().is_empty())
-        && rest.iter().zip(suffix).all(|(part, segment)| match segment {
-            Segment::Literal(text) => part.as_ref() == text,
-            Segment::Label(_) | Segment::Greedy(_) => !part.as_ref().is_empty(),
-        })
+        && rest
+            .iter()
+            .zip(suffix)
+            .all(|(part, segment)| match segment {
+                Segment::Literal(text) => part.as_ref() == text,
+                Segment::Label(_) | Segment::Greedy(_) => !part.as_ref().is_empty(),
+            })
 }
 
 impl Leaf {
@@ -474,8 +486,11 @@ impl Leaf {
         let mut shared: HashMap<_, (usize, BTreeSet<String>, BTreeSet<String>)> = HashMap::new();
         for route in &self.routes {
             let needs: BTreeSet<String> = route.needs.iter().cloned().collect();
-            let headers: BTreeSet<String> =
-                route.needs_headers.iter().map(ToString::to_string).collect();
+            let headers: BTreeSet<String> = route
+                .needs_headers
+                .iter()
+                .map(ToString::to_string)
+                .collect();
             let (count, all, all_headers) = shared
                 .entry(kind(route))
                 .or_insert_with(|| (0, needs.clone(), headers.clone()));

@@ -37,7 +37,7 @@ fn the_outlines_say_what_the_services_do() {
             );
             let input = service
                 .input(operation)
-                .filter(|_| operation.class.is_guarded());
+                .filter(|_| operation.may_be_guarded());
             let members = input.iter().flat_map(|input| &input.members);
             assert!(
                 brief

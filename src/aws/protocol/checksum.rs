@@ -128,8 +128,9 @@ pub(super) fn renew(
     let member = checksum.algorithm.as_deref();
     let chosen = member.and_then(|m| input.get(m)?.as_str());
     let algorithm = match (chosen, summed, checksum.required) {
-        (Some(name), ..) => Algorithm::named(name)
-            .ok_or_else(|| EncodeError::ChecksumAlgorithm(shown(name)))?,
+        (Some(name), ..) => {
+            Algorithm::named(name).ok_or_else(|| EncodeError::ChecksumAlgorithm(shown(name)))?
+        }
         // S3's directory buckets take no MD5.
         (None, false, true) if member.is_some() => Algorithm::Crc32,
         (None, false, true) => {

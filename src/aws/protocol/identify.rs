@@ -128,9 +128,7 @@ fn signal(candidates: &[Arc<Service>], head: &Head<'_>) -> Result<Option<&'stati
     let mut found = Vec::new();
     if head.headers.contains_key(rpc_v2::HEADER) {
         found.push(SMITHY);
-    } else if is_service_path(head.path)
-        && (speaks_rpc_v2(candidates) || !is_rest(candidates))
-    {
+    } else if is_service_path(head.path) && (speaks_rpc_v2(candidates) || !is_rest(candidates)) {
         found.push(SERVICE_PATH);
     }
     if targeted {

@@ -92,7 +92,9 @@ pub enum Malformed {
     Bucket(String),
     #[error("the path `{0}` has a key that `..` leads out of")]
     ClimbingKey(String),
-    #[error("`{name}` stands in the request, which isn't one of `{operation}`'s and makes it another call")]
+    #[error(
+        "`{name}` stands in the request, which isn't one of `{operation}`'s and makes it another call"
+    )]
     OthersParameter { name: String, operation: String },
     #[error("`{name}` makes the request `{operation}`, and has no value")]
     EmptyParameter { name: String, operation: String },
@@ -120,7 +122,9 @@ pub enum Malformed {
     Checksum { header: String },
     #[error("the checksum algorithm `{0}` isn't known here; use CRC32 or SHA256")]
     ChecksumAlgorithm(String),
-    #[error("the header `{0}` isn't one of this operation's in this catalog; a newer catalog may know it")]
+    #[error(
+        "the header `{0}` isn't one of this operation's in this catalog; a newer catalog may know it"
+    )]
     UnknownHeader(String),
     #[error("the host says `{found}`, and the call `{expected}`")]
     HostLabel { expected: String, found: String },

@@ -162,7 +162,10 @@ fn path(asked: Asked<'_>, input: &Object, addressed: &Addressed) -> Result<Strin
             // It stands in the host.
             (Addressed::Bucket(bucket), Paths::Keys) if at == 0 => {
                 if text != *bucket {
-                    return Err(not_expressible(member, "a request to another bucket's host"));
+                    return Err(not_expressible(
+                        member,
+                        "a request to another bucket's host",
+                    ));
                 }
                 continue;
             }
@@ -325,7 +328,13 @@ fn body_bytes(
 }
 
 fn is_event_stream(shape: &Shape) -> bool {
-    matches!(shape, Shape::Structure(Structure { event_stream: true, .. }))
+    matches!(
+        shape,
+        Shape::Structure(Structure {
+            event_stream: true,
+            ..
+        })
+    )
 }
 
 /// The members at one place of a request.

@@ -50,7 +50,10 @@ pub(super) fn members(
     let element = xml::parse_request(body)?;
     is_called(&element, &root.name)?;
     let own = Scope::default().with(root.namespace.as_ref());
-    Ok(Reader { service: asked.service }.structure(carried, &element, own, 0)?)
+    Ok(Reader {
+        service: asked.service,
+    }
+    .structure(carried, &element, own, 0)?)
 }
 
 /// Reads a member that is the whole body.
@@ -256,7 +259,11 @@ impl<'a> Reader<'a> {
     ) -> Result<Vec<(String, Value)>, TypeError> {
         let declared = self.declared(element, scope)?;
         let mut members = Vec::new();
-        for (name, text) in element.attributes.iter().filter(|(n, _)| !is_declaration(n)) {
+        for (name, text) in element
+            .attributes
+            .iter()
+            .filter(|(n, _)| !is_declaration(n))
+        {
             let own = |m: &&Member| is_attribute(m) && m.wire_name() == name;
             let Some(member) = shape.members.iter().find(own) else {
                 return Err(TypeReason::Unknown.at(name));
@@ -401,7 +408,13 @@ impl<'a> Reader<'a> {
                 );
                 let mut members = Vec::new();
                 for element in elements {
-                    members.push(self.entry(*value, names, element, scope.with(None), depth + 1)?);
+                    members.push(self.entry(
+                        *value,
+                        names,
+                        element,
+                        scope.with(None),
+                        depth + 1,
+                    )?);
                 }
                 Object::from_members(members)
                     .map(Value::Object)
@@ -510,7 +523,14 @@ impl Writer<'_> {
             }
             return self.items(shape, name, value, depth);
         }
-        self.value(name, namespace(member), member.shape, member.timestamp, value, depth)
+        self.value(
+            name,
+            namespace(member),
+            member.shape,
+            member.timestamp,
+            value,
+            depth,
+        )
     }
 
     fn structure(
@@ -532,13 +552,8 @@ impl Writer<'_> {
                 .ok_or_else(|| TypeReason::Unknown.at(key))?;
             if is_attribute(member) {
                 let leaf = shape_of(self.service, member.shape)?;
-                let text = scalar::encode(
-                    leaf,
-                    value,
-                    member.timestamp,
-                    TimestampFormat::DateTime,
-                )
-                .map_err(|r| r.at(key))?;
+                let text = scalar::encode(leaf, value, member.timestamp, TimestampFormat::DateTime)
+                    .map_err(|r| r.at(key))?;
                 if text.chars().any(char::is_control) || !xml::is_text(&text) {
                     return Err(TypeReason::Xml.at(key));
                 }

@@ -441,7 +441,9 @@ mod tests {
     #[test]
     fn a_parameter_by_which_routes_are_told_apart_belongs_to_the_route() {
         let other = |name: &str| {
-            format!("`{name}` stands in the request, which isn't one of `Describe`'s and makes it another call")
+            format!(
+                "`{name}` stands in the request, which isn't one of `Describe`'s and makes it another call"
+            )
         };
         check("/apps/x", &[("action", "stop")], &other("action"));
         check("/apps/x", &[("Action", "start")], &other("Action"));
@@ -450,7 +452,11 @@ mod tests {
             &[("action", "start"), ("action", "stop")],
             "the parameter `action` stands twice",
         );
-        check("/apps/x", &[("new", "1")], r#"Describe Some([("id", "x")])"#);
+        check(
+            "/apps/x",
+            &[("new", "1")],
+            r#"Describe Some([("id", "x")])"#,
+        );
     }
 
     #[test]

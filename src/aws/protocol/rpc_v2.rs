@@ -109,11 +109,7 @@ pub(super) fn identify(
 ///
 /// # Errors
 /// [`Malformed::ContentType`].
-pub(super) fn says_its_type(
-    speech: Speech,
-    head: &Head<'_>,
-    body: &[u8],
-) -> Result<(), Malformed> {
+pub(super) fn says_its_type(speech: Speech, head: &Head<'_>, body: &[u8]) -> Result<(), Malformed> {
     if !body.is_empty() && media_type(head.headers)?.is_none() {
         return Err(content_type(speech, "none".to_owned()));
     }

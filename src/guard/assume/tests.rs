@@ -56,6 +56,7 @@ fn call(caller: Caller, input: &str) -> Call {
         },
         class: Class::Credentials,
         group: None,
+        parsed: true,
         guarded: true,
         protocol: Protocol::AwsQuery,
         partition: "aws".to_owned(),

@@ -58,6 +58,7 @@ fn call(action: &str) -> Call {
         },
         class: found.class,
         group: found.group,
+        parsed: true,
         guarded: true,
         protocol: Protocol::AwsJson,
         partition: "aws".to_owned(),
@@ -691,7 +692,7 @@ const ALL: &str = r#"
 fn full(service: &Arc<Service>, operation: &Operation) -> Question {
     let input = sample::full(service, operation);
     let mut question = question(&format!("{}:{}", service.id, operation.name), On::Service);
-    if operation.class.is_guarded() {
+    if operation.may_be_guarded() {
         let knowledge = Knowledge::embedded().unwrap();
         // What an input that has everything names twice isn't the point here.
         let found = targets(service, operation, &knowledge, &input).map(|found| found.targets);
@@ -756,7 +757,10 @@ fn the_request_of_every_action_is_what_the_schema_says() {
                 }
             };
             for (resource, entity) in on {
-                let all = case.entities.iter().cloned().chain([entity]);
+                // In the schema the action stands in the groups of all classes that its calls can be of.
+                let in_one = |e: &&Entity| operation.is_conditional() && e.uid() == case.action;
+                let all = case.entities.iter().filter(|e| !in_one(e)).cloned();
+                let all = all.chain([entity]);
                 Entities::from_entities(all, Some(&schema))
                     .unwrap_or_else(|e| panic!("{name}: {e}"));
                 let request = Request::new(

@@ -38,7 +38,7 @@ pub(super) fn tags(
             member.read(input, &mut keys, &mut values)?;
         }
     }
-    if operation.class == Class::Tag && keys.is_empty() && rule.tag_keys.is_none() {
+    if operation.class_of(input).0 == Class::Tag && keys.is_empty() && rule.tag_keys.is_none() {
         let action = format!("{}:{}", service.id, operation.name);
         return Err(TargetError::NoTagKeys { action });
     }

@@ -231,11 +231,7 @@ fn may_hold(shape: &Shape, when: &When) -> bool {
 }
 
 /// Where steps lead from a shape.
-fn end<'a>(
-    service: &'a Service,
-    shape: Option<&'a Shape>,
-    steps: &[Step],
-) -> Option<&'a Shape> {
+fn end<'a>(service: &'a Service, shape: Option<&'a Shape>, steps: &[Step]) -> Option<&'a Shape> {
     let Some((step, rest)) = steps.split_first() else {
         return shape;
     };
@@ -251,10 +247,9 @@ fn end<'a>(
             s.member(member)?;
             end(service, shape, rest)
         }
-        (
-            Step::Member(_) | Step::Items | Step::Values | Step::At(_) | Step::Where { .. },
-            _,
-        ) => None,
+        (Step::Member(_) | Step::Items | Step::Values | Step::At(_) | Step::Where { .. }, _) => {
+            None
+        }
     }
 }
 

@@ -43,10 +43,9 @@ impl<'a> Members<'a> {
             let before = leading.len();
             for (id, shape) in ids() {
                 let leads = match shape {
-                    Shape::Structure(s) => s
-                        .members
-                        .iter()
-                        .any(|m| leading.contains(&m.shape) || looked_for.contains(m.name.as_str())),
+                    Shape::Structure(s) => s.members.iter().any(|m| {
+                        leading.contains(&m.shape) || looked_for.contains(m.name.as_str())
+                    }),
                     Shape::List { member, .. } => leading.contains(member),
                     Shape::Map { value, .. } => leading.contains(value),
                     Shape::String { .. }

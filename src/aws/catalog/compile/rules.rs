@@ -261,7 +261,9 @@ impl Rules {
         let general = self
             .conditions
             .iter()
-            .filter(move |g| fits(&g.of, service, operation) && !fits(&g.except, service, operation))
+            .filter(move |g| {
+                fits(&g.of, service, operation) && !fits(&g.except, service, operation)
+            })
             .flat_map(|g| said(&g.tests, Particular::No));
         let particular = self
             .inputs

@@ -60,6 +60,7 @@ fn question(catalog: &Catalog, service: &str, operation: &str) -> Question {
             },
             class: operation.class,
             group: operation.group,
+            parsed: false,
             guarded: false,
             protocol: Protocol::AwsJson,
             partition: "aws".to_owned(),
@@ -150,6 +151,6 @@ fn a_slice_judges_no_other_action() {
     };
     assert_eq!(
         message,
-        "the policies at hand are those of `workspaces:DescribeTags`"
+        "the policies at hand are those of `workspaces:DescribeTags` in `read`, `workspaces:*`"
     );
 }
