@@ -60,7 +60,9 @@ def chosen(model):
     names = [n for n in model.operation_names if model.operation_model(n).auth_type != "none"]
     names = [n for n in names if "smithy.api#noAuth" not in (model.operation_model(n).auth or [])]
     plain = [n for n in names if not model.operation_model(n).has_event_stream_input]
-    guarded = [n for n in plain if n.startswith(GUARDED) and model.operation_model(n).input_shape]
+    # One that has to name something: of others the least input names nothing.
+    names = {n: getattr(model.operation_model(n).input_shape, "required_members", ()) for n in plain}
+    guarded = [n for n in plain if n.startswith(GUARDED) and names[n]]
     return next(iter([*guarded, *plain]), None)
 
 

@@ -81,12 +81,13 @@ def told(pool):
 
 def is_denied(one, *, policy="nothing-at-all"):
     """One attempt, and the service's own denial with the decision's id."""
-    assert "failed" not in one, one
-    assert one["attempts"] == 1 and one["retries"] == 0, one
-    assert one["code"] in DENIED, one
-    assert one["status"] == STATUS.get(one["protocol"], 403), one
-    assert one["id"] == decision_id_in(one["message"]), one
-    assert policy in one["message"] and REASON in one["message"], one
+    told = json.dumps(one)
+    assert "failed" not in one, told
+    assert one["attempts"] == 1 and one["retries"] == 0, told
+    assert one["code"] in DENIED, told
+    assert one["status"] == STATUS.get(one["protocol"], 403), told
+    assert one["id"] == decision_id_in(one["message"]), told
+    assert policy in one["message"] and REASON in one["message"], told
 
 
 @pytest.mark.timeout(600)
