@@ -8,6 +8,7 @@ from pathlib import Path
 
 import botocore.session
 from botocore.config import Config
+from botocore.discovery import EndpointDiscoveryHandler
 from botocore.exceptions import ClientError
 from botocore.loaders import Loader
 from botocore.tokens import FrozenAuthToken
@@ -19,6 +20,8 @@ import inputs  # noqa: E402
 MODES = ("legacy", "standard", "adaptive")
 # What the catalog guards whatever else its rules say.
 GUARDED = ("Delete", "Terminate", "Purge", "BatchDelete")
+# Operations that stand for their service where the first would be answered by the guard itself.
+INSTEAD = {"sts": "GetSessionToken"}
 # Hosts that another call answers; botocore has none of its own.
 ENDPOINTS = {"cloudsearchdomain": "https://doc-movies-0123456789.us-east-1.cloudsearch.amazonaws.com"}
 
@@ -46,6 +49,8 @@ def begin(variables):
     os.environ.update(variables)
     _session, _loader = botocore.session.Session(), OneProtocol()
     _session.register_component("data_loader", _loader)
+    # Where it has to ask for the host first, the host that it asks is as good.
+    EndpointDiscoveryHandler.discover_endpoint = lambda *_, **__: None
     _session.get_auth_token = lambda **_: FrozenAuthToken("token")
 
 
@@ -80,11 +85,10 @@ def ask(service, protocol=None, operation=None, modes=MODES):
                 parameter_validation=False,
                 connect_timeout=10,
                 read_timeout=30,
-                endpoint_discovery_enabled=False,
             ),
         )
         model = client.meta.service_model
-        name = operation or chosen(model)
+        name = operation or INSTEAD.get(service) or chosen(model)
         if name is None:
             return []
         attempts = []

@@ -286,3 +286,6 @@ fn within(error: TypeError, name: &str) -> TypeError {
         ..error
     }
 }
+
+#[cfg(test)]
+mod tests;

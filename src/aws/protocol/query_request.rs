@@ -227,3 +227,6 @@ fn in_utf_8(headers: &HeaderMap, protocol: &'static str) -> Result<(), Malformed
         found: shown(text),
     })
 }
+
+#[cfg(test)]
+mod tests;
