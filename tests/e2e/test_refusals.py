@@ -122,6 +122,9 @@ def test_an_exception_of_the_services_own_is_raised_where_it_has_one(told):
         "lambda": "AccessDeniedException",
         "ec2": "UnauthorizedOperation",
         "rds": "AccessDenied",
+        # They spoke the query protocol before, and their clients go by its codes.
+        "sqs": "AccessDenied",
+        "cloudwatch": "AccessDenied",
         # It models AccessDeniedException as one to try again.
         "migrationhuborchestrator": "AccessDenied",
     }.items():

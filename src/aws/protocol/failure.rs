@@ -189,6 +189,30 @@ mod tests {
     }
 
     #[test]
+    fn errors_in_xml_are_read_bare_and_wrapped() {
+        let error = "<Code>NoSuchBucket</Code><Message>It isn't &lt;there&gt;</Message>";
+        let ids = "<RequestId>r</RequestId><HostId>h</HostId>";
+        let read = "NoSuchBucket: It isn't <there>";
+        for body in [
+            format!(
+                "<?xml version=\"1.0\"?>\n<Error>{error}<BucketName>b</BucketName>{ids}</Error>"
+            ),
+            format!(
+                "<ErrorResponse xmlns=\"u\"><Error><Type>Sender</Type>{error}</Error>{ids}</ErrorResponse>"
+            ),
+            format!(
+                "<Response><Errors><Error>{error}</Error></Errors><RequestID>r</RequestID></Response>"
+            ),
+        ] {
+            for protocol in [Protocol::RestXml, Protocol::AwsQuery, Protocol::Ec2Query] {
+                check(protocol, None, &body, read);
+            }
+        }
+        // The answer to a HEAD has no body.
+        check(Protocol::RestXml, None, "", "400: ");
+    }
+
+    #[test]
     fn words_of_awss_that_repeat_what_was_signed_are_not_kept() {
         let repeated = r#"{"__type":"InvalidSignatureException","message":"It should have been\n\nx-amz-security-token:IQoJ"}"#;
         let expected = "InvalidSignatureException: AWS doesn't take the signature";
