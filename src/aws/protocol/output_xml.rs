@@ -100,6 +100,10 @@ impl Reader<'_> {
     ) -> Result<Object, TypeError> {
         let mut members = Vec::new();
         for member in &shape.members {
+            if member.xml.as_ref().is_some_and(|x| x.attribute) {
+                members.extend(self.attribute(member, element)?);
+                continue;
+            }
             let name = self.name(member)?;
             let found: Vec<&Element> = element.children.iter().filter(|c| c.name == name).collect();
             if !found.is_empty() {
@@ -123,20 +127,45 @@ impl Reader<'_> {
         {
             return Ok(None);
         }
+        let flattened = member.xml.as_ref().is_some_and(|x| x.flattened);
         let value = self
-            .value(member.shape, found, member.timestamp, depth + 1)
+            .value(member.shape, found, member.timestamp, flattened, depth + 1)
             .map_err(|e| within(e, member.wire_name()))?;
         Ok(Some((member.name.clone(), value)))
     }
 
+    /// A member that an attribute carries.
+    fn attribute(
+        &self,
+        member: &Member,
+        element: &Element,
+    ) -> Result<Option<(String, Value)>, TypeError> {
+        let name = member.wire_name();
+        let Some((_, text)) = element.attributes.iter().find(|(n, _)| n == name) else {
+            return Ok(None);
+        };
+        let shape = shape_of(self.service, member.shape)?;
+        let value = scalar::decode(
+            shape,
+            text.clone(),
+            member.timestamp,
+            TimestampFormat::DateTime,
+        );
+        Ok(Some((
+            member.name.clone(),
+            value.map_err(|reason| reason.at(name))?,
+        )))
+    }
+
     /// The name of a member's elements: a flattened list goes by the name of its items, where they have one.
     fn name<'m>(&'m self, member: &'m Member) -> Result<&'m str, TypeError> {
+        let here = member.xml.as_ref().is_some_and(|x| x.flattened);
         Ok(match shape_of(self.service, member.shape)? {
             Shape::List {
-                flattened: true,
+                flattened,
                 location_name: Some(name),
                 ..
-            } => name,
+            } if here || *flattened => name,
             Shape::List { .. }
             | Shape::Structure(_)
             | Shape::Map { .. }
@@ -151,12 +180,14 @@ impl Reader<'_> {
         })
     }
 
-    /// The value of the elements of one name; several only for a flattened list or map.
+    /// The value of the elements of one name; several only for a list or map that its shape or, as `here` says, its member
+    /// has flattened.
     fn value(
         &self,
         id: ShapeId,
         found: &[&Element],
         format: Option<TimestampFormat>,
+        here: bool,
         depth: usize,
     ) -> Result<Value, TypeError> {
         if depth >= DEPTH_MAX {
@@ -175,14 +206,14 @@ impl Reader<'_> {
                 flattened,
                 ..
             } => {
-                let items: Vec<&Element> = if *flattened {
+                let items: Vec<&Element> = if here || *flattened {
                     found.to_vec()
                 } else {
                     all(one()?, location_name.as_deref().unwrap_or(self.item))?
                 };
                 items
                     .into_iter()
-                    .map(|element| self.value(*member, &[element], None, depth + 1))
+                    .map(|element| self.value(*member, &[element], None, false, depth + 1))
                     .collect::<Result<_, _>>()
                     .map(Value::List)
             }
@@ -193,7 +224,7 @@ impl Reader<'_> {
                 flattened,
                 ..
             } => {
-                let entries: Vec<&Element> = if *flattened {
+                let entries: Vec<&Element> = if here || *flattened {
                     found.to_vec()
                 } else {
                     all(one()?, "entry")?
@@ -207,7 +238,7 @@ impl Reader<'_> {
                             .child(name)
                             .ok_or_else(|| TypeReason::Missing.at(name))
                     };
-                    let inner = self.value(*value, &[part(value_name)?], None, depth + 1)?;
+                    let inner = self.value(*value, &[part(value_name)?], None, false, depth + 1)?;
                     members.push((part(key_name)?.text.clone(), inner));
                 }
                 Object::from_members(members)

@@ -172,6 +172,22 @@ fn answers_of_s3_and_route_53_are_read_from_their_root_and_headers() {
     );
     check(
         "s3",
+        "GetBucketLifecycleConfiguration",
+        &[],
+        "<LifecycleConfiguration><Rule><ID>r</ID><Filter><And><Tag><Key>a</Key><Value>1</Value></Tag><Tag><Key>b</Key><Value>2</Value></Tag></And></Filter></Rule></LifecycleConfiguration>",
+        Ok(
+            r#"{"Rules":[{"ID":"r","Filter":{"And":{"Tags":[{"Key":"a","Value":"1"},{"Key":"b","Value":"2"}]}}}]}"#,
+        ),
+    );
+    check(
+        "s3",
+        "GetBucketAcl",
+        &[],
+        r#"<AccessControlPolicy><AccessControlList><Grant><Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser"><ID>1</ID></Grantee><Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>"#,
+        Ok(r#"{"Grants":[{"Grantee":{"Type":"CanonicalUser","ID":"1"},"Permission":"READ"}]}"#),
+    );
+    check(
+        "s3",
         "GetBucketPolicy",
         &[],
         r#"{"Version":"1"}"#,
