@@ -139,6 +139,7 @@ impl Entry {
             denied: None,
             bare_errors: self.bare_errors,
             url_member: None,
+            headers: Vec::new(),
             operations: std::collections::BTreeMap::new(),
             shapes: Vec::new(),
             routes: Routes::default(),

@@ -88,6 +88,9 @@ pub struct Service {
     /// The member of a form that is a URL whose path old clients send the request to: SQS's `QueueUrl`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_member: Option<String>,
+    /// Headers that each request carries, whatever it asks: names in lower case, with their values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
     /// By name. Empty for a service whose operations this catalog leaves out.
     pub operations: BTreeMap<String, Operation>,
     /// Indexed by [`ShapeId`].

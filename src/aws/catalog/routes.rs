@@ -64,6 +64,8 @@ pub(crate) struct Table {
     /// The parameters that tell routes apart, by their names in lower case.
     markers: HashMap<String, String>,
     header_markers: Vec<HeaderName>,
+    /// The headers of members that are spelt with `_`.
+    underscored: BTreeSet<String>,
     /// Whether a parameter without a value is how this service names what is asked of a resource.
     flags: bool,
 }
@@ -145,6 +147,7 @@ impl Table {
             paths: Paths::Segments,
             markers: HashMap::new(),
             header_markers: Vec::new(),
+            underscored: BTreeSet::new(),
             flags: false,
         };
         let rest = |p: &Protocol| matches!(p, Protocol::RestJson | Protocol::RestXml);
@@ -167,6 +170,8 @@ impl Table {
             }
             table.flags |= route.constants.iter().any(|(_, value)| value.is_empty());
             headers.extend(route.needs_headers.iter().map(ToString::to_string));
+            let underscored = route.headers.iter().filter(|h| h.contains('_'));
+            table.underscored.extend(underscored.cloned());
         });
         let headers = headers.into_iter();
         table.header_markers = headers.filter_map(|h| h.parse().ok()).collect();
@@ -194,6 +199,11 @@ impl Table {
         }
         let operation = Arc::new(service.operations.get(name)?.clone());
         Some(Arc::clone(slot.get_or_init(|| operation)))
+    }
+
+    /// Whether a header that is spelt with `_` is one of the service's members.
+    pub(crate) fn has_underscored(&self, header: &str) -> bool {
+        self.underscored.contains(header)
     }
 
     /// The route that a path of these segments fits.

@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderName, Method, header};
 
 use crate::aws::catalog::Protocol;
-use crate::aws::catalog::model::Service;
+use crate::aws::catalog::model::{Location, Member, Service, Structure};
+use crate::aws::catalog::routes::Routes;
 use crate::aws::head::Head;
 
 use super::escape::Plus;
@@ -54,7 +55,13 @@ pub fn identify(
     if let Some(name) = OVERRIDES.iter().find(|n| head.headers.contains_key(**n)) {
         return Err(Malformed::Override(name));
     }
-    if let Some(name) = head.headers.keys().find(|name| is_lookalike(name.as_str())) {
+    let is_member = |name: &str| {
+        candidates
+            .iter()
+            .any(|s| Routes::of(s).has_underscored(name))
+    };
+    let lookalike = |name: &&HeaderName| is_lookalike(name.as_str()) && !is_member(name.as_str());
+    if let Some(name) = head.headers.keys().find(lookalike) {
         return Err(Malformed::Lookalike(shown(name.as_str())));
     }
     match signal(candidates, head)? {
@@ -109,13 +116,24 @@ fn essence(text: &str) -> &str {
         .trim()
 }
 
-/// Refuses a body that is encoded.
+/// Refuses a body that is encoded. Where the encoding is a member of the input it is the object's own, and no business of
+/// the request's, but for the framing in chunks.
 ///
 /// # Errors
 /// [`Malformed::ContentEncoding`], [`Malformed::DuplicateHeader`].
-pub(super) fn unencoded(headers: &HeaderMap) -> Result<(), Malformed> {
-    match single(headers, header::CONTENT_ENCODING.as_str())? {
+pub(super) fn unencoded(headers: &HeaderMap, input: Option<&Structure>) -> Result<(), Malformed> {
+    let name = header::CONTENT_ENCODING;
+    let is_member = || {
+        let own = |m: &Member| m.location == Location::Header && name == m.wire_name();
+        input.is_some_and(|shape| shape.members.iter().any(own))
+    };
+    let framed = |text: &str| {
+        let mut parts = text.split(',').map(str::trim);
+        parts.any(|part| part.eq_ignore_ascii_case("aws-chunked"))
+    };
+    match single(headers, name.as_str())? {
         None => Ok(()),
+        Some(text) if is_member() && !framed(text) => Ok(()),
         Some(text) if text.trim().eq_ignore_ascii_case("identity") => Ok(()),
         Some(text) => Err(Malformed::ContentEncoding(shown(text))),
     }

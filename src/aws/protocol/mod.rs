@@ -22,6 +22,7 @@ pub mod escape;
 mod failure;
 mod form;
 mod form_names;
+mod host_prefix;
 mod identify;
 pub mod json;
 mod malformed;
@@ -197,14 +198,14 @@ pub fn preferred(service: &Service) -> Option<Protocol> {
 /// # Errors
 /// [`Malformed`] saying what and where: an encoded body, a duplicate key, an unknown member, a wrong type …
 pub fn decode(identified: &Identified, head: &Head<'_>, body: &[u8]) -> Result<Object, Malformed> {
-    identify::unencoded(head.headers)?;
     let service = identified.service.as_ref();
     let operation = &identified.operation;
     let input = service.input(operation);
+    identify::unencoded(head.headers, input)?;
     if operation.input.is_some() && input.is_none() {
         return Err(typed::TypeReason::NoShape.at_top().into());
     }
-    match identified.protocol {
+    let read = match identified.protocol {
         Protocol::AwsJson => aws_json::decode(service, input, body),
         Protocol::RestJson => rest(identified, Format::Json, head, body),
         Protocol::RestXml => rest(identified, Format::Xml, head, body),
@@ -212,7 +213,9 @@ pub fn decode(identified: &Identified, head: &Head<'_>, body: &[u8]) -> Result<O
         Protocol::Ec2Query => form_input(identified, Dialect::Ec2Query, head, body),
         Protocol::RpcV2Cbor => rpc_v2_cbor::decode(service, input, head, body),
         Protocol::RpcV2Json => rpc_v2_json::decode(service, input, head, body),
-    }
+    }?;
+    host_prefix::agrees(operation, input, &read, head.addressed)?;
+    Ok(read)
 }
 
 fn form_input(

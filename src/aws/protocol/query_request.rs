@@ -92,7 +92,7 @@ pub(super) fn parameters(
 /// The pairs as they stand, in their order.
 fn pairs(dialect: Dialect, head: &Head<'_>, body: Option<&[u8]>) -> Result<Pairs, Malformed> {
     let protocol = malformed::name(dialect.protocol());
-    unencoded(head.headers)?;
+    unencoded(head.headers, None)?;
     let query = head.query.unwrap_or("");
     if *head.method == Method::GET {
         if body.is_some_and(|b| !b.is_empty()) {

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderValue, Method, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 
 use crate::aws::catalog::model::{
     Location, Member, Operation, Service, Shape, ShapeId, Structure, TimestampFormat,
@@ -58,6 +58,7 @@ pub(super) fn decode(
     let mut members = labels(service, template, shape, head)?;
     members.extend(rest_query::decode(service, template, shape, head.query)?);
     members.extend(rest_headers::decode(service, shape, head.headers)?);
+    rest_headers::all_known(service, shape, head.headers)?;
     members.extend(body_members(asked, format, head.headers, body)?);
     checksum::verify(asked, head.headers, body)?;
     let members = Object::from_members(members).map_err(|e| TypeReason::Twice.at(&e.0))?;
@@ -107,12 +108,19 @@ pub(super) fn encode(
         }
     }
     let mut headers = rest_headers::encode(service, shape, input)?;
-    let (content_type, body) = body_bytes(asked, format, &method, input)?;
+    let (content_type, body) = body_bytes(asked, format, input)?;
     // Where the model makes it a member, one that we added would read as the caller's.
-    let modelled = located(shape, Location::Header)
-        .any(|m| m.wire_name().eq_ignore_ascii_case(CONTENT_TYPE.as_str()));
-    if !body.is_empty() && !modelled {
+    if !body.is_empty() && !says_content_type(shape) {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    for (name, value) in &service.headers {
+        let catalog = |_| EncodeError::Catalog {
+            operation: operation.name.clone(),
+            what: "a plain header",
+        };
+        let name: HeaderName = name.parse().map_err(|_| catalog(()))?;
+        let value = HeaderValue::from_str(value).map_err(|_| catalog(()))?;
+        headers.insert(name, value);
     }
     checksum::renew(asked, input, &body, &mut headers)?;
     Ok(WireRequest {
@@ -221,6 +229,12 @@ fn body_members(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Vec<(String, Value)>, Malformed> {
+    let none = HeaderMap::new();
+    let headers = if says_content_type(asked.shape) {
+        &none
+    } else {
+        headers
+    };
     if let Some(member) = payload(asked.shape) {
         let value = payload_value(asked.service, member, format, headers, body)?;
         return Ok(Vec::from_iter(value.map(|v| (member.name.clone(), v))));
@@ -274,7 +288,6 @@ fn payload_value(
 fn body_bytes(
     asked: Asked<'_>,
     format: Format,
-    method: &Method,
     input: &Object,
 ) -> Result<(&'static str, Vec<u8>), EncodeError> {
     let service = asked.service;
@@ -290,7 +303,7 @@ fn body_bytes(
             .map(|(name, value)| (name.to_owned(), value.clone()))
             .collect();
         let body = match format {
-            Format::Json => rest_json::body(service, &carried, method, &own)?,
+            Format::Json => rest_json::body(service, &carried, &own)?,
             Format::Xml => rest_xml::body(asked, &carried, &own)?,
         };
         return Ok((content_type, body));
@@ -325,6 +338,12 @@ fn body_bytes(
         return Err(not_expressible(member, "a body"));
     }
     Ok((content_type, body))
+}
+
+/// Whether the content type is a member of the input, and says nothing of how the body is written.
+fn says_content_type(shape: &Structure) -> bool {
+    located(shape, Location::Header)
+        .any(|m| m.wire_name().eq_ignore_ascii_case(CONTENT_TYPE.as_str()))
 }
 
 fn is_event_stream(shape: &Shape) -> bool {

@@ -1,5 +1,7 @@
 //! Members of a REST input or answer that stand in headers, both ways.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::aws::catalog::model::{Location, Member, Service, Shape, Structure, TimestampFormat};
@@ -12,6 +14,29 @@ use super::typed::{TypeError, TypeReason};
 use super::{scalar, typed};
 
 const HEADER: &str = "a header";
+
+/// Headers that any request may carry beside its members: authentication, framing, and what SDKs say of themselves.
+const GENERAL: [&str; 10] = [
+    "x-amz-api-version",
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-amz-decoded-content-length",
+    "x-amz-region-set",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-security-token",
+    "x-amz-target",
+    "x-amz-trailer",
+    "x-amz-user-agent",
+];
+
+/// Headers that make a request conditional.
+const CONDITIONS: [&str; 5] = [
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+];
 
 /// The text of a header that stands at most once; `None` where it doesn't stand.
 ///
@@ -53,6 +78,42 @@ pub(super) fn decode(
         }
     }
     Ok(members)
+}
+
+/// Refuses headers that could say what is asked, and are no members: they would be missing in what is rebuilt.
+///
+/// # Errors
+/// [`Malformed::UnknownHeader`].
+pub(super) fn all_known(
+    service: &Service,
+    shape: &Structure,
+    headers: &HeaderMap,
+) -> Result<(), Malformed> {
+    let is_member = |name: &str| {
+        shape.members.iter().any(|m| match m.location {
+            Location::Header => m.wire_name().eq_ignore_ascii_case(name),
+            Location::Headers => {
+                let prefix = name.get(..m.wire_name().len());
+                prefix.is_some_and(|p| p.eq_ignore_ascii_case(m.wire_name()))
+            }
+            Location::Body | Location::Label | Location::Query | Location::Status => false,
+        })
+    };
+    let asks = |name: &&HeaderName| {
+        let name = name.as_str();
+        let amazons = name.starts_with("x-amz-")
+            && !name.starts_with("x-amz-checksum-")
+            && !GENERAL.contains(&name);
+        (amazons || CONDITIONS.contains(&name)) && !is_member(name)
+    };
+    let constant = |name: &HeaderName| {
+        let own = service.headers.iter().find(|(n, _)| name.as_str() == n);
+        own.is_some_and(|(_, value)| headers.get(name).is_some_and(|v| v == value))
+    };
+    match headers.keys().find(|name| asks(name) && !constant(name)) {
+        Some(name) => Err(Malformed::UnknownHeader(shown(name.as_str()))),
+        None => Ok(()),
+    }
 }
 
 /// Writes the members that headers carry.
@@ -121,6 +182,12 @@ fn value(service: &Service, member: &Member, text: &str) -> Result<Value, Malfor
         ..e
     };
     let shape = shape_of(service, member.shape)?;
+    if member.json_value {
+        let json = STANDARD.decode(text).ok().map(String::from_utf8);
+        let json = json.and_then(Result::ok);
+        let json = json.ok_or_else(|| TypeReason::Base64.at(name))?;
+        return Ok(leaf(shape, json).map_err(|r| r.at(name))?);
+    }
     let Shape::List {
         member: item,
         min,
@@ -171,8 +238,9 @@ fn text(service: &Service, member: &Member, value: &Value) -> Result<String, Enc
                 .iter()
                 .map(|value| leaf(item, value).map(|text| quoted(&text)))
                 .collect::<Result<Vec<_>, _>>()?;
-            Ok(parts.join(", "))
+            Ok(parts.join(","))
         }
+        (shape, value) if member.json_value => Ok(STANDARD.encode(leaf(shape, value)?)),
         (shape, value) => Ok(leaf(shape, value)?),
     }
 }
@@ -224,7 +292,8 @@ fn unquote(inner: &str) -> Option<(String, &str)> {
     loop {
         match chars.next()? {
             '"' => return Some((item, chars.as_str())),
-            '\\' => item.push(chars.next()?),
+            // Any other character after a backslash is read as itself by some, and with the backslash by others.
+            '\\' => item.push(chars.next().filter(|c| matches!(c, '"' | '\\'))?),
             c => item.push(c),
         }
     }

@@ -1,6 +1,6 @@
 //! restJson1's bodies: members as one JSON object, or a payload as any JSON value.
 
-use http::{HeaderMap, Method};
+use http::HeaderMap;
 
 use crate::aws::catalog::model::{Member, Service, Structure};
 use crate::aws::value::{Object, Value};
@@ -50,19 +50,17 @@ pub(super) fn payload(
         .map_err(|e| within(e, member.wire_name()))?)
 }
 
-/// Writes the members that a body carries; no body for what has none, and for a GET, HEAD or DELETE without any.
+/// Writes the members that a body carries, `{}` where none are given; no body for what has none.
 ///
 /// # Errors
 /// [`EncodeError`] where the input isn't what the model says.
 pub(super) fn body(
     service: &Service,
     carried: &Structure,
-    method: &Method,
     own: &Object,
 ) -> Result<Vec<u8>, EncodeError> {
     let wire = typed::encode(service, carried, own)?;
-    let bodiless = [Method::GET, Method::HEAD, Method::DELETE].contains(method);
-    if carried.members.is_empty() || (bodiless && wire.is_empty()) {
+    if carried.members.is_empty() {
         return Ok(Vec::new());
     }
     Ok(json::write_object(&wire))

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::aws::catalog::model::{
     Location, Member, Service, Shape, ShapeId, Structure, TimestampFormat,
 };
+use crate::aws::catalog::routes::X_ID;
 use crate::aws::catalog::template::Template;
 use crate::aws::value::{Object, Value};
 
@@ -13,9 +14,6 @@ use super::malformed::{EncodeError, Malformed};
 use super::rest::{located, not_expressible, shape_of};
 use super::typed::{TypeError, TypeReason};
 use super::{form, scalar, typed};
-
-/// What botocore and the JavaScript SDK add to tell operations apart; AWS ignores it.
-pub(super) const X_ID: &str = "x-id";
 
 /// Reads the members that the query string carries; the template's own parameters carry none.
 ///

@@ -562,13 +562,12 @@ impl Writer<'_> {
                 elements.push((member, key, value));
             }
         }
-        self.out.push('>');
-        for (member, key, value) in elements {
-            self.member(member, value, depth + 1)
-                .map_err(|e| within(e, key))?;
-        }
-        self.close(name);
-        Ok(())
+        self.inside(name, |writer| {
+            elements.into_iter().try_for_each(|(member, key, value)| {
+                let written = writer.member(member, value, depth + 1);
+                written.map_err(|e| within(e, key))
+            })
+        })
     }
 
     fn value(
@@ -692,9 +691,26 @@ impl Writer<'_> {
         inner: impl FnOnce(&mut Self) -> Result<(), TypeError>,
     ) -> Result<(), TypeError> {
         self.open(name, namespace);
+        self.inside(name, inner)
+    }
+
+    /// What stands in an element whose tag is open, and its end.
+    fn inside(
+        &mut self,
+        name: &str,
+        inner: impl FnOnce(&mut Self) -> Result<(), TypeError>,
+    ) -> Result<(), TypeError> {
+        let empty = self.out.len();
         self.out.push('>');
         inner(self)?;
-        self.close(name);
+        if self.out.len() == empty + 1 {
+            self.out.truncate(empty);
+            self.out.push_str("/>");
+        } else {
+            self.out.push_str("</");
+            self.out.push_str(name);
+            self.out.push('>');
+        }
         Ok(())
     }
 
@@ -726,11 +742,5 @@ impl Writer<'_> {
         }
         self.out.push_str(&xml::escaped(text));
         Ok(())
-    }
-
-    fn close(&mut self, name: &str) {
-        self.out.push_str("</");
-        self.out.push_str(name);
-        self.out.push('>');
     }
 }

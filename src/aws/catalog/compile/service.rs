@@ -57,6 +57,7 @@ pub(super) fn metadata(id: &str, model: &Value) -> Result<Service, CompileError>
         denied: None,
         bare_errors: wire.is_bare(id),
         url_member: wire.url_member(id),
+        headers: wire.headers(id),
         operations: BTreeMap::new(),
         shapes: Vec::new(),
         routes: Routes::default(),

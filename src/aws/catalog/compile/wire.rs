@@ -18,6 +18,7 @@ pub(super) struct Wire {
     denied: Denied,
     errors: Errors,
     url_members: BTreeMap<String, String>,
+    headers: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,6 +52,13 @@ impl Wire {
     /// The member of a service's forms that is the URL they may be sent to.
     pub(super) fn url_member(&self, service: &str) -> Option<String> {
         self.url_members.get(service).cloned()
+    }
+
+    /// The headers that each request of a service carries.
+    pub(super) fn headers(&self, service: &str) -> Vec<(String, String)> {
+        let own = self.headers.get(service).into_iter().flatten();
+        own.map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
     }
 
     /// The code with which a service says that access is denied; `None` where that is its protocol's own.
