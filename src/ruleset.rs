@@ -77,10 +77,7 @@ impl Ruleset {
             Some(path) => Some((name(path), read(path)?)),
             None => None,
         };
-        let overlay = match &config.services {
-            Some(folder) => texts(folder, "toml")?,
-            None => Vec::new(),
-        };
+        let overlay = overlay(config)?;
         let catalog = Self::catalog(config)?;
         let roles = config.callers.iter();
         let roles = roles.map(|c| (c.name.as_str(), c.may_assume.as_slice()));
@@ -137,6 +134,14 @@ impl Ruleset {
             }
             None => Ok(Catalog::embedded()?),
         }
+    }
+
+    /// The embedded service files, and those of the configuration's folder on top.
+    ///
+    /// # Errors
+    /// [`RulesetError`] where one can't be read or says what it may not.
+    pub fn knowledge(config: &Config) -> Result<Knowledge, RulesetError> {
+        Ok(Knowledge::embedded()?.overlay(&overlay(config)?)?)
     }
 
     /// Puts a rule set together from what was read.
@@ -270,6 +275,14 @@ pub fn policy_files(folder: &Path) -> Result<Vec<PolicyFile>, RulesetError> {
         .into_iter()
         .map(|(name, text)| PolicyFile { name, text })
         .collect())
+}
+
+/// The user's own service files.
+fn overlay(config: &Config) -> Result<Vec<(String, String)>, RulesetError> {
+    match &config.services {
+        Some(folder) => texts(folder, "toml"),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// The files of a folder with an extension, by name.

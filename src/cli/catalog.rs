@@ -1,20 +1,19 @@
 //! `palisade catalog`: makes a catalog from botocore's models, and shows what one knows.
 
 mod botocore;
+mod build;
 mod changes;
+mod progress;
 mod show;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
-use crate::aws::catalog::compile::{self, Models, Notes, Rules};
-use crate::aws::catalog::{Catalog, Service, file};
-use crate::aws::nearest::nearest;
-use botocore::Botocore;
-use changes::Report;
+use crate::aws::catalog::Catalog;
+use crate::guard::knowledge::Knowledge;
+
+pub(crate) use build::build;
 
 /// The rules that this version comes with.
 const RULES: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/config/classes.toml"));
@@ -34,6 +33,9 @@ pub(crate) struct BuildArgs {
     /// A botocore wheel (`pip download botocore --no-deps`), or the folder of an installed botocore
     #[arg(long, value_name = "PATH")]
     pub(crate) botocore: PathBuf,
+    /// An older wheel, for the operations, routes and protocols that old SDKs still send; may be repeated
+    #[arg(long, value_name = "PATH")]
+    pub(crate) older: Vec<PathBuf>,
     /// A service to take the operations of, as the AWS CLI names it, or `all`; may be repeated [default: those of
     /// the embedded catalog]. The hosts of every service are in every catalog
     #[arg(long = "service", value_name = "ID")]
@@ -41,6 +43,9 @@ pub(crate) struct BuildArgs {
     /// Where to write the catalog; without it, nothing is written and the report is all
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// List what changed and what is worth a look, not only how much
+    #[arg(long)]
+    pub(crate) details: bool,
     /// Report as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -49,128 +54,29 @@ pub(crate) struct BuildArgs {
 /// `palisade catalog show`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// `SERVICE`, or `SERVICE:OPERATION`
+    /// `SERVICE`, or `SERVICE:OPERATION`; without it, every service is listed
     #[arg(value_name = "SERVICE[:OPERATION]")]
-    pub(crate) what: String,
+    pub(crate) what: Option<String>,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// Makes a catalog, writes it where asked, and returns the report to print.
-///
-/// # Errors
-/// Where the package can't be read, a service isn't in it, the rules don't fit the models, or the file can't be written.
-pub(crate) fn build(args: &BuildArgs) -> anyhow::Result<String> {
-    let rules = Rules::parse(RULES).context("config/classes.toml")?;
-    let mut package = Botocore::open(&args.botocore)?;
-    let common = package.common()?;
-    let before = Catalog::embedded();
-    let wanted = wanted(args, &package, before.as_ref().ok())?;
-    let mut notes = Notes::default();
-    let ids: Vec<String> = package.services().map(str::to_owned).collect();
-    let mut all = Vec::with_capacity(ids.len());
-    let mut services = Vec::with_capacity(wanted.len());
-    for id in ids {
-        let mut models = package
-            .models(&id)
-            .with_context(|| format!("service `{id}`"))?;
-        if wanted.contains(&id) {
-            services.push(compile::service(&models, &rules, &mut notes)?);
-        }
-        forget_shapes(&mut models);
-        all.push(models);
-    }
-    let index = compile::index(&common, &all, &mut notes)?;
-    let hosts = index.hosts.len();
-    let bytes = file::write(index, &services)?;
-    let mut report = Report {
-        version: common.version,
-        before: before.as_ref().ok().map(|c| c.version().to_owned()),
-        services: services.len(),
-        operations: services.iter().map(|s| s.operations.len()).sum(),
-        hosts,
-        bytes: bytes.len(),
-        changes: Vec::new(),
-        unlisted: Vec::new(),
-        readonly_but: Vec::new(),
-        nameless: Vec::new(),
-        hosts_left_out: Vec::new(),
-    };
-    if let Ok(before) = &before {
-        report.changes = compare(before, &services)?;
-    }
-    report.note(notes);
-    // What was built is read back before anybody gets it.
-    Catalog::from_bytes(bytes.clone())?;
-    if let Some(out) = &args.out {
-        write(out, &bytes)?;
-    }
-    if args.json {
-        return Ok(format!("{}\n", serde_json::to_string_pretty(&report)?));
-    }
-    Ok(report.to_string())
 }
 
 /// What a catalog knows about a service or an operation, to print.
 ///
 /// # Errors
 /// Where it knows none of that name; the message names the nearest one.
-pub(crate) fn show(args: &ShowArgs, catalog: &Catalog) -> anyhow::Result<String> {
+pub(crate) fn show(
+    args: &ShowArgs,
+    catalog: &Catalog,
+    knowledge: &Knowledge,
+) -> anyhow::Result<String> {
+    let what = args.what.as_deref();
     if args.json {
-        let shown = show::json(catalog, &args.what)?;
+        let shown = show::json(catalog, knowledge, what)?;
         return Ok(format!("{}\n", serde_json::to_string_pretty(&shown)?));
     }
-    show::text(catalog, &args.what)
-}
-
-fn wanted(
-    args: &BuildArgs,
-    package: &Botocore,
-    before: Option<&Catalog>,
-) -> anyhow::Result<Vec<String>> {
-    if args.services.iter().any(|s| s == "all") {
-        return Ok(package.services().map(str::to_owned).collect());
-    }
-    for id in &args.services {
-        if package.services().all(|s| s != id) {
-            match nearest(id, package.services()) {
-                Some(near) => bail!("botocore has no service `{id}`; did you mean `{near}`?"),
-                None => bail!("botocore has no service `{id}`"),
-            }
-        }
-    }
-    if !args.services.is_empty() {
-        return Ok(args.services.clone());
-    }
-    match before {
-        Some(before) => Ok(before.service_ids().map(str::to_owned).collect()),
-        None => bail!("the embedded catalog can't be read; name the services with `--service`"),
-    }
-}
-
-fn compare(before: &Catalog, services: &[Service]) -> anyhow::Result<Vec<changes::Change>> {
-    let mut found = Vec::new();
-    for service in services {
-        let old = before.service(&service.id)?;
-        found.extend(changes::between(old.as_deref(), service));
-    }
-    Ok(found)
-}
-
-/// The shapes of all services together take much memory, and the index doesn't need them.
-fn forget_shapes(models: &mut Models) {
-    if let Some(model) = models.service.as_object_mut() {
-        model.remove("shapes");
-    }
-}
-
-fn write(out: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut beside = out.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    fs::write(&beside, bytes).with_context(|| format!("can't write `{}`", beside.display()))?;
-    fs::rename(&beside, out).with_context(|| format!("can't write `{}`", out.display()))
+    show::text(catalog, knowledge, what)
 }
 
 #[cfg(test)]

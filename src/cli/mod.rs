@@ -170,8 +170,10 @@ fn catalog(command: &catalog::CatalogCommand, config: Option<PathBuf>) -> Answer
     let answer = match command {
         catalog::CatalogCommand::Build(arguments) => catalog::build(arguments),
         catalog::CatalogCommand::Show(arguments) => {
-            let catalog = Ruleset::catalog(&load(config)?).map_err(Failure::usage)?;
-            catalog::show(arguments, &catalog)
+            let config = load(config)?;
+            let catalog = Ruleset::catalog(&config).map_err(Failure::usage)?;
+            let knowledge = Ruleset::knowledge(&config).map_err(Failure::usage)?;
+            catalog::show(arguments, &catalog, &knowledge)
         }
     };
     answer.map(Printed::Text).map_err(Failure::refused)

@@ -49,6 +49,29 @@ pub(crate) fn text<const N: usize>(head: &[&str; N], rows: &[[String; N]]) -> St
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// Rows of as many cells as the head, the cells but the first to the right, as numbers stand.
+pub(crate) fn columns(head: &[String], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut out = String::new();
+    for row in std::iter::once(head).chain(rows.iter().map(Vec::as_slice)) {
+        for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let cell = printable(cell);
+            if at == 0 {
+                out.push_str(&format!("{cell:width$}"));
+            } else {
+                out.push_str(&format!("  {cell:>width$}"));
+            }
+        }
+        out.push('\n');
+    }
+    out
+}
+
 fn line<S: AsRef<str>>(out: &mut dyn Write, cells: &[S], widths: &[usize]) -> io::Result<()> {
     let mut text = String::new();
     for (cell, width) in cells.iter().zip(widths) {

@@ -152,10 +152,10 @@ def test_in_monitor_mode_what_mints_keys_needs_its_permit_all_the_same(new_guard
     assert [seen for seen in upstream.calls() if b"GetSessionToken" in seen.body] == []
 
 
-def test_in_monitor_mode_a_service_that_nothing_is_known_of_is_refused(monitor, upstream):
+def test_in_monitor_mode_an_operation_that_nothing_is_known_of_is_refused(monitor, upstream):
     guard = monitor(settings={"mode": "monitor"})
     headers = {"content-type": "application/x-www-form-urlencoded"}
-    body = b"Action=CreateAccessKey&Version=2010-05-08&UserName=x"
+    body = b"Action=CreateEverything&Version=2010-05-08&UserName=x"
     answer = raw.call(guard, "iam.amazonaws.com", "POST", "/", headers, body, service="iam", region="us-east-1")
     assert answer.status == 403
     assert upstream.calls() == []

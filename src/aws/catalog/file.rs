@@ -152,6 +152,8 @@ pub fn write(mut index: Index, services: &[Service]) -> Result<Vec<u8>, CatalogE
 #[derive(serde::Serialize)]
 struct Ordered<'a> {
     version: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    older: &'a [String],
     partitions: &'a [super::index::Partition],
     services: &'a [Entry],
     varying_labels: &'a [String],
@@ -163,6 +165,7 @@ impl<'a> Ordered<'a> {
     fn of(index: &'a Index) -> Self {
         Self {
             version: &index.version,
+            older: &index.older,
             partitions: &index.partitions,
             services: &index.services,
             varying_labels: &index.varying_labels,

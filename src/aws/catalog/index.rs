@@ -12,6 +12,9 @@ use super::routes::Routes;
 pub struct Index {
     /// What the catalog was made from: `botocore-1.44.5`.
     pub version: String,
+    /// The older releases whose models were looked at for what SDKs still send, newest first: `botocore-1.34.162`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub older: Vec<String>,
     pub partitions: Vec<Partition>,
     /// In the order of their ids. Host entries point into it.
     pub services: Vec<Entry>,
@@ -141,6 +144,7 @@ impl Entry {
             url_member: None,
             headers: Vec::new(),
             operations: std::collections::BTreeMap::new(),
+            older: Vec::new(),
             shapes: Vec::new(),
             routes: Routes::default(),
         }

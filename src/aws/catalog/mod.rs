@@ -36,6 +36,7 @@ pub struct Catalog {
     bytes: Cow<'static, [u8]>,
     parts_at: usize,
     version: String,
+    older: Vec<String>,
     /// What every operation is, in brief: see [`Outline`].
     outlines: String,
     hosts: Hosts,
@@ -70,6 +71,7 @@ impl Catalog {
         let (index, parts_at) = file::read_index(&bytes)?;
         let Index {
             version,
+            older,
             partitions,
             services,
             varying_labels,
@@ -103,6 +105,7 @@ impl Catalog {
             bytes,
             parts_at,
             version,
+            older,
         })
     }
 
@@ -110,6 +113,12 @@ impl Catalog {
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// The older releases whose models were looked at for what SDKs still send, newest first.
+    #[must_use]
+    pub fn older(&self) -> &[String] {
+        &self.older
     }
 
     /// SHA-256 of the whole catalog, 64 hex digits: two that differ anywhere have different ones.
@@ -204,6 +213,28 @@ impl Catalog {
     #[must_use]
     pub fn resolve(&self, host: &Host) -> Resolved {
         self.hosts.resolve(host)
+    }
+
+    /// The templates of a service's hosts, in order: `{region}` is a region, `{dns}` and `{dual}` the suffixes of its
+    /// partition, and `*.` one or more labels.
+    ///
+    /// # Errors
+    /// [`CatalogError`] where the index can't be read again.
+    pub fn templates(&self, service: &str) -> Result<Vec<String>, CatalogError> {
+        let (index, _) = file::read_index(&self.bytes)?;
+        let at = self.by_id.get(service);
+        let is_of = |entries: &[index::HostEntry]| {
+            entries
+                .iter()
+                .any(|e| at.is_some_and(|at| e.services.contains(at)))
+        };
+        let hosts = index
+            .hosts
+            .into_iter()
+            .filter(|(_, entries)| is_of(entries));
+        let mut hosts: Vec<String> = hosts.map(|(template, _)| template).collect();
+        hosts.sort_unstable();
+        Ok(hosts)
     }
 
     /// Every suffix under which AWS's own names stand: those of the partitions, and `on.aws` and the like.

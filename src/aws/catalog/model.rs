@@ -30,6 +30,19 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// Whether method and path name what is asked.
+    #[must_use]
+    pub const fn is_rest(self) -> bool {
+        match self {
+            Protocol::RestJson | Protocol::RestXml => true,
+            Protocol::AwsJson
+            | Protocol::AwsQuery
+            | Protocol::Ec2Query
+            | Protocol::RpcV2Cbor
+            | Protocol::RpcV2Json => false,
+        }
+    }
+
     /// Whether requests are forms, which name what is asked in their body.
     #[must_use]
     pub const fn is_form(self) -> bool {
@@ -93,6 +106,9 @@ pub struct Service {
     pub headers: Vec<(String, String)>,
     /// By name. Empty for a service whose operations this catalog leaves out.
     pub operations: BTreeMap<String, Operation>,
+    /// Other forms of these operations, which older SDKs send.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub older: Vec<OlderForm>,
     /// Indexed by [`ShapeId`].
     pub shapes: Vec<Shape>,
     /// The operations laid out for finding, made when they are first asked for.
@@ -124,6 +140,17 @@ impl Service {
             | Shape::Document => None,
         }
     }
+}
+
+/// An operation as an older SDK sends it: by another route, or in a protocol that the service's model lists no more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OlderForm {
+    /// The release of botocore that had it last, of those that were looked at: `botocore-1.14.17`.
+    pub release: String,
+    /// The protocol in which it's sent so.
+    pub protocol: Protocol,
+    /// Today's operation but for its method, its route and what its input is written as.
+    pub operation: Operation,
 }
 
 /// One operation of a service.
@@ -176,6 +203,9 @@ pub struct Operation {
     /// Whether and how a request carries a checksum of its body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<Box<Checksum>>,
+    /// The release of botocore that had the operation last, of those that were looked at: today's has it no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<String>,
 }
 
 /// The element around an input's members.

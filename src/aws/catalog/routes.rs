@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderName};
 
-use super::model::{Location, Operation, Protocol, Service, Shape, Signature};
+use super::model::{Location, OlderForm, Operation, Protocol, Service, Shape, Signature};
 use super::template::{Segment, Template};
 
 /// A service's [`Table`], made when it is first asked for. A copy of a service makes its own.
@@ -59,6 +59,8 @@ pub(crate) enum Paths {
 /// One service's operations, laid out.
 pub(crate) struct Table {
     operations: HashMap<String, OnceLock<Arc<Operation>>>,
+    /// As many as the service has older forms.
+    older: Vec<OnceLock<Arc<Operation>>>,
     root: Node,
     pub(crate) paths: Paths,
     /// The parameters that tell routes apart, by their names in lower case.
@@ -74,6 +76,8 @@ pub(crate) struct Table {
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) operation: String,
+    /// Where it is one that older SDKs take: which of the service's older forms.
+    pub(crate) older: Option<usize>,
     method: String,
     constants: Vec<(String, String)>,
     /// The required parameters and headers that tell this route from others of the same path.
@@ -143,6 +147,7 @@ impl Table {
                 .keys()
                 .map(|name| (name.clone(), OnceLock::new()))
                 .collect(),
+            older: service.older.iter().map(|_| OnceLock::new()).collect(),
             root: Node::default(),
             paths: Paths::Segments,
             markers: HashMap::new(),
@@ -150,12 +155,22 @@ impl Table {
             underscored: BTreeSet::new(),
             flags: false,
         };
-        let rest = |p: &Protocol| matches!(p, Protocol::RestJson | Protocol::RestXml);
-        if !service.protocols.iter().any(rest) {
+        if !service.protocols.iter().any(|p| p.is_rest()) {
             return table;
         }
         for operation in service.operations.values() {
             table.add(Route::of(service, operation), &operation.uri);
+        }
+        for (at, form) in service.older.iter().enumerate() {
+            if form.protocol.is_rest() {
+                let route = Route {
+                    older: Some(at),
+                    // Where today's model has the same route for something else, that is meant.
+                    deprecated: true,
+                    ..Route::of(service, &form.operation)
+                };
+                table.add(route, &form.operation.uri);
+            }
         }
         table.root.settle();
         if service.signature == Signature::S3v4 && table.root.label.is_some() {
@@ -204,6 +219,31 @@ impl Table {
     /// Whether a header that is spelt with `_` is one of the service's members.
     pub(crate) fn has_underscored(&self, header: &str) -> bool {
         self.underscored.contains(header)
+    }
+
+    /// An older form of an operation.
+    pub(crate) fn older(&self, service: &Service, at: usize) -> Option<Arc<Operation>> {
+        let slot = self.older.get(at)?;
+        if let Some(operation) = slot.get() {
+            return Some(Arc::clone(operation));
+        }
+        let operation = Arc::new(service.older.get(at)?.operation.clone());
+        Some(Arc::clone(slot.get_or_init(|| operation)))
+    }
+
+    /// An operation by its name, in the form that requests of that protocol have, for protocols without routes: an older
+    /// one where today's model doesn't list the protocol.
+    pub(crate) fn form(
+        &self,
+        service: &Service,
+        name: &str,
+        protocol: Protocol,
+    ) -> Option<Arc<Operation>> {
+        let is_it = |form: &OlderForm| form.protocol == protocol && form.operation.name == name;
+        match service.older.iter().position(is_it) {
+            Some(at) if !protocol.is_rest() => self.older(service, at),
+            Some(_) | None => self.operation(service, name),
+        }
     }
 
     /// The route that a path of these segments fits.
@@ -305,6 +345,7 @@ impl Route {
     fn of(service: &Service, operation: &Operation) -> Self {
         let mut route = Self {
             operation: operation.name.clone(),
+            older: None,
             method: operation.method.clone(),
             constants: operation.uri.query().to_vec(),
             needs: Vec::new(),

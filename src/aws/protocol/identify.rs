@@ -231,7 +231,7 @@ fn rest(candidates: &[Arc<Service>], head: &Head<'_>) -> Result<Identified, Malf
         });
     }
     rest_protocol(routed.service)
-        .and_then(|protocol| Identified::new(routed.service, routed.operation, protocol, None))
+        .and_then(|protocol| Identified::routed(routed, protocol))
         .ok_or_else(|| unrouted(candidates, head))
 }
 

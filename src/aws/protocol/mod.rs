@@ -56,6 +56,8 @@ mod round_trip;
 use form_names::Dialect;
 use rest::Format;
 
+use route::Routed;
+
 pub use failure::{UpstreamError, decode_error};
 pub use identify::{identify, needs_body};
 pub use malformed::{EncodeError, Malformed, OutputError, name};
@@ -99,12 +101,32 @@ impl Identified {
         protocol: Protocol,
         json_version: Option<JsonVersion>,
     ) -> Option<Self> {
-        let operation = Routes::of(service).operation(service, operation)?;
+        let operation = Routes::of(service).form(service, operation, protocol)?;
         Some(Self {
             service: Arc::clone(service),
             operation,
             protocol,
             json_version,
+        })
+    }
+
+    /// A request that took a route of a REST protocol.
+    fn routed(routed: Routed<'_>, protocol: Protocol) -> Option<Self> {
+        let Routed {
+            service,
+            operation,
+            older,
+        } = routed;
+        let table = Routes::of(service);
+        let operation = match older {
+            Some(at) => table.older(service, at)?,
+            None => table.operation(service, operation)?,
+        };
+        Some(Self {
+            service: Arc::clone(service),
+            operation,
+            protocol,
+            json_version: None,
         })
     }
 
@@ -132,6 +154,7 @@ impl Identified {
                 own_host: false,
                 xml_root: None,
                 checksum: None,
+                gone: None,
             }),
             // Never written anew: a protocol in which requests pass as they are.
             protocol: Protocol::RestJson,

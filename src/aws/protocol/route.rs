@@ -180,6 +180,8 @@ fn aligned<'t, 'p, 'a>(
 pub(super) struct Routed<'s> {
     pub(super) service: &'s Arc<Service>,
     pub(super) operation: &'s str,
+    /// Where the route is one that older SDKs take: which of the service's older forms.
+    pub(super) older: Option<usize>,
 }
 
 /// The operation that a request is, among those of one or several services; `None` where there is none. `query` is
@@ -231,6 +233,7 @@ pub(super) fn route<'s>(
     Ok(Some(Routed {
         service,
         operation: &found.route.operation,
+        older: found.route.older,
     }))
 }
 
@@ -375,6 +378,7 @@ mod tests {
             own_host: false,
             xml_root: None,
             checksum: None,
+            gone: None,
         }
     }
 

@@ -74,6 +74,18 @@ impl Botocore {
     /// # Errors
     /// Where a file is missing or isn't JSON.
     pub(super) fn common(&mut self) -> anyhow::Result<Common> {
+        Ok(Common {
+            version: self.release()?,
+            partitions: self.need("data/partitions.json")?,
+            endpoints: self.need("data/endpoints.json")?,
+        })
+    }
+
+    /// The package's release: `botocore-1.44.5`.
+    ///
+    /// # Errors
+    /// Where the package doesn't say.
+    pub(super) fn release(&mut self) -> anyhow::Result<String> {
         let init = self
             .files
             .read("__init__.py")?
@@ -84,11 +96,7 @@ impl Botocore {
             .find_map(|l| l.strip_prefix("__version__"))
             .map(|l| l.trim_matches([' ', '=', '\'', '"']))
             .context("the package's `__init__.py` says no version")?;
-        Ok(Common {
-            version: format!("botocore-{version}"),
-            partitions: self.need("data/partitions.json")?,
-            endpoints: self.need("data/endpoints.json")?,
-        })
+        Ok(format!("botocore-{version}"))
     }
 
     /// The models of one service, of its newest version.

@@ -1,7 +1,7 @@
 //! What a newly built catalog says that the one before didn't.
 
 use std::collections::BTreeSet;
-use std::fmt;
+use std::fmt::Write as _;
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::aws::catalog::{Operation, Service};
 use crate::aws::class::Class;
 
 /// The report of a build.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Report {
     pub(super) version: String,
     /// What it is compared with; absent where that can't be read.
@@ -19,6 +19,7 @@ pub(super) struct Report {
     pub(super) operations: usize,
     pub(super) hosts: usize,
     pub(super) bytes: usize,
+    pub(super) older: Older,
     pub(super) changes: Vec<Change>,
     /// Operations whose verb no rule lists: taken as `write`.
     pub(super) unlisted: Vec<String>,
@@ -28,6 +29,19 @@ pub(super) struct Report {
     pub(super) nameless: Vec<String>,
     /// URLs of rule sets that no template can hold.
     pub(super) hosts_left_out: Vec<String>,
+}
+
+/// What older releases added.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Older {
+    /// Services that today's release has no more.
+    pub(super) services: Vec<String>,
+    /// Operations of others that it has no more.
+    pub(super) operations: Vec<String>,
+    /// Operations that are sent in another form too, once for each.
+    pub(super) forms: Vec<String>,
+    /// Services that spoke another protocol.
+    pub(super) protocols: Vec<String>,
 }
 
 /// One difference.
@@ -58,18 +72,17 @@ impl Report {
     }
 }
 
-/// How two versions of a service differ, by operation.
-pub(super) fn between(before: Option<&Service>, after: &Service) -> Vec<Change> {
-    let names: BTreeSet<&String> = before
-        .into_iter()
-        .chain([after])
-        .flat_map(|s| s.operations.keys())
-        .collect();
+/// How two versions of a service differ, by operation; either may be without it.
+pub(super) fn between(before: Option<&Service>, after: Option<&Service>) -> Vec<Change> {
+    let both = || before.into_iter().chain(after);
+    let id = both().map(|s| s.id.as_str()).next().unwrap_or_default();
+    let names: BTreeSet<&String> = both().flat_map(|s| s.operations.keys()).collect();
     names
         .into_iter()
         .flat_map(|name| {
             let old = before.and_then(|s| s.operations.get(name));
-            of_operation(&after.id, name, old, after.operations.get(name))
+            let new = after.and_then(|s| s.operations.get(name));
+            of_operation(id, name, old, new)
         })
         .collect()
 }
@@ -132,69 +145,116 @@ pub(super) fn resource(operation: &Operation) -> String {
     path.join(" / ")
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{}: {} operations of {} services, {} host templates, {} bytes",
+/// A group of more than this many is counted, not listed, unless everything is asked for.
+const LISTED_MAX: usize = 10;
+
+impl Report {
+    /// The report for people: what there is, how much changed, and what is worth a look; with `details`, all of it.
+    pub(super) fn text(&self, details: bool) -> String {
+        let mut out = format!(
+            "{}: {} operations of {} services, {} host templates, {} bytes\n",
             self.version, self.operations, self.services, self.hosts, self.bytes
-        )?;
+        );
+        let mut groups = Vec::new();
+        let older = &self.older;
+        groups.push(Group::new(
+            "older releases: services that are gone",
+            &older.services,
+        ));
+        groups.push(Group::new(
+            "older releases: operations that are gone",
+            &older.operations,
+        ));
+        groups.push(Group::new(
+            "older releases: another route or protocol",
+            &older.forms,
+        ));
+        groups.push(Group::new(
+            "older releases: services with another protocol",
+            &older.protocols,
+        ));
         match &self.before {
-            Some(before) if self.changes.is_empty() => writeln!(f, "no change against {before}")?,
-            Some(before) => writeln!(f, "{} changes against {before}:", self.changes.len())?,
-            None => writeln!(f, "there is no readable catalog to compare with")?,
+            Some(before) if self.changes.is_empty() => {
+                let _ = writeln!(out, "no change against {before}");
+            }
+            Some(before) => {
+                let _ = writeln!(out, "{} changes against {before}", self.changes.len());
+            }
+            None => out.push_str("there is no readable catalog to compare with\n"),
         }
-        let width = self
-            .changes
-            .iter()
-            .map(|c| c.operation.len())
-            .max()
-            .unwrap_or(0);
-        for change in &self.changes {
-            writeln!(
-                f,
-                "  {:width$}  {:8}  {} → {}",
-                change.operation,
-                change.what.as_str(),
-                change.before.as_deref().unwrap_or("–"),
-                change.after.as_deref().unwrap_or("–"),
-            )?;
+        for what in What::ALL {
+            let of_kind = self.changes.iter().filter(|c| c.what == what);
+            let lines: Vec<String> = of_kind.map(Change::line).collect();
+            groups.push(Group {
+                title: what.title(),
+                lines,
+            });
         }
-        list(f, "no rule lists the verb, taken as write", &self.unlisted)?;
-        let but: Vec<String> = self
-            .readonly_but
-            .iter()
-            .map(|(o, k)| format!("{o} ({k})"))
-            .collect();
-        list(f, "readonly in the model, classed otherwise", &but)?;
-        list(
-            f,
-            "guarded, no resource found: judged on the account",
-            &self.nameless,
-        )?;
-        list(
-            f,
-            "endpoint URLs that no host template can hold",
-            &self.hosts_left_out,
-        )
+        groups.push(Group::new(
+            "no rule lists the verb, taken as write",
+            &self.unlisted,
+        ));
+        let but = self.readonly_but.iter().map(|(o, k)| format!("{o} ({k})"));
+        groups.push(Group {
+            title: "readonly in the model, classed otherwise",
+            lines: but.collect(),
+        });
+        let title = "guarded, no resource found: judged on the account";
+        groups.push(Group::new(title, &self.nameless));
+        let title = "endpoint URLs that no host template can hold";
+        groups.push(Group::new(title, &self.hosts_left_out));
+        let mut cut = false;
+        for group in groups.iter().filter(|group| !group.lines.is_empty()) {
+            let _ = writeln!(out, "{:6}  {}", group.lines.len(), group.title);
+            if details || group.lines.len() <= LISTED_MAX {
+                for line in &group.lines {
+                    let _ = writeln!(out, "          {line}");
+                }
+            } else {
+                cut = true;
+            }
+        }
+        if cut {
+            out.push_str("`--details` lists them all, `--json` for programs\n");
+        }
+        out
+    }
+}
+
+/// Lines of the report under one title.
+struct Group {
+    title: &'static str,
+    lines: Vec<String>,
+}
+
+impl Group {
+    fn new(title: &'static str, lines: &[String]) -> Self {
+        Self {
+            title,
+            lines: lines.to_vec(),
+        }
+    }
+}
+
+impl Change {
+    fn line(&self) -> String {
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => format!("{}: {before} → {after}", self.operation),
+            (Some(one), None) | (None, Some(one)) => format!("{} ({one})", self.operation),
+            (None, None) => self.operation.clone(),
+        }
     }
 }
 
 impl What {
-    const fn as_str(self) -> &'static str {
+    const ALL: [Self; 4] = [What::New, What::Removed, What::Class, What::Resource];
+
+    const fn title(self) -> &'static str {
         match self {
-            What::New => "new",
-            What::Removed => "removed",
-            What::Class => "class",
-            What::Resource => "resource",
+            What::New => "operations that are new",
+            What::Removed => "operations that it has no more",
+            What::Class => "operations of another class",
+            What::Resource => "operations with another resource",
         }
     }
-}
-
-fn list(f: &mut fmt::Formatter<'_>, title: &str, names: &[String]) -> fmt::Result {
-    if names.is_empty() {
-        return Ok(());
-    }
-    writeln!(f, "{title} ({}):", names.len())?;
-    names.iter().try_for_each(|name| writeln!(f, "  {name}"))
 }

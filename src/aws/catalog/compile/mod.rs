@@ -8,6 +8,7 @@ mod conditions;
 mod hosts;
 mod json;
 mod members;
+mod older;
 mod resource;
 mod rules;
 mod ruleset;
@@ -75,6 +76,68 @@ pub fn service(models: &Models, rules: &Rules, notes: &mut Notes) -> Result<Serv
     service::compile(&models.id, &models.service, rules, notes)
 }
 
+/// What an older model added to a service: names of its operations.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Added {
+    /// Operations that today's model has no more.
+    pub gone: Vec<String>,
+    /// Operations that older SDKs send in another form, once for each.
+    pub forms: Vec<String>,
+}
+
+/// Reads a service that today's package has no more, from the newest older one that has it.
+///
+/// # Errors
+/// As for [`service`].
+pub fn gone(
+    models: &Models,
+    release: &str,
+    rules: &Rules,
+    notes: &mut Notes,
+) -> Result<Service, CompileError> {
+    let mut service = service::compile_older(&models.id, &models.service, rules, notes)?;
+    for operation in service.operations.values_mut() {
+        operation.gone = Some(release.to_owned());
+    }
+    Ok(service)
+}
+
+/// Adds to a service what an older model has and the service hasn't: operations, routes, protocols. `release` is the one
+/// that the older models are of: `botocore-1.34.162`. Newer releases go first.
+///
+/// # Errors
+/// As for [`service`]; the service is unchanged then.
+pub fn add_older(
+    service: &mut Service,
+    models: &Models,
+    release: &str,
+    rules: &Rules,
+    notes: &mut Notes,
+) -> Result<Added, CompileError> {
+    if !older::may_add(service, &models.service) {
+        return Ok(Added::default());
+    }
+    let mut of_old = Notes::default();
+    let old = service::compile_older(&models.id, &models.service, rules, &mut of_old)?;
+    let (gone, forms) = older::add(service, &old, release);
+    let added: std::collections::BTreeSet<String> = gone
+        .iter()
+        .map(|name| format!("{}:{name}", service.id))
+        .collect();
+    let is_added = |name: &String| added.contains(name);
+    notes
+        .unlisted
+        .extend(of_old.unlisted.into_iter().filter(is_added));
+    notes
+        .nameless
+        .extend(of_old.nameless.into_iter().filter(is_added));
+    let readonly_but = of_old.readonly_but.into_iter();
+    notes
+        .readonly_but
+        .extend(readonly_but.filter(|(name, _)| added.contains(name)));
+    Ok(Added { gone, forms })
+}
+
 /// Makes the index: partitions, hosts and metadata of all services.
 ///
 /// # Errors
@@ -89,6 +152,7 @@ pub fn index(common: &Common, all: &[Models], notes: &mut Notes) -> Result<Index
     let (hosts, varying_labels) = hosts::templates(common, all, &services, notes)?;
     Ok(Index {
         version: common.version.clone(),
+        older: Vec::new(),
         partitions,
         services,
         varying_labels,

@@ -59,6 +59,7 @@ pub(super) fn metadata(id: &str, model: &Value) -> Result<Service, CompileError>
         url_member: wire.url_member(id),
         headers: wire.headers(id),
         operations: BTreeMap::new(),
+        older: Vec::new(),
         shapes: Vec::new(),
         routes: Routes::default(),
     })
@@ -72,8 +73,30 @@ fn namespace_of_inputs(model: &Value) -> Option<String> {
     })
 }
 
+/// The whole service, of a model that isn't today's: it may lack what the rules name.
+pub(super) fn compile_older(
+    id: &str,
+    model: &Value,
+    rules: &Rules,
+    notes: &mut Notes,
+) -> Result<Service, CompileError> {
+    read(id, model, rules, notes)
+}
+
 /// The whole service.
 pub(super) fn compile(
+    id: &str,
+    model: &Value,
+    rules: &Rules,
+    notes: &mut Notes,
+) -> Result<Service, CompileError> {
+    rules.check_names(id, |name| {
+        members(model, "operations").any(|(n, _)| n == name)
+    })?;
+    read(id, model, rules, notes)
+}
+
+fn read(
     id: &str,
     model: &Value,
     rules: &Rules,
@@ -89,7 +112,6 @@ pub(super) fn compile(
     };
     let mut described: Vec<(&str, &Value)> = members(model, "operations").collect();
     described.sort_by_key(|(name, _)| *name);
-    rules.check_names(id, |name| described.iter().any(|(n, _)| *n == name))?;
     for (name, description) in described {
         let operation = operation(id, name, description, rules, &mut shapes, notes)?;
         service.operations.insert(name.to_owned(), operation);
@@ -182,6 +204,7 @@ fn operation(
         own_host: members(description, "staticContextParams").any(|(_, p)| flag(p, "value")),
         xml_root: description.get("input").and_then(xml_root).map(Box::new),
         checksum: checksum(description).map(Box::new),
+        gone: None,
     })
 }
 
@@ -220,6 +243,15 @@ fn xml_traits(member: &Value, shape: &Value) -> Option<XmlTraits> {
         namespace: namespace(member).or_else(|| namespace(shape)),
     };
     (traits != XmlTraits::default()).then_some(traits)
+}
+
+/// The protocols of a model's metadata that are known.
+pub(super) fn protocols(metadata: &Value) -> Vec<Protocol> {
+    let listed: Vec<&str> = texts(metadata, "protocols").collect();
+    let single = text(metadata, "protocol").into_iter();
+    let single = single.filter(|_| listed.is_empty());
+    let names = listed.iter().copied().chain(single);
+    names.filter_map(protocol).collect()
 }
 
 fn protocol(name: &str) -> Option<Protocol> {

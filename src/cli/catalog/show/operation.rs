@@ -1,0 +1,238 @@
+//! All about one operation: how policies name it, what it would affect, what can be looked up about that, what it takes.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::super::changes::{kind, resource};
+use super::input::{members_json, write_members};
+use super::name_of;
+use crate::aws::catalog::{Operation, Service};
+use crate::aws::class::Class;
+use crate::guard::facts::Attribute;
+use crate::guard::knowledge::Knowledge;
+
+/// An operation for people.
+pub(super) fn text(
+    out: &mut String,
+    service: &Service,
+    operation: &Operation,
+    knowledge: &Knowledge,
+) -> anyhow::Result<()> {
+    let groups: Vec<String> = groups(service, operation)
+        .iter()
+        .map(|g| format!("Action::\"{g}\""))
+        .collect();
+    writeln!(out, "Action::\"{}:{}\"", service.id, operation.name)?;
+    writeln!(out, "in           {}", groups.join(", "))?;
+    let by_file = knowledge.operation(&service.id, &operation.name);
+    let guarded = match by_file {
+        _ if operation.class.is_guarded() => "guarded",
+        Some(rule) if rule.guarded => "guarded by its service file",
+        Some(_) | None => "not guarded unless a policy names it and reads its input",
+    };
+    writeln!(out, "class        {} ({guarded})", kind(operation))?;
+    write_resource(out, service, operation, knowledge)?;
+    let protocols: Vec<String> = service.protocols.iter().map(name_of).collect();
+    let request = format!("{} {}", operation.method, operation.uri);
+    writeln!(out, "request      {request} in {}", protocols.join(", "))?;
+    if let Some(prefix) = &operation.host_prefix {
+        writeln!(out, "host         with `{prefix}` in front")?;
+    }
+    if operation.unsigned {
+        writeln!(out, "signature    none: callers send it unsigned")?;
+    }
+    if let Some(release) = &operation.gone {
+        writeln!(
+            out,
+            "gone         {release} had it last; older SDKs still send it"
+        )?;
+    }
+    for form in service
+        .older
+        .iter()
+        .filter(|f| f.operation.name == operation.name)
+    {
+        let (method, uri) = (&form.operation.method, &form.operation.uri);
+        let protocol = name_of(&form.protocol);
+        writeln!(
+            out,
+            "older        {method} {uri} in {protocol}, up to {}",
+            form.release
+        )?;
+    }
+    writeln!(out, "input")?;
+    write_members(out, service, operation.input)?;
+    if operation.class == Class::Read {
+        writeln!(out, "output")?;
+        write_members(out, service, operation.output)?;
+    }
+    Ok(())
+}
+
+fn write_resource(
+    out: &mut String,
+    service: &Service,
+    operation: &Operation,
+    knowledge: &Knowledge,
+) -> anyhow::Result<()> {
+    let place = knowledge
+        .operation(&service.id, &operation.name)
+        .and_then(|rule| rule.resources.as_ref());
+    let (ids, kind, by) = match (place, &operation.resource) {
+        (Some(place), _) => {
+            let parents = place.parents.iter().map(|parent| parent.id.to_string());
+            let path: Vec<String> = parents.chain([place.ids.to_string()]).collect();
+            (path.join(" / "), &place.kind, "its service file")
+        }
+        (None, Some(rule)) => (resource(operation), &rule.kind, rule.rule.as_str()),
+        (None, None) if operation.class.is_guarded() => {
+            writeln!(out, "resource     none in its input: judged on its account")?;
+            return Ok(());
+        }
+        (None, None) => {
+            writeln!(out, "resource     Service::\"{}\"", service.id)?;
+            return Ok(());
+        }
+    };
+    writeln!(out, "resource     {ids}, found by {by}")?;
+    writeln!(out, "type         {kind}")?;
+    let facts = Facts::of(service, kind, knowledge);
+    if let Some(arn) = &facts.arn {
+        writeln!(out, "arn          {arn}")?;
+    }
+    writeln!(out, "tags         {}", facts.tags)?;
+    for (attribute, operation) in &facts.attributes {
+        writeln!(out, "{:13}{operation}", attribute.as_str())?;
+    }
+    Ok(())
+}
+
+/// What can be learnt about resources of a type.
+struct Facts {
+    arn: Option<String>,
+    /// How the tags are read, in words.
+    tags: String,
+    /// Each attribute that can be looked up, with the operation that tells it.
+    attributes: Vec<(Attribute, String)>,
+}
+
+impl Facts {
+    fn of(service: &Service, kind: &str, knowledge: &Knowledge) -> Self {
+        let rules = knowledge.service(&service.id);
+        let Some(rule) = knowledge.kind(&service.id, kind) else {
+            return Self {
+                arn: None,
+                tags: "no lookup is known: a policy that reads them refuses".to_owned(),
+                attributes: Vec::new(),
+            };
+        };
+        let lookups = || {
+            let named = rule.lookups.iter();
+            named.filter_map(|name| rules.and_then(|rules| rules.lookups.get(name)))
+        };
+        let by = lookups().find(|lookup| lookup.tags.is_some());
+        let tags = match (&rule.tags_unreadable, by) {
+            _ if rule.untagged => "AWS has none for this type".to_owned(),
+            _ if rule.facts_of_parent => "those of its outermost parent".to_owned(),
+            (_, Some(lookup)) => format!("looked up by {}", lookup.operation),
+            (Some(why), None) => format!("can't be read: {why}"),
+            (None, None) => "no lookup is known: a policy that reads them refuses".to_owned(),
+        };
+        let mut attributes = Vec::new();
+        for attribute in Attribute::ALL {
+            let by = lookups().find(|lookup| lookup.attributes.contains_key(&attribute));
+            if let Some(lookup) = by {
+                attributes.push((attribute, format!("looked up by {}", lookup.operation)));
+            } else if rule.never.contains(&attribute) {
+                attributes.push((attribute, "AWS has no such thing for this type".to_owned()));
+            }
+        }
+        Self {
+            arn: rule.arn.as_ref().map(|arn| arn.0.clone()),
+            tags,
+            attributes,
+        }
+    }
+}
+
+/// The action groups of an operation, the finest first.
+fn groups(service: &Service, operation: &Operation) -> Vec<String> {
+    let finer = operation.group.map(|g| g.to_string());
+    finer
+        .into_iter()
+        .chain([operation.class.to_string(), format!("{}:*", service.id)])
+        .collect()
+}
+
+/// An operation for programs, without its members.
+pub(super) fn brief_json(service: &Service, operation: &Operation) -> Value {
+    json!({
+        "action": format!("{}:{}", service.id, operation.name),
+        "class": operation.class,
+        "groups": groups(service, operation),
+        "guarded": operation.class.is_guarded(),
+        "method": operation.method,
+        "uri": operation.uri,
+        "resource": operation.resource,
+        "gone": operation.gone,
+    })
+}
+
+/// An operation for programs.
+pub(super) fn json(service: &Service, operation: &Operation, knowledge: &Knowledge) -> Value {
+    let mut shown = brief_json(service, operation);
+    let Some(fields) = shown.as_object_mut() else {
+        return shown;
+    };
+    let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
+    put("protocols", json!(service.protocols));
+    put("hostPrefix", json!(operation.host_prefix));
+    put("unsigned", json!(operation.unsigned));
+    let forms = service
+        .older
+        .iter()
+        .filter(|f| f.operation.name == operation.name);
+    let form = |form: &crate::aws::catalog::model::OlderForm| {
+        json!({
+            "release": form.release,
+            "protocol": form.protocol,
+            "method": form.operation.method,
+            "uri": form.operation.uri,
+        })
+    };
+    put("older", forms.map(form).collect());
+    let place = knowledge
+        .operation(&service.id, &operation.name)
+        .and_then(|r| r.resources.as_ref());
+    if let Some(place) = place {
+        let parents = place.parents.iter().map(|parent| parent.id.to_string());
+        let rule = json!({
+            "rule": "service file",
+            "ids": place.ids.to_string(),
+            "parents": parents.collect::<Vec<_>>(),
+            "type": place.kind,
+        });
+        put("resource", rule);
+    }
+    let kind = place
+        .map(|p| &p.kind)
+        .or(operation.resource.as_ref().map(|r| &r.kind));
+    if let Some(kind) = kind {
+        let facts = Facts::of(service, kind, knowledge);
+        let attributes = facts
+            .attributes
+            .iter()
+            .map(|(a, by)| (a.as_str().to_owned(), json!(by)));
+        let attributes: serde_json::Map<String, Value> = attributes.collect();
+        put(
+            "facts",
+            json!({ "arn": facts.arn, "tags": facts.tags, "attributes": attributes }),
+        );
+    }
+    put("input", members_json(service, operation.input));
+    if operation.output.is_some() {
+        put("output", members_json(service, operation.output));
+    }
+    shown
+}
