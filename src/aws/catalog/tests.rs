@@ -47,7 +47,7 @@ fn the_outlines_say_what_the_services_do() {
             );
             let first = outline
                 .firsts()
-                .find(|f| (f.class, f.group) == (brief.class, brief.group));
+                .find(|f| f.kind == brief.kind);
             assert!(first.is_some_and(|first| first.name <= brief.name));
         }
     }

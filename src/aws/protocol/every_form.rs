@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::form_names::Dialect;
 use super::{decode, encode, identify};
+use crate::aws::catalog::routes::Routes;
 use crate::aws::catalog::model::{Operation, Shape, ShapeId, Structure, TimestampFormat};
 use crate::aws::catalog::{Catalog, Service};
 use crate::aws::endpoint::Addressed;
@@ -123,7 +124,10 @@ fn every_operation_in_a_form_keeps_its_input() {
         let Some(dialect) = Dialect::spoken(&service) else {
             continue;
         };
-        for operation in service.operations.values() {
+        for name in service.operations.keys() {
+            let form = Routes::of(&service).form(&service, name, dialect.protocol());
+            let operation = form.unwrap();
+            let operation = operation.as_ref();
             for amount in [Amount::Required, Amount::All] {
                 let shape = service.input(operation);
                 let input = shape.map(|s| structure(&service, s, amount, LEVELS));

@@ -408,6 +408,14 @@ fn an_operation_is_shown_with_groups_resource_and_input() {
         &["resource     environmentId / connectorId / vmIds[]"],
     );
     check_show(
+        "dynamodb:BatchWriteItem",
+        &["or           destroy, where RequestItems{}[].DeleteRequest is given"],
+    );
+    check_show(
+        "lambda:CreateFunction",
+        &["hands over   a role or code in "],
+    );
+    check_show(
         "workspaces:DescribeTags",
         &["output", "  TagList: list of structure"],
     );

@@ -303,6 +303,25 @@ fn what_applies_nowhere_is_refused_and_what_applies_somewhere_is_not() {
 }
 
 #[test]
+fn what_its_input_may_make_a_deletion_is_declared_as_both() {
+    let vocabulary = vocabulary();
+    let action = "dynamodb:BatchWriteItem";
+    let brief = vocabulary.operation(action).unwrap();
+    assert_eq!(brief.kind, "write|destroy");
+    let text = vocabulary
+        .schema(&wanted(Some(&[action]), &["RequestItems"]))
+        .unwrap();
+    let declared = line(&text, action);
+    assert!(
+        declared.contains("in [write, destroy, \"dynamodb:*\"]"),
+        "{declared}"
+    );
+    assert!(declared.contains("resource: [Resource]"), "{declared}");
+    assert!(declared.contains("\"RequestItems\"?: "), "{declared}");
+    schema(&text);
+}
+
+#[test]
 fn a_class_without_operations_in_the_catalog_has_no_policy() {
     let vocabulary = of(few(&["sts"]));
     let wanted = Wanted {

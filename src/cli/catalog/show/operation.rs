@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::super::changes::{kind, resource};
 use super::input::{members_json, write_members};
 use super::name_of;
+use crate::aws::catalog::condition::{Condition, When};
 use crate::aws::catalog::{Operation, Service};
-use crate::aws::class::Class;
+use crate::aws::class::{Class, Group};
 use crate::guard::facts::Attribute;
 use crate::guard::knowledge::Knowledge;
 
@@ -29,9 +30,19 @@ pub(super) fn text(
     let guarded = match by_file {
         _ if operation.class.is_guarded() => "guarded",
         Some(rule) if rule.guarded => "guarded by its service file",
+        _ if operation.conditions.iter().any(|c| c.class.is_guarded()) => {
+            "guarded where its input makes it so"
+        }
         Some(_) | None => "not guarded unless a policy names it and reads its input",
     };
     writeln!(out, "class        {} ({guarded})", kind(operation))?;
+    for condition in &operation.conditions {
+        writeln!(out, "{:13}{}", "or", in_words(condition))?;
+    }
+    if !operation.hands.is_empty() {
+        let hands = operation.hands.join(", ");
+        writeln!(out, "{:13}a role or code in {hands}", "hands over")?;
+    }
     write_resource(out, service, operation, knowledge)?;
     let protocols: Vec<String> = service.protocols.iter().map(name_of).collect();
     let request = format!("{} {}", operation.method, operation.uri);
@@ -156,6 +167,18 @@ impl Facts {
     }
 }
 
+/// What a condition says: `destroy, where RequestItems{}[].DeleteRequest is given`.
+fn in_words(condition: &Condition) -> String {
+    let class = condition.class.as_str();
+    let kind = condition.group.map_or(class, Group::as_str);
+    let when = match &condition.when {
+        When::Present => "is given".to_owned(),
+        When::Is(texts) => format!("is {}", texts.join(" or ")),
+        When::Not(texts) => format!("is other than {}", texts.join(", ")),
+    };
+    format!("{kind}, where {} {when}", condition.path)
+}
+
 /// The action groups of an operation, the finest first.
 fn groups(service: &Service, operation: &Operation) -> Vec<String> {
     let finer = operation.group.map(|g| g.to_string());
@@ -175,6 +198,8 @@ pub(super) fn brief_json(service: &Service, operation: &Operation) -> Value {
         "method": operation.method,
         "uri": operation.uri,
         "resource": operation.resource,
+        "conditions": operation.conditions,
+        "hands": operation.hands,
         "gone": operation.gone,
     })
 }
