@@ -3,6 +3,8 @@
 //! The catalog is one compressed file, embedded in the binary; services are decoded on first use.
 //! It is made from botocore's models by [`compile`].
 
+#[cfg(test)]
+mod classed;
 pub mod compile;
 pub mod condition;
 #[cfg(test)]
