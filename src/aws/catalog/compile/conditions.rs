@@ -83,30 +83,21 @@ fn part(text: &str) -> (&str, When) {
 
 /// Gives an operation of a whole service its conditions and what it hands over.
 ///
-/// A role or code that every call must hand over makes the operation `indirect`; one that a call may hand over makes a condition.
-///
-/// # Errors
-/// [`RulesError::NoPlace`] where the rules name a place that isn't in the operation's input.
+/// A role or code that every call must hand over makes the operation `indirect`; one that a call may hand over makes a
+/// condition. A place that isn't in the input makes none: [`check`] finds those.
 pub(super) fn fit(
     service: &Service,
     members: &Members<'_>,
     operation: &mut Operation,
     rules: &Rules,
-) -> Result<(), RulesError> {
+) {
     let mut found = Vec::new();
     for said in rules.tests(&service.id, &operation.name) {
         if matches!(operation.class, Class::Read | Class::Tag) && !said.particular {
             continue;
         }
-        let places = places(service, members, operation, said.test);
-        if places.is_empty() && said.must_be_there {
-            return Err(RulesError::NoPlace {
-                operation: format!("{}:{}", service.id, operation.name),
-                place: said.test.place.to_string(),
-            });
-        }
         found.extend(
-            places
+            places(service, members, operation, said.test)
                 .into_iter()
                 .map(|path| condition(path, said.test.when.clone(), said.kind)),
         );
@@ -129,6 +120,25 @@ pub(super) fn fit(
     found.sort_by(|a, b| (&a.path, a.class).cmp(&(&b.path, b.class)));
     found.dedup();
     operation.conditions = found;
+}
+
+/// Checks that the places which the rules name in a service's operations are there.
+///
+/// # Errors
+/// [`RulesError::NoPlace`] naming one that isn't.
+pub(super) fn check(service: &Service, rules: &Rules) -> Result<(), RulesError> {
+    let members = Members::of(service, |name| rules.is_looked_for(name));
+    for operation in service.operations.values() {
+        let said = rules.tests(&service.id, &operation.name);
+        for said in said.filter(|s| s.must_be_there) {
+            if places(service, &members, operation, said.test).is_empty() {
+                return Err(RulesError::NoPlace {
+                    operation: format!("{}:{}", service.id, operation.name),
+                    place: said.test.place.to_string(),
+                });
+            }
+        }
+    }
     Ok(())
 }
 
@@ -256,6 +266,7 @@ fn end<'a>(service: &'a Service, shape: Option<&'a Shape>, steps: &[Step]) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::catalog::compile::{self, CompileError, Models};
 
     #[test]
     fn a_test_is_a_place_and_what_must_stand_there() {
@@ -274,6 +285,124 @@ mod tests {
                 when,
             };
             assert_eq!(Test::try_from(text.to_owned()), Ok(expected), "{text}");
+        }
+    }
+
+    const RULES: &str = r#"
+        prefixes = []
+        [verbs]
+        read = ["Get"]
+        write = ["Create", "Update"]
+        tag = ["Tag"]
+        [patterns]
+        [[conditions]]
+        of = ["Update*"]
+        except = ["UpdateOther"]
+        unprotect = ["**.*Protection=off|false"]
+        [inputs.things]
+        UpdateThing.destroy = ["parts[].drop"]
+        "Update*".disable = ["state=dead"]
+        [hands]
+        roles = ["*RoleArn"]
+        code = ["script"]
+        harmless = ["LogRoleArn"]
+        except = ["things:UpdateOther"]
+        [operations]
+    "#;
+
+    fn compiled(rules: &str) -> Result<Service, CompileError> {
+        let operation = |input: &str| {
+            serde_json::json!({
+                "http": {"method": "POST", "requestUri": "/"}, "input": {"shape": input},
+            })
+        };
+        let model = serde_json::json!({
+            "metadata": {
+                "apiVersion": "2020-01-01", "endpointPrefix": "things", "protocol": "json", "signatureVersion": "v4",
+                "jsonVersion": "1.1", "targetPrefix": "Things",
+            },
+            "operations": {
+                "CreateThing": operation("Created"), "UpdateThing": operation("Updated"),
+                "UpdateOther": operation("Updated"), "GetThing": operation("Created"), "TagThing": operation("Created"),
+            },
+            "shapes": {
+                "Text": {"type": "string"}, "Flag": {"type": "boolean"},
+                "State": {"type": "string", "enum": ["ON", "OFF"]},
+                "Created": {"type": "structure", "required": ["roleArn"], "members": {
+                    "roleArn": {"shape": "Text"}, "logRoleArn": {"shape": "Text"},
+                }},
+                "Updated": {"type": "structure", "members": {
+                    "parts": {"shape": "Parts"}, "state": {"shape": "State"}, "guard": {"shape": "Guard"},
+                    "script": {"shape": "Text"},
+                }},
+                "Guard": {"type": "structure", "members": {
+                    "lossProtection": {"shape": "State"}, "inner": {"shape": "Guard"}, "DropProtection": {"shape": "Guard"},
+                }},
+                "Parts": {"type": "list", "member": {"shape": "Part"}},
+                "Part": {"type": "structure", "members": {"drop": {"shape": "Flag"}, "accessRoleArn": {"shape": "Text"}}},
+            },
+        });
+        let models = Models {
+            id: "things".into(),
+            service: model,
+            endpoints: None,
+        };
+        let rules = Rules::parse(rules).unwrap();
+        compile::service(&models, &rules, &mut Default::default())
+    }
+
+    fn conditions(operation: &Operation) -> Vec<String> {
+        let conditions = operation.conditions.iter();
+        conditions.map(|c| format!("{} {c}", c.class)).collect()
+    }
+
+    #[test]
+    fn conditions_and_hands_are_found_in_the_shapes() {
+        let service = compiled(RULES).unwrap();
+        let update = &service.operations["UpdateThing"];
+        assert_eq!(update.class, Class::Write);
+        assert_eq!(
+            conditions(update),
+            [
+                "unprotect guard.lossProtection=off|false",
+                "indirect parts[].accessRoleArn",
+                "destroy parts[].drop",
+                "indirect script",
+            ]
+        );
+        assert_eq!(update.hands, ["parts[].accessRoleArn", "script"]);
+        let other = &service.operations["UpdateOther"];
+        assert!(other.conditions.is_empty(), "{:?}", conditions(other));
+    }
+
+    #[test]
+    fn a_role_that_every_call_hands_over_makes_the_operation_indirect() {
+        let service = compiled(RULES).unwrap();
+        let create = &service.operations["CreateThing"];
+        assert_eq!(create.class, Class::Indirect);
+        assert_eq!(create.hands, ["roleArn"]);
+        assert!(create.conditions.is_empty());
+        for untouched in ["GetThing", "TagThing"] {
+            assert!(
+                service.operations[untouched].hands.is_empty(),
+                "{untouched}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_place_that_is_not_in_the_input_stops_the_build() {
+        for (right, wrong) in [
+            ("parts[].drop", "parts.drop"),
+            ("parts[].drop", "parts[].dropped"),
+            ("parts[].drop", "guard=x"),
+        ] {
+            let rules = RULES.replace(right, wrong);
+            let found = compiled(&rules);
+            assert!(
+                matches!(&found, Err(CompileError::Rules(RulesError::NoPlace { .. }))),
+                "{wrong}: {found:?}"
+            );
         }
     }
 

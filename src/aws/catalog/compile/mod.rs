@@ -73,7 +73,9 @@ pub struct Notes {
 /// # Errors
 /// [`CompileError`] where the model isn't as botocore's are, or the rules don't fit it.
 pub fn service(models: &Models, rules: &Rules, notes: &mut Notes) -> Result<Service, CompileError> {
-    service::compile(&models.id, &models.service, rules, notes)
+    let service = service::compile(&models.id, &models.service, rules, notes)?;
+    conditions::check(&service, rules)?;
+    Ok(service)
 }
 
 /// What an older model added to a service: names of its operations.

@@ -120,7 +120,7 @@ fn read(
     let mut operations = std::mem::take(&mut service.operations);
     let looked_for = Members::of(&service, |name| rules.is_looked_for(name));
     for operation in operations.values_mut() {
-        conditions::fit(&service, &looked_for, operation, rules)?;
+        conditions::fit(&service, &looked_for, operation, rules);
         if !operation.class.is_guarded() && !operation.is_conditional() {
             continue;
         }
