@@ -130,9 +130,9 @@ impl Shape {
         {
             Protocol::AwsJson
         } else if content_type.starts_with("application/x-www-form-urlencoded") {
-            let queries = [Protocol::AwsQuery, Protocol::Ec2Query];
-            let spoken = service.and_then(|s| s.protocols.iter().find(|p| queries.contains(p)));
-            spoken.copied().unwrap_or(Protocol::AwsQuery)
+            // Services without forms get some too: SDKs put a long query string of theirs into one.
+            let spoken = service.and_then(|s| s.protocols.iter().find(|p| p.is_form()));
+            spoken.copied().or(usual).unwrap_or(Protocol::AwsQuery)
         } else {
             usual.unwrap_or(Protocol::RestJson)
         };

@@ -169,3 +169,37 @@ fn a_request_that_was_not_understood_is_answered_as_it_looks() {
     assert_eq!(head.format, Format::RestJson);
     assert!(refusal(&head, Kind::Denied, "no", "id-1").body.is_empty());
 }
+
+#[test]
+fn a_form_that_a_service_has_no_forms_for_is_answered_as_the_service_answers() {
+    let json = serde_json::json!({
+        "id": "s", "full_name": "S", "signing_name": "s", "signature": "v4", "api_version": "1", "protocols": ["rest-json"],
+        "denied": "ForbiddenException", "operations": {}, "shapes": [],
+    });
+    let service: Arc<Service> = Arc::new(serde_json::from_value(json).unwrap());
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        CONTENT_TYPE,
+        "application/x-www-form-urlencoded".parse().unwrap(),
+    );
+    let head = Head {
+        method: &Method::POST,
+        path: "/2013-01-01/search",
+        query: None,
+        headers: &headers,
+        addressed: &crate::aws::endpoint::Addressed::Service,
+    };
+    let shape = Shape::asked(&[service], &head);
+    assert_eq!(shape.format, Format::RestJson);
+    let answer = refusal(&shape, Kind::Denied, "no", "id-1");
+    assert_eq!(
+        (answer.code.as_str(), answer.status.as_u16()),
+        ("ForbiddenException", 403)
+    );
+    assert_eq!(answer.headers["x-amzn-errortype"], "ForbiddenException");
+    // Only a denial has a code of the service's own.
+    assert_eq!(
+        refusal(&shape, Kind::Retry, "no", "id-1").code,
+        "ThrottlingException"
+    );
+}

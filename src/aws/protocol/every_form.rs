@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::form_names::Dialect;
 use super::{decode, encode, identify};
-use crate::aws::catalog::routes::Routes;
 use crate::aws::catalog::model::{Operation, Shape, ShapeId, Structure, TimestampFormat};
+use crate::aws::catalog::routes::Routes;
 use crate::aws::catalog::{Catalog, Service};
 use crate::aws::endpoint::Addressed;
 use crate::aws::head::Head;
