@@ -30,7 +30,7 @@ criterion_group! {
         .sample_size(40)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    targets = reading, verifying, signing
+    targets = reading, routing, verifying, signing
 }
 criterion_main!(benches);
 
@@ -81,6 +81,68 @@ fn reading(c: &mut Criterion) {
                 )
                 .unwrap()
             });
+        });
+    }
+}
+
+/// Routes of the services whose paths tell the least, and of one with many: by bucket in the host, by parameter, by
+/// header, by an escaped label far down the path.
+fn routing(c: &mut Criterion) {
+    let catalog = Catalog::embedded().unwrap();
+    let bucket = Addressed::Bucket("pics".to_owned());
+    let copy = header_map(&[("x-amz-copy-source", "/other/key")]);
+    let plain = HeaderMap::new();
+    let routes = [
+        (
+            "s3 object",
+            "s3",
+            Method::DELETE,
+            "/a/b/c/d%20e.jpg",
+            "versionId=v1",
+            &plain,
+        ),
+        ("s3 copy", "s3", Method::PUT, "/a/b/c/d.jpg", "", &copy),
+        (
+            "s3 part",
+            "s3",
+            Method::PUT,
+            "/a/b/c/d.jpg",
+            "partNumber=7&uploadId=u",
+            &plain,
+        ),
+        ("s3 policy", "s3", Method::DELETE, "/", "policy", &plain),
+        (
+            "apigateway method",
+            "apigateway",
+            Method::DELETE,
+            "/restapis/a1b2c3d4e5/resources/x1y2z3/methods/GET/responses/200",
+            "",
+            &plain,
+        ),
+        (
+            "lambda layer",
+            "lambda",
+            Method::DELETE,
+            "/2018-10-31/layers/arn%3Aaws%3Alambda%3Aeu-west-1%3A123456789012%3Alayer%3Ax/versions/7",
+            "",
+            &plain,
+        ),
+    ];
+    for (name, service, method, path, query, headers) in &routes {
+        let candidates = [catalog.service(service).unwrap().unwrap()];
+        let head = Head {
+            method,
+            path,
+            query: Some(query),
+            headers,
+            addressed: if *service == "s3" {
+                &bucket
+            } else {
+                &Addressed::Service
+            },
+        };
+        c.bench_function(&format!("identify/{name}"), |b| {
+            b.iter(|| identify(&candidates, black_box(&head), None).unwrap());
         });
     }
 }

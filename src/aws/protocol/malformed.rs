@@ -126,8 +126,6 @@ pub enum Malformed {
         "the header `{0}` isn't one of this operation's in this catalog; a newer catalog may know it"
     )]
     UnknownHeader(String),
-    #[error("the host says `{found}`, and the call `{expected}`")]
-    HostLabel { expected: String, found: String },
     #[error("{place}: {error}")]
     Escape {
         place: &'static str,

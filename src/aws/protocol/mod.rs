@@ -22,7 +22,6 @@ pub mod escape;
 mod failure;
 mod form;
 mod form_names;
-mod host_prefix;
 mod identify;
 pub mod json;
 mod malformed;
@@ -228,7 +227,7 @@ pub fn decode(identified: &Identified, head: &Head<'_>, body: &[u8]) -> Result<O
     if operation.input.is_some() && input.is_none() {
         return Err(typed::TypeReason::NoShape.at_top().into());
     }
-    let read = match identified.protocol {
+    match identified.protocol {
         Protocol::AwsJson => aws_json::decode(service, input, body),
         Protocol::RestJson => rest(identified, Format::Json, head, body),
         Protocol::RestXml => rest(identified, Format::Xml, head, body),
@@ -236,9 +235,7 @@ pub fn decode(identified: &Identified, head: &Head<'_>, body: &[u8]) -> Result<O
         Protocol::Ec2Query => form_input(identified, Dialect::Ec2Query, head, body),
         Protocol::RpcV2Cbor => rpc_v2_cbor::decode(service, input, head, body),
         Protocol::RpcV2Json => rpc_v2_json::decode(service, input, head, body),
-    }?;
-    host_prefix::agrees(operation, input, &read, head.addressed)?;
-    Ok(read)
+    }
 }
 
 fn form_input(

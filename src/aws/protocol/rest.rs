@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::aws::catalog::model::{
     Location, Member, Operation, Service, Shape, ShapeId, Structure, TimestampFormat,
@@ -121,6 +122,9 @@ pub(super) fn encode(
         let name: HeaderName = name.parse().map_err(|_| catalog(()))?;
         let value = HeaderValue::from_str(value).map_err(|_| catalog(()))?;
         headers.insert(name, value);
+    }
+    if headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
     checksum::renew(asked, input, &body, &mut headers)?;
     Ok(WireRequest {
@@ -262,7 +266,8 @@ fn payload_value(
     if is_event_stream(shape) {
         return Err(Malformed::EventStream);
     }
-    if body.is_empty() && !member.required {
+    let may_be_empty = matches!(shape, Shape::Blob | Shape::String { .. });
+    if body.is_empty() && !(member.required && may_be_empty) {
         return Ok(None);
     }
     match shape {
