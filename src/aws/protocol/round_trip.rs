@@ -458,9 +458,10 @@ fn every_guarded_operation_of_these_rest_services_keeps_its_inputs() {
     for id in catalog.service_ids() {
         let service = catalog.service(id).unwrap().unwrap();
         let protocol = service.protocols[0];
-        let place = match protocol {
-            Protocol::RestXml => Place::Xml,
-            _ => Place::Json,
+        let place = if protocol == Protocol::RestXml {
+            Place::Xml
+        } else {
+            Place::Json
         };
         // Calls that are never rebuilt needn't be.
         let guarded = |name: &&String| service.operations[*name].class.is_guarded();
