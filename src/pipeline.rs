@@ -13,6 +13,7 @@
 //! forward       once; then the outcome is recorded; then the answer
 //! ```
 //!
+//! What nobody signs, since AWS asks for no signature, is judged as nobody's and goes on unsigned.
 //! What is signed with a key that isn't Palisade's turns off after `identify`, where such keys pass at all: see `foreign`.
 //!
 //! INVARIANT: `forward` takes only an `Admitted`, which only `admit` makes, from an `Allowed`, which only
@@ -28,6 +29,7 @@ mod answered;
 mod arrive;
 mod assume;
 mod authenticate;
+mod claim;
 mod doors;
 mod enrich;
 mod foreign;
@@ -36,6 +38,7 @@ mod in_force;
 mod judge;
 mod outgoing;
 mod refuse;
+mod streamed;
 mod trail;
 
 use std::collections::BTreeMap;
@@ -144,7 +147,10 @@ impl Guard {
         if identified.whose == Whose::Foreign {
             return self.pass_on(trail, identified).await;
         }
-        let authenticated = self.authenticate(trail, identified).await?;
+        let authenticated = match identified.whose {
+            Whose::Nobodys => self.unauthenticated(trail, identified)?,
+            Whose::Ours | Whose::Foreign => self.authenticate(trail, identified).await?,
+        };
         if is_asked(&authenticated.call.action) {
             return self.assume(trail, authenticated).await;
         }

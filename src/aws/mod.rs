@@ -8,6 +8,7 @@ pub mod arn;
 pub mod catalog;
 pub mod class;
 pub mod endpoint;
+pub mod event_stream;
 pub mod head;
 pub mod host;
 pub mod nearest;

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use http::request::Parts;
 use hyper::body::Incoming;
 
+use super::claim::Claim;
 use super::foreign::Whose;
+use super::streamed::{forget, waits};
 use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::answer::Shape;
@@ -15,10 +17,11 @@ use crate::aws::class::Class;
 use crate::aws::endpoint::{Addressed, Endpoint, Resolved};
 use crate::aws::head::Head;
 use crate::aws::protocol::{self, Identified};
-use crate::aws::sigv4::{Authorization, Declared};
+use crate::aws::sigv4::chunked::{Framing, Trailer};
+use crate::aws::sigv4::{AuthError, Declared, Seed};
 use crate::guard::call::{Action, Mode};
 use crate::proxy::Intercepted;
-use crate::proxy::body::{BodyError, Buffered, discard, read_whole};
+use crate::proxy::body::{BodyError, Buffered, read_whole};
 
 /// What is read of a write that its input may make a guarded call: what DynamoDB takes in one write of many items
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>).
@@ -28,9 +31,11 @@ const CONDITIONAL_BYTES_MAX: u64 = 16 << 20;
 pub(super) struct Arrived {
     endpoint: Endpoint,
     services: Vec<Arc<Service>>,
+    claim: Claim,
     parts: Parts,
     body: Unread,
     declared: Declared,
+    framing: Option<Framing>,
     whose: Whose,
 }
 
@@ -41,9 +46,15 @@ pub(super) struct Known {
     pub(super) action: Action,
     /// Whether the call is read in full.
     pub(super) parsed: bool,
+    pub(super) claim: Claim,
+    /// Without a signature that stood in the query.
     pub(super) parts: Parts,
     pub(super) payload: Payload,
     pub(super) declared: Declared,
+    /// Of a body in chunks that will be signed anew.
+    pub(super) framing: Option<Framing>,
+    /// What the signatures of such a body's pieces begin with, once its own is verified.
+    pub(super) seed: Option<Seed>,
     /// Why the operation isn't known, where the guard only monitors.
     pub(super) misread: Option<Refusal>,
     pub(super) whose: Whose,
@@ -58,19 +69,29 @@ pub(super) enum Payload {
 }
 
 /// A body that nobody has read yet. Dropped unread, it is read to no purpose within bounds: the client gets to read the
-/// refusal.
-pub(super) struct Unread(Option<Incoming>);
+/// refusal. Where the client waits for a word before it sends its body, it gets the refusal in its place.
+pub(super) struct Unread {
+    body: Option<Incoming>,
+    expects_word: bool,
+}
 
 impl Unread {
     pub(super) fn read(mut self) -> Option<Incoming> {
-        self.0.take()
+        self.body.take()
+    }
+
+    /// Whether the client waits for `100 Continue`.
+    pub(super) const fn expects_word(&self) -> bool {
+        self.expects_word
     }
 }
 
 impl Drop for Unread {
     fn drop(&mut self) {
-        if let Some(body) = self.0.take() {
-            tokio::spawn(discard(body));
+        if let Some(body) = self.body.take()
+            && !self.expects_word
+        {
+            forget(body);
         }
     }
 }
@@ -133,8 +154,11 @@ impl Guard {
         request: Intercepted,
     ) -> Result<Arrived, Refusal> {
         let host = request.host;
-        let (parts, body) = request.request.into_parts();
-        let body = Unread(Some(body));
+        let (mut parts, body) = request.request.into_parts();
+        let body = Unread {
+            body: Some(body),
+            expects_word: waits(&parts.headers),
+        };
         let endpoint = match self.ruleset.catalog.resolve(&host) {
             Resolved::Api(endpoint) => endpoint,
             Resolved::Unmodelled | Resolved::Foreign => {
@@ -155,29 +179,22 @@ impl Guard {
                 service: endpoint.services.join(", "),
             });
         }
-        let declared = Declared::of(&parts.headers)?;
-        let whose = self.whose(&parts);
-        // What is signed anew would have to be signed chunk by chunk.
-        let in_chunks = match declared {
-            Declared::StreamingSigned { .. } => whose == Whose::Ours,
-            Declared::StreamingEvents => true,
-            Declared::Absent
-            | Declared::Hash(_)
-            | Declared::Unsigned
-            | Declared::StreamingUnsignedTrailer => false,
+        let claim = Claim::take(&mut parts)?;
+        let declared = claim.declared(&parts, services.iter().map(|s| s.signature))?;
+        let whose = self.whose(&claim, &services);
+        let framing = match whose {
+            Whose::Ours => framing(&declared, &parts)?,
+            // What goes on as it came is AWS's to read.
+            Whose::Foreign | Whose::Nobodys => None,
         };
-        if in_chunks {
-            let message =
-                "bodies signed in chunks aren't passed on yet; send the body with its hash"
-                    .to_owned();
-            return Err(Refusal::NotUnderstood { message });
-        }
         Ok(Arrived {
             endpoint,
             services,
+            claim,
             parts,
             body,
             declared,
+            framing,
             whose,
         })
     }
@@ -191,21 +208,26 @@ impl Guard {
         let Arrived {
             endpoint,
             services,
+            claim,
             parts,
             body,
             declared,
+            framing,
             whose,
         } = arrived;
         let in_body = protocol::needs_body(&head(&parts));
         let (mut unread, mut whole) = (Some(body), None);
         if in_body && let Some(body) = unread.take() {
+            if framing.is_some() || declared == Declared::StreamingEvents {
+                return Err(in_pieces("a form"));
+            }
             let max = match whose {
                 Whose::Ours => {
-                    self.is_somebodys(&parts)?;
+                    self.is_somebodys(&claim, &parts)?;
                     self.limits.body_buffer_max
                 }
                 // Whoever it is may make us hold no more than a form needs.
-                Whose::Foreign => self.limits.body_bytes_max,
+                Whose::Foreign | Whose::Nobodys => self.limits.body_bytes_max,
             };
             whole = Some(self.read(body, max).await?);
         }
@@ -214,12 +236,12 @@ impl Guard {
         let may_go_on = match whose {
             Whose::Ours => self.mode,
             // What nobody signed for here is not passed on unknown.
-            Whose::Foreign => Mode::Enforce,
+            Whose::Foreign | Whose::Nobodys => Mode::Enforce,
         };
         let (identified, misread) = match (identified.map_err(not_understood), may_go_on) {
             (Ok(identified), _) => (identified, None),
             (Err(refusal), Mode::Enforce) => return Err(refusal),
-            (Err(refusal), Mode::Monitor) => match signed_for(&services, &parts)? {
+            (Err(refusal), Mode::Monitor) => match signed_for(&services, &claim)? {
                 Some(service) => (
                     Identified::unknown(service, &head_to(&endpoint, &parts)),
                     Some(refusal),
@@ -228,6 +250,9 @@ impl Guard {
             },
         };
         let operation = identified.operation();
+        if whose == Whose::Nobodys && !operation.unsigned {
+            return Err(AuthError::Missing.into());
+        }
         let action = Action {
             service: identified.service().id.clone(),
             operation: operation.name.clone(),
@@ -238,7 +263,7 @@ impl Guard {
             (Some(Mode::Monitor), Whose::Ours) => {
                 length(&parts).is_some_and(|l| l <= self.limits.body_bytes_max)
             }
-            (Some(Mode::Monitor), Whose::Foreign) | (None, _) => false,
+            (Some(Mode::Monitor), Whose::Foreign | Whose::Nobodys) | (None, _) => false,
         };
         trail.action = Some(action.to_string());
         trail.class = Some(operation.class);
@@ -246,6 +271,12 @@ impl Guard {
             trail.shape = Shape::of(&identified, &head(&parts));
         }
         let is_form = identified.protocol().is_form();
+        if parsed && declared == Declared::StreamingEvents {
+            return Err(in_pieces("a guarded call"));
+        }
+        if is_form && framing.is_some() {
+            return Err(in_pieces("a form"));
+        }
         let max = match (parsed, self.mode) {
             (true, Mode::Enforce) if is_told_by_input(operation) => {
                 self.limits.body_buffer_max.min(CONDITIONAL_BYTES_MAX)
@@ -258,13 +289,13 @@ impl Guard {
                 return Err(too_large(max));
             }
             (Some(body), _) => Payload::Whole(body),
-            (None, Some(body)) if whose == Whose::Foreign && is_form => {
+            (None, Some(body)) if whose == Whose::Nobodys || whose == Whose::Foreign && is_form => {
                 Payload::Whole(self.read(body, self.limits.body_bytes_max).await?)
             }
             (None, Some(body))
                 if whose == Whose::Ours && (parsed || is_form || declared == Declared::Absent) =>
             {
-                self.is_somebodys(&parts)?;
+                self.is_somebodys(&claim, &parts)?;
                 Payload::Whole(self.read(body, max).await?)
             }
             (None, Some(body)) => Payload::Stream(body),
@@ -275,9 +306,12 @@ impl Guard {
             identified,
             action,
             parsed,
+            claim,
             parts,
             payload,
             declared,
+            framing,
+            seed: None,
             misread,
             whose,
         })
@@ -303,9 +337,9 @@ impl Guard {
 /// understood could ask for a key.
 fn signed_for<'s>(
     services: &'s [Arc<Service>],
-    parts: &Parts,
+    claim: &Claim,
 ) -> Result<Option<&'s Arc<Service>>, Refusal> {
-    let scope = Authorization::of(&head(parts))?.scope;
+    let scope = &claim.auth()?.scope;
     let mut found = services.iter().filter(|s| s.signing_name == scope.service);
     let only = found.next().filter(|_| found.next().is_none());
     let mints = |s: &&Arc<Service>| {
@@ -318,6 +352,27 @@ fn signed_for<'s>(
 /// Whether only its input tells that a call is guarded.
 fn is_told_by_input(operation: &Operation) -> bool {
     !operation.class.is_guarded() && operation.is_conditional()
+}
+
+/// How the body is framed, where it comes in chunks.
+fn framing(declared: &Declared, parts: &Parts) -> Result<Option<Framing>, Refusal> {
+    let trailer = match declared {
+        Declared::StreamingUnsignedTrailer | Declared::StreamingSigned { trailer: true, .. } => {
+            Trailer::Announced
+        }
+        Declared::StreamingSigned { trailer: false, .. } => Trailer::Absent,
+        Declared::Absent | Declared::Hash(_) | Declared::Unsigned | Declared::StreamingEvents => {
+            return Ok(None);
+        }
+    };
+    Ok(Some(Framing::of(&parts.headers, trailer)?))
+}
+
+/// A body that is read whole before it goes on came in pieces that can't be.
+fn in_pieces(what: &str) -> Refusal {
+    Refusal::NotUnderstood {
+        message: format!("the body of {what} can't come in signed pieces: send it with its hash"),
+    }
 }
 
 /// What the head says of the body's length.

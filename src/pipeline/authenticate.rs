@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use http::request::Parts;
 
-use super::arrive::{Known, head};
+use super::arrive::{Known, Payload};
+use super::claim::Claim;
 use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::answer::Kind;
-use crate::aws::sigv4::{self, Authorization, Declared};
+use crate::aws::sigv4::chunked::{Chunked, unwrapped_headers};
+use crate::aws::sigv4::{self, Authorization, Declared, Seed};
 use crate::guard::assume;
-use crate::guard::call::Call;
+use crate::guard::call::{Call, Caller};
 use crate::guard::keyring::Presented;
 use crate::sources::credentials::{CredentialsFault, Power, Signer};
 
@@ -30,28 +33,24 @@ impl Guard {
     pub(super) async fn authenticate(
         &self,
         trail: &mut Trail,
-        known: Known,
+        mut known: Known,
     ) -> Result<Authenticated, Refusal> {
-        let auth = Authorization::of(&head(&known.parts))?;
-        self.scope_agrees(&known, &auth)?;
+        let auth = known.claim.auth()?;
+        self.scope_agrees(&known, auth)?;
         let now = self.clock.now();
-        let identity = self.keys.resolve(presented(&known.parts, &auth)?, now)?;
+        let identity = self.keys.resolve(presented(&known.parts, auth)?, now)?;
         let payload = match (&known.payload, &known.declared) {
-            (super::arrive::Payload::Whole(body), declared) => declared.check(body.bytes())?,
-            (super::arrive::Payload::Stream(_), declared) => declared
+            (Payload::Whole(body), declared) => declared.check(body.bytes())?,
+            (Payload::Stream(_), declared) => declared
                 .as_str()
                 .ok_or_else(|| internal("a body without a declared hash streams"))?
                 .to_owned(),
         };
         let signature = known.identified.service().signature;
-        sigv4::verify(
-            &auth,
-            &head(&known.parts),
-            &payload,
-            identity.secret.expose(),
-            now,
-            signature,
-        )?;
+        let (signed, secret) = (known.claim.head(&known.parts), identity.secret.expose());
+        sigv4::verify(auth, &signed, &payload, secret, now, signature)?;
+        let seed = Seed::of(auth, &signed, secret)?;
+        known.verified(seed)?;
         self.keys.used(&identity.caller);
         let mut call = self.call(trail, &known, Arc::clone(&identity.caller));
         trail.call = Some(Arc::new(call.clone()));
@@ -80,12 +79,38 @@ impl Guard {
         })
     }
 
+    /// Takes a call that nobody signed, of an operation that nobody signs. Whatever proves its right to AWS stands in its
+    /// parameters; here it is nobody's.
+    pub(super) fn unauthenticated(
+        &self,
+        trail: &mut Trail,
+        known: Known,
+    ) -> Result<Authenticated, Refusal> {
+        match (&known.payload, &known.declared) {
+            (Payload::Whole(body), Declared::Absent | Declared::Hash(_) | Declared::Unsigned) => {
+                known.declared.check(body.bytes())?;
+            }
+            (Payload::Whole(_) | Payload::Stream(_), _) => {
+                return Err(Refusal::Malformed {
+                    message: "a request that nobody signed has a body in signed pieces".to_owned(),
+                });
+            }
+        }
+        let call = self.call(trail, &known, Arc::new(Caller::unverified("")));
+        trail.call = Some(Arc::new(call.clone()));
+        Ok(Authenticated {
+            known,
+            call,
+            signer: None,
+        })
+    }
+
     /// Refuses a request that no key of ours signed, before its body takes any memory. Whether the key's holder signed
     /// this very request is known only once the body is read.
-    pub(super) fn is_somebodys(&self, parts: &Parts) -> Result<(), Refusal> {
-        let auth = Authorization::of(&head(parts))?;
+    pub(super) fn is_somebodys(&self, claim: &Claim, parts: &Parts) -> Result<(), Refusal> {
+        let auth = claim.auth()?;
         self.keys
-            .resolve(presented(parts, &auth)?, self.clock.now())?;
+            .resolve(presented(parts, auth)?, self.clock.now())?;
         Ok(())
     }
 
@@ -97,7 +122,7 @@ impl Guard {
                 message,
             })
         };
-        if auth.scope.region != known.endpoint.region {
+        if !auth.scope.covers(&known.endpoint.region) {
             let (found, expected) = (&auth.scope.region, &known.endpoint.region);
             return refused(format!(
                 "the credential is scoped to region `{found}`, the endpoint is in `{expected}`"
@@ -214,9 +239,12 @@ pub(super) fn refused(fault: CredentialsFault) -> Refusal {
     }
 }
 
-/// A call that the guard answers by itself came where calls are sent, or looked up for.
+/// A call that has no credentials came where calls are signed, or looked up for: it is the guard's to answer, or nobody's.
 pub(super) fn unsigned() -> Refusal {
-    internal("the call is the guard's to answer, and has nothing to be signed with")
+    Refusal::UnknowableFact {
+        message: "nobody signed the call, so there are no credentials to look anything up with"
+            .to_owned(),
+    }
 }
 
 fn internal(message: &str) -> Refusal {
@@ -226,6 +254,42 @@ fn internal(message: &str) -> Refusal {
 }
 
 impl Known {
+    /// Its signature is verified, with which those of its body's pieces begin. A body in chunks that is here whole is
+    /// verified and unwrapped: from here on it is as if it had come plain.
+    fn verified(&mut self, seed: Seed) -> Result<(), Refusal> {
+        if let Declared::StreamingSigned { algorithm, .. } = &self.declared
+            && *algorithm != self.claim.auth()?.scope.algorithm
+        {
+            return Err(Refusal::Malformed {
+                message: "`x-amz-content-sha256` names another algorithm than the signature"
+                    .to_owned(),
+            });
+        }
+        let (Payload::Whole(body), Some(framing)) = (&mut self.payload, self.framing.take()) else {
+            self.seed = Some(seed);
+            return Ok(());
+        };
+        let verifying = match &self.declared {
+            Declared::StreamingSigned { .. } => {
+                Some(seed.chunks().map_err(|e| internal(&e.to_string()))?)
+            }
+            Declared::Absent
+            | Declared::Hash(_)
+            | Declared::Unsigned
+            | Declared::StreamingUnsignedTrailer
+            | Declared::StreamingEvents => None,
+        };
+        let mut chunked = Chunked::unwrapped(framing, verifying);
+        let mut plain = BytesMut::new();
+        chunked.push(body.bytes(), &mut plain)?;
+        chunked.finish()?;
+        body.unwrap_to(plain.freeze());
+        unwrapped_headers(&mut self.parts.headers, chunked.into_trailers());
+        self.parts.headers.remove("x-amz-content-sha256");
+        self.declared = Declared::Absent;
+        Ok(())
+    }
+
     /// What the signature upstream covers in the place of the body.
     pub(super) fn covered(&self) -> Option<&str> {
         match self.declared {

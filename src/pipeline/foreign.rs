@@ -7,13 +7,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::request::Parts;
 use http::{Request, Response};
 
-use super::arrive::{Known, Payload, head, not_understood};
+use super::arrive::{Known, Payload, not_understood};
+use super::claim::Claim;
 use super::outgoing::Signed;
+use super::streamed::Passing;
 use super::trail::Trail;
 use super::{Guard, Refusal};
+use crate::aws::catalog::model::Service;
 use crate::aws::protocol;
 use crate::aws::sigv4::Authorization;
 use crate::config::ForeignKeys;
@@ -30,14 +32,19 @@ pub(super) enum Whose {
     Ours,
     /// Somebody's own of AWS's, and such keys pass.
     Foreign,
+    /// Nothing says whose, and the host has operations that nobody signs.
+    Nobodys,
 }
 
 impl Guard {
     /// Tells whose key a request names. What is signed otherwise than in its header isn't passed on.
-    pub(super) fn whose(&self, parts: &Parts) -> Whose {
+    pub(super) fn whose(&self, claim: &Claim, services: &[Arc<Service>]) -> Whose {
+        if claim.is_nobodys() && services.iter().any(|service| has_unsigned(service)) {
+            return Whose::Nobodys;
+        }
         let named = match self.foreign_keys {
-            ForeignKeys::Refuse => None,
-            ForeignKeys::Passthrough => Authorization::of(&head(parts)).ok(),
+            ForeignKeys::Passthrough if !claim.is_presigned() => claim.auth().ok(),
+            ForeignKeys::Passthrough | ForeignKeys::Refuse => None,
         };
         match named {
             Some(auth) if !auth.access_key_id.starts_with(PREFIX) => Whose::Foreign,
@@ -51,7 +58,7 @@ impl Guard {
         trail: &mut Trail,
         known: Known,
     ) -> Result<Response<Body>, Refusal> {
-        let auth = Authorization::of(&head(&known.parts))?;
+        let auth = known.claim.auth()?.clone();
         self.scope_agrees(&known, &auth)?;
         let caller = Caller::unverified(&auth.access_key_id);
         let call = self.call(trail, &known, Arc::new(caller));
@@ -69,7 +76,8 @@ impl Guard {
         }
         has_one_reading(&known, &auth)?;
         let allowed = self.judge_unread(trail, call, known)?;
-        let admitted = self.admit(trail, unchanged(self, allowed)?).await?;
+        let signed = unchanged(self, trail, allowed)?;
+        let admitted = self.admit(trail, signed).await?;
         self.forward(trail, admitted).await
     }
 
@@ -96,15 +104,19 @@ impl Guard {
     }
 }
 
+fn has_unsigned(service: &Service) -> bool {
+    service.operations.values().any(|o| o.unsigned)
+}
+
 /// The request as it came: method, path, query, body, and every header that doesn't belong to the connection.
-fn unchanged(guard: &Guard, allowed: Allowed<Known>) -> Result<Signed, Refusal> {
+fn unchanged(guard: &Guard, trail: &Trail, allowed: Allowed<Known>) -> Result<Signed, Refusal> {
     let (question, decision, known) = allowed.into_parts();
     let body = match known.payload {
         Payload::Whole(body) => Body::buffered(body),
-        Payload::Stream(unread) => match unread.read() {
-            Some(body) => super::forward::streamed(body, &known.declared, &guard.timeouts),
-            None => return Err(super::arrive::lost()),
-        },
+        Payload::Stream(unread) => {
+            let passing = Passing::unchanged(&known.declared);
+            guard.streamed(unread, passing, &trail.fault)?
+        }
     };
     let mut request = Request::new(body);
     *request.method_mut() = known.parts.method;

@@ -1,27 +1,20 @@
 //! The send: once. Then the outcome is recorded, then the client is answered.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response};
-use http_body::{Body as HttpBody, Frame};
-use hyper::body::Incoming;
-use sha2::{Digest, Sha256};
 
 use super::admit::{Admitted, Proof};
 use super::answered;
 use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::class::Class;
-use crate::aws::sigv4::Declared;
 use crate::guard::call::Outcome;
 use crate::journal::Record;
 use crate::journal::record::{Happened, Judgement, OutcomeRecord};
-use crate::proxy::body::BodyError;
+use crate::proxy::Body;
 use crate::proxy::upstream::{Answer, Freshness, SendError, Target};
-use crate::proxy::{Body, Timeouts};
 
 impl Guard {
     /// Sends an admitted request and records what came of it. Runs to its end though the client may have left.
@@ -50,7 +43,12 @@ impl Guard {
         let begun = Instant::now();
         let sent = self.upstream.send_once(&target, request, freshness).await;
         self.metrics.upstream_took(begun.elapsed());
-        let happened = happened(&sent);
+        // A body that broke off on its way never came to its end upstream either.
+        let broken = sent.is_err().then(|| trail.fault.why().cloned()).flatten();
+        let happened = match &broken {
+            Some(refusal) => nothing_happened(Outcome::NotSent, &refusal.why()),
+            None => happened(&sent),
+        };
         let recorded = match proof {
             Proof::Durable { pending, .. } => {
                 let outcome = OutcomeRecord {
@@ -71,6 +69,9 @@ impl Guard {
         if let Err(error) = recorded {
             tracing::error!(decision = %trail.id, "the outcome could not be recorded: {error}");
         }
+        if let Some(refusal) = broken {
+            return Ok(self.answer_unrecorded(trail, &refusal));
+        }
         match sent {
             Ok(response) if call.guarded && call.class != Class::Read => {
                 let answer = self.whole(response, answered::ANSWER_BYTES_MAX).await?;
@@ -84,7 +85,10 @@ impl Guard {
                 })?;
                 Ok(self.unless_of_the_signature(trail, &call, answer))
             }
-            Ok(response) => Ok(response.map(|body| Body::answer(body, self.timeouts.body_stall))),
+            Ok(response) => {
+                let stall = self.stall(response.headers());
+                Ok(response.map(|body| Body::answer(body, stall)))
+            }
             Err(SendError::Unsent { why }) => Err(Refusal::Unreachable {
                 message: format!("AWS could not be reached, nothing was sent: {why}"),
             }),
@@ -100,14 +104,28 @@ impl Guard {
     }
 }
 
-fn happened(sent: &Result<Response<Answer>, SendError>) -> Happened {
-    let nothing = |outcome, error: &str| Happened {
+impl Guard {
+    /// How long an answer may be silent: an event stream says something when there is something to say.
+    fn stall(&self, headers: &HeaderMap) -> Duration {
+        let content_type = headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+        match content_type {
+            Some(b"application/vnd.amazon.eventstream") => self.timeouts.tunnel_idle,
+            Some(_) | None => self.timeouts.body_stall,
+        }
+    }
+}
+
+fn nothing_happened(outcome: Outcome, error: &str) -> Happened {
+    Happened {
         outcome,
         upstream_status: None,
         aws_request_id: None,
         error: None,
         error_message: Some(error.to_owned()),
-    };
+    }
+}
+
+fn happened(sent: &Result<Response<Answer>, SendError>) -> Happened {
     match sent {
         Ok(response) => Happened {
             outcome: Outcome::Sent,
@@ -117,9 +135,9 @@ fn happened(sent: &Result<Response<Answer>, SendError>) -> Happened {
             error_message: None,
         },
         Err(SendError::Unsent { why } | SendError::Barred { why }) => {
-            nothing(Outcome::NotSent, why)
+            nothing_happened(Outcome::NotSent, why)
         }
-        Err(SendError::Unknown { why }) => nothing(Outcome::Unknown, why),
+        Err(SendError::Unknown { why }) => nothing_happened(Outcome::Unknown, why),
     }
 }
 
@@ -133,83 +151,4 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 fn error_code(response: &Response<Answer>) -> Option<String> {
     let code = response.headers().get("x-amzn-errortype")?.to_str().ok()?;
     Some(code.chars().take(128).collect())
-}
-
-/// A body that goes on as it comes in. One that declares its hash is held against it: the last piece is not
-/// passed on unless the hash is right, so that AWS never has the whole of another body.
-pub(super) fn streamed(incoming: Incoming, declared: &Declared, timeouts: &Timeouts) -> Body {
-    match declared {
-        Declared::Hash(hash) => Body::other(Checked {
-            inner: Body::request(incoming, timeouts.body_stall),
-            hash: hash.clone(),
-            digest: Sha256::new(),
-            held: None,
-            ended: false,
-        }),
-        Declared::Absent
-        | Declared::Unsigned
-        | Declared::StreamingUnsignedTrailer
-        | Declared::StreamingSigned { .. }
-        | Declared::StreamingEvents => Body::request(incoming, timeouts.body_stall),
-    }
-}
-
-/// A body one piece behind its source.
-struct Checked {
-    inner: Body,
-    hash: String,
-    digest: Sha256,
-    held: Option<Bytes>,
-    ended: bool,
-}
-
-impl HttpBody for Checked {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        while !self.ended {
-            match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        self.digest.update(&data);
-                        if let Some(before) = self.held.replace(data) {
-                            return Poll::Ready(Some(Ok(Frame::data(before))));
-                        }
-                    }
-                }
-                Some(Err(error)) => {
-                    self.ended = true;
-                    self.held = None;
-                    return Poll::Ready(Some(Err(error)));
-                }
-                None => {
-                    self.ended = true;
-                    let found = hex(&std::mem::take(&mut self.digest).finalize());
-                    if found != self.hash {
-                        self.held = None;
-                        let why = "it doesn't have the hash that `x-amz-content-sha256` declares"
-                            .to_owned();
-                        return Poll::Ready(Some(Err(BodyError::Broken { why })));
-                    }
-                }
-            }
-        }
-        Poll::Ready(self.held.take().map(|last| Ok(Frame::data(last))))
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        if self.held.is_none() && !self.ended {
-            self.inner.size_hint()
-        } else {
-            http_body::SizeHint::default()
-        }
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

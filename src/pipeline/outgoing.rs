@@ -7,14 +7,17 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 
 use super::answered::SignedWith;
-use super::arrive::{Payload, not_understood};
+use super::arrive::{Known, Payload, not_understood};
 use super::authenticate::{Authenticated, refused, unsigned};
+use super::foreign::Whose;
+use super::streamed::Passing;
 use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::catalog::model::Signature;
 use crate::aws::endpoint::Endpoint;
 use crate::aws::protocol;
-use crate::aws::sigv4::{self, Unsigned, sha256_hex};
+use crate::aws::sigv4::chunked::Framing;
+use crate::aws::sigv4::{self, Over, Scope, Seed, Unsigned, sha256_hex};
 use crate::guard::call::DecisionId;
 use crate::guard::decide::{Allowed, Decision, Question};
 use crate::guard::target::NamePlace;
@@ -31,10 +34,30 @@ pub(super) struct Outgoing {
     unsigned: HeaderMap,
     body: Carried,
     endpoint: Endpoint,
-    signing_name: String,
+    /// `None` for a call that nobody signs.
+    signing: Option<Signing>,
+}
+
+/// How a request is signed: for what its caller signed it, in the same way.
+struct Signing {
+    scope: Scope,
     signature: Signature,
     /// What lookups were signed with, and what signs an unguarded call.
     signer: Signer,
+}
+
+impl Signing {
+    fn of(known: &Known, signer: Option<Signer>) -> Result<Option<Self>, Refusal> {
+        match (signer, known.whose) {
+            (Some(signer), Whose::Ours) => Ok(Some(Self {
+                scope: known.claim.auth()?.scope.clone(),
+                signature: known.identified.service().signature,
+                signer,
+            })),
+            (None, Whose::Nobodys) => Ok(None),
+            (Some(_) | None, _) => Err(unsigned()),
+        }
+    }
 }
 
 /// The body that goes out.
@@ -42,11 +65,16 @@ enum Carried {
     /// Of a request that was written anew.
     Bytes(bytes::Bytes),
     /// The client's own, with what it declared of it.
-    Known {
-        payload: Payload,
-        covered: Option<String>,
-        declared: sigv4::Declared,
-    },
+    Known(Box<Own>),
+}
+
+/// A client's own body.
+struct Own {
+    payload: Payload,
+    covered: Option<String>,
+    declared: sigv4::Declared,
+    framing: Option<Framing>,
+    seed: Option<Seed>,
 }
 
 /// A request ready to be sent, with the judgement that allowed it. Made only from an [`Allowed`].
@@ -89,7 +117,7 @@ impl Outgoing {
         question: &mut Question,
     ) -> Result<Self, Refusal> {
         let Authenticated { known, signer, .. } = authenticated;
-        let signer = signer.ok_or_else(unsigned)?;
+        let signing = Signing::of(&known, signer)?;
         question.name_by_id(by);
         let internal = |message: String| Refusal::Internal { message };
         let service = known.identified.service();
@@ -116,10 +144,8 @@ impl Outgoing {
             headers: wire.headers,
             unsigned,
             body: Carried::Bytes(wire.body.into()),
-            signing_name: service.signing_name.clone(),
-            signature: service.signature,
             endpoint: known.endpoint,
-            signer,
+            signing,
         })
     }
 
@@ -127,7 +153,7 @@ impl Outgoing {
     /// anew.
     pub(super) fn passed(trail: &Trail, authenticated: Authenticated) -> Result<Self, Refusal> {
         let Authenticated { known, signer, .. } = authenticated;
-        let signer = signer.ok_or_else(unsigned)?;
+        let signing = Signing::of(&known, signer)?;
         let restated = protocol::restate(&known.identified, &known.head(), &known.payload.bytes())
             .map_err(not_understood)?;
         let (mut headers, mut unsigned) = (HeaderMap::new(), HeaderMap::new());
@@ -144,10 +170,6 @@ impl Outgoing {
         }
         unsigned.insert(USER_AGENT, user_agent(&known.parts.headers, trail.id));
         let covered = known.covered().map(str::to_owned);
-        let (signing_name, signature) = {
-            let service = known.identified.service();
-            (service.signing_name.clone(), service.signature)
-        };
         let (method, path_and_query, body) = match restated {
             Some(wire) => {
                 headers.extend(wire.headers);
@@ -158,11 +180,13 @@ impl Outgoing {
                 let path_and_query = known.parts.uri.path_and_query();
                 let path_and_query =
                     path_and_query.map_or_else(|| "/".to_owned(), ToString::to_string);
-                let body = Carried::Known {
+                let body = Carried::Known(Box::new(Own {
                     covered,
                     declared: known.declared,
                     payload: known.payload,
-                };
+                    framing: known.framing,
+                    seed: known.seed,
+                }));
                 (known.parts.method, path_and_query, body)
             }
         };
@@ -171,11 +195,9 @@ impl Outgoing {
             path_and_query,
             headers,
             unsigned,
-            signing_name,
-            signature,
             body,
             endpoint: known.endpoint,
-            signer,
+            signing,
         })
     }
 }
@@ -195,41 +217,14 @@ impl Guard {
             unsigned,
             body,
             endpoint,
-            signing_name,
-            signature,
-            signer,
+            signing,
         } = outgoing;
-        let signer = if question.call.guarded {
-            self.guarded_signer(&question, &endpoint, &signer).await?
-        } else {
-            signer
-        };
-        trail.upstream_role.clone_from(&signer.role);
-        trail.signed_with = Some(SignedWith::of(&signer.credentials));
         let internal = |message: String| Refusal::Internal { message };
         let (path, query) = match path_and_query.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (path_and_query.as_str(), None),
         };
-        let covered = match &body {
-            Carried::Bytes(bytes) => sha256_hex(bytes),
-            Carried::Known {
-                covered: Some(covered),
-                ..
-            } => covered.clone(),
-            Carried::Known {
-                payload: Payload::Whole(body),
-                ..
-            } => sha256_hex(body.bytes()),
-            Carried::Known {
-                payload: Payload::Stream(_),
-                declared,
-                ..
-            } => declared
-                .as_str()
-                .map(str::to_owned)
-                .ok_or_else(|| internal("a body without a declared hash streams".to_owned()))?,
-        };
+        let covered = body.covered()?;
         let host = endpoint.host.as_str();
         let to_sign = Unsigned {
             method: &method,
@@ -239,18 +234,30 @@ impl Guard {
             headers: &headers,
             payload: &covered,
         };
-        let now = self.clock.now();
-        let added = sigv4::sign(
-            to_sign,
-            &signer.credentials,
-            &endpoint.region,
-            &signing_name,
-            now,
-            signature,
-        )
-        .map_err(|e| Refusal::NotUnderstood {
-            message: e.to_string(),
-        })?;
+        let (added, seed) = match signing {
+            None => (Vec::new(), None),
+            Some(signing) => {
+                let signer = if question.call.guarded {
+                    self.guarded_signer(&question, &endpoint, &signing.signer)
+                        .await?
+                } else {
+                    signing.signer
+                };
+                trail.upstream_role.clone_from(&signer.role);
+                trail.signed_with = Some(SignedWith::of(&signer.credentials));
+                let over = Over {
+                    algorithm: signing.scope.algorithm,
+                    region: &signing.scope.region,
+                    signing_name: &signing.scope.service,
+                    signature: signing.signature,
+                };
+                let signed = sigv4::sign_over(to_sign, &signer.credentials, over, self.clock.now());
+                let (added, seed) = signed.map_err(|e| Refusal::NotUnderstood {
+                    message: e.to_string(),
+                })?;
+                (added, Some(seed))
+            }
+        };
         let mut request = Request::builder()
             .method(method)
             .uri(&path_and_query)
@@ -264,21 +271,7 @@ impl Guard {
         all.extend(headers);
         all.extend(unsigned);
         all.extend(added);
-        *request.body_mut() = match body {
-            Carried::Bytes(bytes) => Body::full(bytes),
-            Carried::Known {
-                payload: Payload::Whole(body),
-                ..
-            } => Body::buffered(body),
-            Carried::Known {
-                payload: Payload::Stream(unread),
-                declared,
-                ..
-            } => match unread.read() {
-                Some(body) => super::forward::streamed(body, &declared, &self.timeouts),
-                None => return Err(super::arrive::lost()),
-            },
-        };
+        *request.body_mut() = self.carried(trail, body, seed.as_ref())?;
         let request = std::mem::replace(request, Request::new(Body::empty()));
         Ok(Signed {
             question,
@@ -286,6 +279,43 @@ impl Guard {
             endpoint,
             request,
         })
+    }
+
+    /// The body that goes out; what streams is signed on from `ours`.
+    fn carried(&self, trail: &Trail, body: Carried, ours: Option<&Seed>) -> Result<Body, Refusal> {
+        let own = match body {
+            Carried::Bytes(bytes) => return Ok(Body::full(bytes)),
+            Carried::Known(own) => own,
+        };
+        match own.payload {
+            Payload::Whole(body) => Ok(Body::buffered(body)),
+            Payload::Stream(unread) => {
+                let ours = ours.ok_or_else(super::authenticate::unsigned)?;
+                let client = own.seed.as_ref();
+                let passing = Passing::resigned(&own.declared, own.framing, client, ours)?;
+                self.streamed(unread, passing, &trail.fault)
+            }
+        }
+    }
+}
+
+impl Carried {
+    /// What the signature covers in the place of the body.
+    fn covered(&self) -> Result<String, Refusal> {
+        let own = match self {
+            Carried::Bytes(bytes) => return Ok(sha256_hex(bytes)),
+            Carried::Known(own) => own,
+        };
+        match (&own.covered, &own.payload) {
+            (Some(covered), _) => Ok(covered.clone()),
+            (None, Payload::Whole(body)) => Ok(sha256_hex(body.bytes())),
+            (None, Payload::Stream(_)) => {
+                let covered = own.declared.as_str().map(str::to_owned);
+                covered.ok_or_else(|| Refusal::Internal {
+                    message: "a body without a declared hash streams".to_owned(),
+                })
+            }
+        }
     }
 }
 
@@ -353,7 +383,7 @@ fn is_of_signature(name: &HeaderName) -> bool {
         || *name == USER_AGENT
         || matches!(
             name.as_str(),
-            "x-amz-date" | "x-amz-security-token" | "x-amz-content-sha256"
+            "x-amz-date" | "x-amz-security-token" | "x-amz-content-sha256" | "x-amz-region-set"
         )
 }
 

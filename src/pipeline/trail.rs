@@ -13,6 +13,7 @@ use crate::guard::call::{Call, DecisionId};
 use crate::guard::decide::{Decision, Question};
 use crate::pipeline::answered::SignedWith;
 use crate::pipeline::arrive::request_head;
+use crate::pipeline::streamed::Fault;
 use crate::proxy::Intercepted;
 
 /// The trail of one request.
@@ -34,6 +35,8 @@ pub(super) struct Trail {
     pub(super) upstream_role: Option<String>,
     /// What it was signed with by the guard, once it was.
     pub(super) signed_with: Option<SignedWith>,
+    /// Why the request's body broke off on its way, if it did.
+    pub(super) fault: Fault,
     /// What the judgement saw, once there is something to see.
     pub(super) seen: Seen,
 }
@@ -70,6 +73,7 @@ impl Trail {
             call: None,
             upstream_role: None,
             signed_with: None,
+            fault: Fault::default(),
             seen: Seen {
                 batch_size: 1,
                 ..Seen::default()

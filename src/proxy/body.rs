@@ -189,6 +189,14 @@ impl Budget {
         Self(Arc::new(Semaphore::new(pieces.min(Semaphore::MAX_PERMITS))))
     }
 
+    /// Makes `held` cover `bytes` at least; what it covers it keeps until it is dropped.
+    ///
+    /// # Errors
+    /// [`BodyError::Overloaded`] where the budget hasn't that much left.
+    pub fn hold(&self, held: &mut Held, bytes: u64) -> Result<(), BodyError> {
+        self.cover(&mut held.0, bytes)
+    }
+
     /// Makes `held` cover `bytes`.
     fn cover(&self, held: &mut Option<OwnedSemaphorePermit>, bytes: u64) -> Result<(), BodyError> {
         let have = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
@@ -208,6 +216,10 @@ impl Budget {
     }
 }
 
+/// A part of the budget that grows with what is held of a body that streams. It is given back when dropped.
+#[derive(Debug, Default)]
+pub struct Held(Option<OwnedSemaphorePermit>);
+
 /// A whole body. It holds its part of the budget until it is dropped.
 #[derive(Debug)]
 pub struct Buffered {
@@ -220,6 +232,11 @@ impl Buffered {
     #[must_use]
     pub const fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// Puts what was made of the body in its place, which is no longer than it.
+    pub fn unwrap_to(&mut self, bytes: Bytes) {
+        self.bytes = bytes;
     }
 }
 

@@ -1,15 +1,17 @@
-//! The `Authorization` header of Signature Version 4, read strictly.
+//! What a request says of its signature, in its `Authorization` header or in its query, read strictly.
 //!
-//! INVARIANT: the signed headers of an [`Authorization`] are lower case, sorted and unique, and its signature is 64
-//! lower-case hex digits.
+//! INVARIANT: the signed headers of an [`Authorization`] are lower case, sorted and unique, and its signature is
+//! lower-case hex digits: 64, or of Signature Version 4A up to 144.
 
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 
-use super::canonical;
+use super::ecdsa::HEX_DIGITS_MAX;
 use super::error::AuthError;
+use super::hex::unhex;
 use super::payload::is_hash;
-use super::{ALGORITHM, TERMINATOR};
+use super::presigned::{self, Presigned};
+use super::{TERMINATOR, X_AMZ_REGION_SET};
 use crate::aws::head::Head;
 
 /// Longer headers are refused unread; AWS's own SDKs stay far below.
@@ -18,18 +20,8 @@ const HEADER_BYTES_MAX: usize = 8192;
 const KEY_ID_BYTES_MAX: usize = 128;
 const SCOPE_PART_BYTES_MAX: usize = 64;
 
-/// Query parameters that authenticate a request, lower-cased.
-const QUERY_AUTHENTICATION: [&str; 9] = [
-    "x-amz-algorithm",
-    "x-amz-credential",
-    "x-amz-date",
-    "x-amz-expires",
-    "x-amz-region-set",
-    "x-amz-security-token",
-    "x-amz-signature",
-    "x-amz-signedheaders",
-    "awsaccesskeyid",
-];
+/// The longest region set, in bytes.
+const REGION_SET_BYTES_MAX: usize = 1024;
 
 /// A request that is signed in its header and says something about signing in its query too.
 pub(super) const IN_TWO_PLACES: AuthError =
@@ -43,31 +35,55 @@ pub struct Authorization {
     pub scope: Scope,
     /// Lower case, sorted, each once, at least one.
     pub signed_headers: Vec<String>,
-    /// 64 lower-case hex digits.
+    /// Lower-case hex digits: 64, or an even number up to 144 for [`Algorithm::Ecdsa`].
     pub signature: String,
+    /// Where the signature stands in the query: when it was made, and how long it is good for.
+    pub presigned: Option<Presigned>,
 }
 
-/// What a signature is valid for: `20150830/us-east-1/iam/aws4_request`.
+/// How a signature is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// Signature Version 4, for one region.
+    Hmac,
+    /// Signature Version 4A, for a set of regions.
+    Ecdsa,
+}
+
+impl Algorithm {
+    /// The algorithm's name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Algorithm::Hmac => "AWS4-HMAC-SHA256",
+            Algorithm::Ecdsa => "AWS4-ECDSA-P256-SHA256",
+        }
+    }
+}
+
+/// What a signature is valid for: `20150830/us-east-1/iam/aws4_request`, and without the region for
+/// [`Algorithm::Ecdsa`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
+    pub algorithm: Algorithm,
     /// `YYYYMMDD`.
     pub date: String,
+    /// One region; for [`Algorithm::Ecdsa`] a set of them as it is spelt, `us-east-1,us-west-*` or `*`.
     pub region: String,
     /// The signing name.
     pub service: String,
 }
 
 impl Authorization {
-    /// Reads the authentication of a request: the `Authorization` header, and nothing that authenticates in the query.
+    /// Reads the authentication of a request: the `Authorization` header, or the query of a presigned URL.
     ///
     /// # Errors
-    /// As [`Authorization::parse`]; a presigned query is [`AuthError::Unsupported`], and one beside the header
-    /// [`AuthError::Malformed`].
+    /// As [`Authorization::parse`]; [`AuthError::Malformed`] where it stands in both places.
     pub fn of(head: &Head<'_>) -> Result<Self, AuthError> {
-        let in_query = authenticates(head.query)?;
+        let in_query = presigned::authenticates(head.query)?;
         match (in_query, head.headers.contains_key(AUTHORIZATION)) {
             (true, true) => Err(IN_TWO_PLACES),
-            (true, false) => Err(AuthError::Unsupported("presigned URLs are")),
+            (true, false) => Self::in_query(head.query.unwrap_or_default()),
             (false, _) => Self::parse(head.headers),
         }
     }
@@ -79,7 +95,9 @@ impl Authorization {
     /// [`AuthError::Malformed`] for everything that isn't exactly of the documented form.
     pub fn parse(headers: &HeaderMap) -> Result<Self, AuthError> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
-        let value = values.next().ok_or(AuthError::Missing)?;
+        let Some(value) = values.next() else {
+            return Err(missing(headers));
+        };
         if values.next().is_some() {
             return Err(AuthError::Malformed("two Authorization headers"));
         }
@@ -89,13 +107,43 @@ impl Authorization {
         let text = value
             .to_str()
             .map_err(|_| AuthError::Malformed("the Authorization header is not ASCII"))?;
-        let fields = fields(after_algorithm(text)?)?;
-        let (access_key_id, scope) = credential(fields.credential)?;
+        let (algorithm, rest) = after_algorithm(text)?;
+        let fields = fields(rest)?;
+        let regions = match algorithm {
+            Algorithm::Hmac => None,
+            Algorithm::Ecdsa => Some(region_set(headers)?),
+        };
+        Self::from_parts(algorithm, &fields, regions, None)
+    }
+
+    fn in_query(query: &str) -> Result<Self, AuthError> {
+        let found = presigned::Parameters::of(query)?;
+        let (algorithm, _) = after_algorithm(found.algorithm()?)?;
+        let regions = match algorithm {
+            Algorithm::Hmac => None,
+            Algorithm::Ecdsa => Some(found.region_set()?),
+        };
+        let fields = Fields {
+            credential: found.credential()?,
+            signed_headers: found.signed_headers()?,
+            signature: found.signature()?,
+        };
+        Self::from_parts(algorithm, &fields, regions, Some(found.presigned()?))
+    }
+
+    fn from_parts(
+        algorithm: Algorithm,
+        fields: &Fields<'_>,
+        regions: Option<&str>,
+        presigned: Option<Presigned>,
+    ) -> Result<Self, AuthError> {
+        let (access_key_id, scope) = credential(algorithm, fields.credential, regions)?;
         Ok(Self {
             access_key_id,
             scope,
             signed_headers: signed_headers(fields.signed_headers)?,
-            signature: signature(fields.signature)?,
+            signature: signature(algorithm, fields.signature)?,
+            presigned,
         })
     }
 
@@ -108,30 +156,45 @@ impl Authorization {
     }
 }
 
-impl std::fmt::Display for Scope {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{}/{}/{}/{TERMINATOR}",
-            self.date, self.region, self.service
-        )
+impl Scope {
+    /// Whether the signature is good for a region.
+    #[must_use]
+    pub fn covers(&self, region: &str) -> bool {
+        match self.algorithm {
+            Algorithm::Hmac => self.region == region,
+            Algorithm::Ecdsa => self
+                .region
+                .split(',')
+                .any(|one| match one.strip_suffix('*') {
+                    Some(start) => region.starts_with(start),
+                    None => one == region,
+                }),
+        }
     }
 }
 
-/// Whether a query carries a parameter that authenticates, under any spelling of its name.
-pub(super) fn authenticates(query: Option<&str>) -> Result<bool, AuthError> {
-    for piece in query.unwrap_or_default().split('&') {
-        let name = piece.split_once('=').map_or(piece, |(name, _)| name);
-        let decoded = canonical::decode(name)?.to_ascii_lowercase();
-        if QUERY_AUTHENTICATION
-            .iter()
-            .any(|q| q.as_bytes() == decoded.as_slice())
-        {
-            return Ok(true);
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (date, region, service) = (&self.date, &self.region, &self.service);
+        match self.algorithm {
+            Algorithm::Hmac => write!(f, "{date}/{region}/{service}/{TERMINATOR}"),
+            Algorithm::Ecdsa => write!(f, "{date}/{service}/{TERMINATOR}"),
         }
     }
-    Ok(false)
 }
+
+/// A form that a browser sends carries its signature in its body.
+fn missing(headers: &HeaderMap) -> AuthError {
+    let content_type = headers.get(CONTENT_TYPE).map(|v| v.as_bytes());
+    match content_type.and_then(|t| t.get(..FORM.len())) {
+        Some(start) if start.eq_ignore_ascii_case(FORM) => {
+            AuthError::Unsupported("a browser's form with a signed policy (POST policy) is")
+        }
+        Some(_) | None => AuthError::Missing,
+    }
+}
+
+const FORM: &[u8] = b"multipart/form-data";
 
 struct Fields<'a> {
     credential: &'a str,
@@ -139,11 +202,11 @@ struct Fields<'a> {
     signature: &'a str,
 }
 
-fn after_algorithm(text: &str) -> Result<&str, AuthError> {
+fn after_algorithm(text: &str) -> Result<(Algorithm, &str), AuthError> {
     let (algorithm, rest) = text.split_once(' ').unwrap_or((text, ""));
     match algorithm {
-        ALGORITHM => Ok(rest),
-        "AWS4-ECDSA-P256-SHA256" => Err(AuthError::Unsupported("Signature Version 4A is")),
+        "AWS4-HMAC-SHA256" => Ok((Algorithm::Hmac, rest)),
+        "AWS4-ECDSA-P256-SHA256" => Ok((Algorithm::Ecdsa, rest)),
         "AWS" => Err(AuthError::Unsupported("Signature Version 2 is")),
         "Bearer" => Err(AuthError::Unsupported("bearer tokens are")),
         _ => Err(AuthError::Unsupported(
@@ -184,32 +247,64 @@ fn fields(text: &str) -> Result<Fields<'_>, AuthError> {
     })
 }
 
-fn credential(text: &str) -> Result<(String, Scope), AuthError> {
+/// `regions` are those of Signature Version 4A, whose credential names none.
+fn credential(
+    algorithm: Algorithm,
+    text: &str,
+    regions: Option<&str>,
+) -> Result<(String, Scope), AuthError> {
     const SHAPE: AuthError =
         AuthError::Malformed("`Credential` is not KEY/YYYYMMDD/REGION/SERVICE/aws4_request");
-    let mut parts = text.split('/');
-    let (Some(id), Some(date), Some(region), Some(service), Some(TERMINATOR), None) = (
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-    ) else {
-        return Err(SHAPE);
+    const SHAPE_4A: AuthError =
+        AuthError::Malformed("`Credential` is not KEY/YYYYMMDD/SERVICE/aws4_request");
+    let parts: Vec<&str> = text.splitn(6, '/').collect();
+    let (id, date, region, service, shape) = match (algorithm, parts.as_slice(), regions) {
+        (Algorithm::Hmac, [id, date, region, service, TERMINATOR], None) => {
+            (*id, *date, *region, *service, SHAPE)
+        }
+        (Algorithm::Ecdsa, [id, date, service, TERMINATOR], Some(regions)) => {
+            (*id, *date, regions, *service, SHAPE_4A)
+        }
+        (Algorithm::Hmac, _, _) => return Err(SHAPE),
+        (Algorithm::Ecdsa, _, _) => return Err(SHAPE_4A),
     };
     let id_fits = (1..=KEY_ID_BYTES_MAX).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_graphic() && b != b'=');
     let date_fits = date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit());
-    if !(id_fits && date_fits && is_scope_part(region) && is_scope_part(service)) {
-        return Err(SHAPE);
+    let region_fits = match algorithm {
+        Algorithm::Hmac => is_scope_part(region),
+        Algorithm::Ecdsa => is_region_set(region),
+    };
+    if !(id_fits && date_fits && region_fits && is_scope_part(service)) {
+        return Err(shape);
     }
     let scope = Scope {
+        algorithm,
         date: date.to_owned(),
         region: region.to_owned(),
         service: service.to_owned(),
     };
     Ok((id.to_owned(), scope))
+}
+
+/// The regions that Signature Version 4A is for.
+fn region_set(headers: &HeaderMap) -> Result<&str, AuthError> {
+    const SHAPE: AuthError =
+        AuthError::Malformed("`x-amz-region-set` is not there once, as a list of regions");
+    let mut values = headers.get_all(X_AMZ_REGION_SET).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().map_err(|_| SHAPE),
+        (Some(_) | None, _) => Err(SHAPE),
+    }
+}
+
+/// Regions separated by commas, each of which may end in `*`.
+fn is_region_set(text: &str) -> bool {
+    text.len() <= REGION_SET_BYTES_MAX
+        && text.split(',').all(|one| {
+            let bare = one.strip_suffix('*').unwrap_or(one);
+            is_scope_part(bare) || one == "*"
+        })
 }
 
 fn is_scope_part(text: &str) -> bool {
@@ -242,11 +337,16 @@ fn is_lower_token(text: &str) -> bool {
         })
 }
 
-fn signature(text: &str) -> Result<String, AuthError> {
-    if !is_hash(text) {
-        return Err(AuthError::Malformed(
-            "`Signature` is not 64 lower-case hex digits",
-        ));
+fn signature(algorithm: Algorithm, text: &str) -> Result<String, AuthError> {
+    let (fits, why) = match algorithm {
+        Algorithm::Hmac => (is_hash(text), "`Signature` is not 64 lower-case hex digits"),
+        Algorithm::Ecdsa => (
+            !text.is_empty() && text.len() <= HEX_DIGITS_MAX && unhex(text).is_some(),
+            "`Signature` is not up to 144 lower-case hex digits",
+        ),
+    };
+    if !fits {
+        return Err(AuthError::Malformed(why));
     }
     Ok(text.to_owned())
 }
@@ -387,7 +487,6 @@ mod tests {
     fn other_ways_of_signing_are_named() {
         for (text, named) in [
             ("AWS AKIDEXAMPLE:c2ln", "Version 2"),
-            ("AWS4-ECDSA-P256-SHA256 Credential=A", "4A"),
             ("Bearer abc", "bearer"),
             ("Basic YTpi", "scheme"),
             ("aws4-hmac-sha256 Credential=A", "scheme"),
@@ -414,6 +513,56 @@ mod tests {
     }
 
     #[test]
+    fn version_4a_names_its_regions_in_a_header() {
+        let text = format!(
+            "AWS4-ECDSA-P256-SHA256 Credential=AKIDEXAMPLE/20150830/s3/aws4_request, \
+             SignedHeaders=host;x-amz-date;x-amz-region-set, Signature={SIGNATURE}30"
+        );
+        let parse = |text: &str, regions: &[&str]| {
+            let mut headers = headers(&[text]);
+            for set in regions {
+                headers.append(X_AMZ_REGION_SET, HeaderValue::from_str(set).unwrap());
+            }
+            Authorization::parse(&headers)
+        };
+        let scope = parse(&text, &["us-east-1,eu-*"]).unwrap().scope;
+        assert_eq!(scope.to_string(), "20150830/s3/aws4_request");
+        assert!(scope.covers("us-east-1") && scope.covers("eu-west-3"));
+        assert!(!scope.covers("us-east-2") && !scope.covers(""));
+        assert!(parse(&text, &["*"]).unwrap().scope.covers("us-east-2"));
+        for regions in [
+            &[][..],
+            &["*", "*"],
+            &[""],
+            &["a,,b"],
+            &["a b"],
+            &["*a"],
+            &["**"],
+        ] {
+            let odd = parse(&text, regions);
+            assert!(matches!(odd, Err(AuthError::Malformed(_))), "{regions:?}");
+        }
+        let with_region = text.replace("/s3/", "/us-east-1/s3/");
+        let odd = text.replacen(SIGNATURE, "0", 1);
+        let long = text.replace(SIGNATURE, &SIGNATURE.repeat(3));
+        for text in [with_region, odd, long] {
+            let odd = parse(&text, &["*"]);
+            assert!(matches!(odd, Err(AuthError::Malformed(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_browsers_form_is_named() {
+        let mut form = HeaderMap::new();
+        form.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("multipart/form-data; boundary=x"),
+        );
+        let error = Authorization::parse(&form).unwrap_err();
+        assert!(error.to_string().contains("POST policy"), "{error}");
+    }
+
+    #[test]
     fn a_signature_in_the_query_is_never_overlooked() {
         let of = |query, headers: &HeaderMap| {
             Authorization::of(&Head {
@@ -434,10 +583,10 @@ mod tests {
             "X%2DAmz-Algorithm",
             "AWSAccessKeyId=A&Signature=c2ln",
         ] {
-            assert_eq!(
+            assert!(matches!(
                 of(Some(query), &bare),
-                Err(AuthError::Unsupported("presigned URLs are"))
-            );
+                Err(AuthError::Unsupported(_) | AuthError::Malformed(_))
+            ));
             assert!(matches!(
                 of(Some(query), &signed),
                 Err(AuthError::Malformed(_))

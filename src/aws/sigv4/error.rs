@@ -10,7 +10,9 @@ pub enum AuthError {
     #[error("the signature cannot be read: {0}")]
     Malformed(&'static str),
     /// A way of signing that is known and not accepted.
-    #[error("{0} not accepted: sign with AWS4-HMAC-SHA256 in the Authorization header")]
+    #[error(
+        "{0} not accepted: sign with AWS4-HMAC-SHA256, in the Authorization header or as a presigned URL"
+    )]
     Unsupported(&'static str),
     /// A header that must be signed isn't.
     #[error("the header `{0}` is present but not signed")]
@@ -23,6 +25,11 @@ pub enum AuthError {
         "the request was signed at `{signed}` and it is `{now}`, more than 5 minutes apart: set the client's clock"
     )]
     Skewed { signed: String, now: String },
+    /// A presigned URL was good for so many seconds from `YYYYMMDD'T'HHMMSS'Z'` on.
+    #[error(
+        "the URL was presigned at `{signed}` for {seconds} seconds, which are over: make a new one"
+    )]
+    Expired { signed: String, seconds: u64 },
     /// The credential scope is for another day than the request. Both as `YYYYMMDD`.
     #[error("the credential scope is for `{scope}` but the request is dated `{request}`")]
     ScopeDate { scope: String, request: String },
@@ -56,7 +63,7 @@ impl AuthError {
             AuthError::Missing | AuthError::Malformed(_) | AuthError::Unsupported(_) => {
                 Family::Malformed
             }
-            AuthError::Skewed { .. } => Family::Stale,
+            AuthError::Skewed { .. } | AuthError::Expired { .. } => Family::Stale,
             AuthError::UnsignedHeader(_)
             | AuthError::AbsentHeader(_)
             | AuthError::ScopeDate { .. }

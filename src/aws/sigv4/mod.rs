@@ -1,14 +1,21 @@
 //! Signature Version 4: parsed, verified, made.
 //!
 //! A client's signature is checked over exactly the headers it names, by a canonical form of our own that loses
-//! nothing of the escapes; what goes on to AWS is signed by AWS's own signer.
+//! nothing of the escapes; what goes on to AWS is signed by AWS's own signer, but for Signature Version 4A and the pieces
+//! of a body, which that one doesn't sign. Both sides' bodies are signed in [`chunked`] and in [`events`].
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
 pub mod authorization;
 mod canonical;
+pub mod chain;
+pub mod chunked;
 mod date;
+mod ecdsa;
 pub mod error;
+pub mod events;
+mod hex;
 pub mod payload;
+pub mod presigned;
 pub mod sign;
 pub mod verify;
 
@@ -19,17 +26,17 @@ mod vectors;
 
 use http::HeaderName;
 
-pub use authorization::{Authorization, Scope};
+pub use authorization::{Algorithm, Authorization, Scope};
+pub use chain::Seed;
 pub use error::{AuthError, Family};
 pub use payload::{Declared, payload_hash, sha256_hex};
-pub use sign::{SignError, Unsigned, sign};
+pub use presigned::{Lifted, lift};
+pub use sign::{Over, SignError, Unsigned, sign, sign_over};
 pub use verify::verify;
 
 const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
-
-/// The only algorithm that is accepted and used.
-const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+const X_AMZ_REGION_SET: HeaderName = HeaderName::from_static("x-amz-region-set");
 
 /// The last part of every credential scope.
 const TERMINATOR: &str = "aws4_request";

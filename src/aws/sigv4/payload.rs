@@ -4,7 +4,9 @@
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
 
+use super::authorization::Algorithm;
 use super::error::AuthError;
+use super::hex::hex;
 use crate::aws::head::Head;
 
 pub(super) const X_AMZ_CONTENT_SHA256: &str = "x-amz-content-sha256";
@@ -14,10 +16,8 @@ const STREAMING_UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
 const STREAMING_SIGNED: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
 const STREAMING_SIGNED_TRAILER: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
 const STREAMING_EVENTS: &str = "STREAMING-AWS4-HMAC-SHA256-EVENTS";
-const STREAMING_4A: [&str; 2] = [
-    "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD",
-    "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER",
-];
+const STREAMING_4A: &str = "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD";
+const STREAMING_4A_TRAILER: &str = "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER";
 
 /// What a request declares about its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum Declared {
     /// The body comes in chunks that aren't signed, with checksums after it.
     StreamingUnsignedTrailer,
     /// The body comes in chunks, each signed; with `trailer`, signed checksums follow.
-    StreamingSigned { trailer: bool },
+    StreamingSigned { algorithm: Algorithm, trailer: bool },
     /// The body is an event stream, each event signed.
     StreamingEvents,
 }
@@ -40,8 +40,7 @@ impl Declared {
     /// Reads the header.
     ///
     /// # Errors
-    /// [`AuthError::Malformed`] where it stands twice or says something unknown, [`AuthError::Unsupported`] for
-    /// Signature Version 4A.
+    /// [`AuthError::Malformed`] where it stands twice or says something unknown.
     pub fn of(headers: &HeaderMap) -> Result<Self, AuthError> {
         let mut values = headers.get_all(X_AMZ_CONTENT_SHA256).iter();
         let Some(value) = values.next() else {
@@ -50,15 +49,15 @@ impl Declared {
         if values.next().is_some() {
             return Err(AuthError::Malformed("two x-amz-content-sha256 headers"));
         }
+        let signed = |algorithm, trailer| Ok(Declared::StreamingSigned { algorithm, trailer });
         match value.to_str().unwrap_or_default() {
             UNSIGNED => Ok(Declared::Unsigned),
             STREAMING_UNSIGNED_TRAILER => Ok(Declared::StreamingUnsignedTrailer),
-            STREAMING_SIGNED => Ok(Declared::StreamingSigned { trailer: false }),
-            STREAMING_SIGNED_TRAILER => Ok(Declared::StreamingSigned { trailer: true }),
+            STREAMING_SIGNED => signed(Algorithm::Hmac, false),
+            STREAMING_SIGNED_TRAILER => signed(Algorithm::Hmac, true),
+            STREAMING_4A => signed(Algorithm::Ecdsa, false),
+            STREAMING_4A_TRAILER => signed(Algorithm::Ecdsa, true),
             STREAMING_EVENTS => Ok(Declared::StreamingEvents),
-            text if STREAMING_4A.contains(&text) => {
-                Err(AuthError::Unsupported("Signature Version 4A is"))
-            }
             text if is_hash(text) => Ok(Declared::Hash(text.to_owned())),
             _ => Err(AuthError::Malformed(
                 "`x-amz-content-sha256` is neither 64 lower-case hex digits nor a known keyword",
@@ -75,8 +74,12 @@ impl Declared {
             Declared::Hash(hash) => Some(hash),
             Declared::Unsigned => Some(UNSIGNED),
             Declared::StreamingUnsignedTrailer => Some(STREAMING_UNSIGNED_TRAILER),
-            Declared::StreamingSigned { trailer: false } => Some(STREAMING_SIGNED),
-            Declared::StreamingSigned { trailer: true } => Some(STREAMING_SIGNED_TRAILER),
+            Declared::StreamingSigned { algorithm, trailer } => Some(match (algorithm, trailer) {
+                (Algorithm::Hmac, false) => STREAMING_SIGNED,
+                (Algorithm::Hmac, true) => STREAMING_SIGNED_TRAILER,
+                (Algorithm::Ecdsa, false) => STREAMING_4A,
+                (Algorithm::Ecdsa, true) => STREAMING_4A_TRAILER,
+            }),
             Declared::StreamingEvents => Some(STREAMING_EVENTS),
         }
     }
@@ -108,11 +111,7 @@ pub fn payload_hash(head: &Head<'_>, body: &[u8]) -> Result<String, AuthError> {
 /// SHA-256 as 64 lower-case hex digits.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .flat_map(|b| [b >> 4, b & 0xf])
-        .filter_map(|nibble| char::from_digit(u32::from(nibble), 16))
-        .collect()
+    hex(&Sha256::digest(bytes))
 }
 
 /// Whether a text is 64 lower-case hex digits.
@@ -141,6 +140,7 @@ mod tests {
 
     #[test]
     fn every_keyword_is_read_and_written_alike() {
+        let signed = |algorithm, trailer| Declared::StreamingSigned { algorithm, trailer };
         for (text, declared) in [
             (EMPTY, Declared::Hash(EMPTY.into())),
             ("UNSIGNED-PAYLOAD", Declared::Unsigned),
@@ -150,11 +150,19 @@ mod tests {
             ),
             (
                 "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
-                Declared::StreamingSigned { trailer: false },
+                signed(Algorithm::Hmac, false),
             ),
             (
                 "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
-                Declared::StreamingSigned { trailer: true },
+                signed(Algorithm::Hmac, true),
+            ),
+            (
+                "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD",
+                signed(Algorithm::Ecdsa, false),
+            ),
+            (
+                "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER",
+                signed(Algorithm::Ecdsa, true),
             ),
             (
                 "STREAMING-AWS4-HMAC-SHA256-EVENTS",
@@ -185,12 +193,6 @@ mod tests {
             );
         }
         assert!(Declared::of(&headers(&[EMPTY, EMPTY])).is_err());
-        for asymmetric in STREAMING_4A {
-            assert!(matches!(
-                Declared::of(&headers(&[asymmetric])),
-                Err(AuthError::Unsupported(_))
-            ));
-        }
     }
 
     #[test]

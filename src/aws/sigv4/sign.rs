@@ -1,4 +1,4 @@
-//! Signs a request for AWS, with AWS's own signer.
+//! Signs a request for AWS, with AWS's own signer; with Signature Version 4A, by the canonical form of our own.
 //!
 //! INVARIANT: what is signed is what is sent: a request that the signer would read in another way than it stands on
 //! the wire is an error, and no request makes it panic.
@@ -15,10 +15,16 @@ use aws_sigv4::sign::v4;
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use super::authorization::{Algorithm, Scope};
+use super::chain::Seed;
 use super::date::Instant;
+use super::ecdsa::KeyPair;
 use super::payload::{X_AMZ_CONTENT_SHA256, is_hash};
-use super::{X_AMZ_DATE, X_AMZ_SECURITY_TOKEN, canonical};
+use super::verify::string_to_sign;
+use super::{X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_SECURITY_TOKEN, canonical};
 use crate::aws::catalog::model::Signature;
+use crate::aws::endpoint::Addressed;
+use crate::aws::head::Head;
 
 /// A request that is ready to be sent but for its signature.
 #[derive(Debug, Clone, Copy)]
@@ -72,28 +78,90 @@ pub fn sign(
     now: SystemTime,
     signature: Signature,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, SignError> {
+    let over = Over {
+        algorithm: Algorithm::Hmac,
+        region,
+        signing_name,
+        signature,
+    };
+    let (added, _) = sign_over(request, credentials, over, now)?;
+    Ok(added)
+}
+
+/// What a signature is made for, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Over<'a> {
+    pub algorithm: Algorithm,
+    /// One region; for [`Algorithm::Ecdsa`] a set of them as it is spelt.
+    pub region: &'a str,
+    pub signing_name: &'a str,
+    pub signature: Signature,
+}
+
+/// As [`sign`], for a body whose pieces will be signed too: also returns what their signatures begin with.
+///
+/// # Errors
+/// [`SignError`]; nothing was signed.
+pub fn sign_over(
+    request: Unsigned<'_>,
+    credentials: &Credentials,
+    over: Over<'_>,
+    now: SystemTime,
+) -> Result<(Vec<(HeaderName, HeaderValue)>, Seed), SignError> {
     let now = Instant::of(now).ok_or(SignError::Clock)?;
+    let (added, signature) = match over.algorithm {
+        Algorithm::Hmac => symmetric(request, credentials, over, now)?,
+        Algorithm::Ecdsa => asymmetric(request, credentials, over, now)?,
+    };
+    let seed = Seed::new(
+        credentials.access_key_id().to_owned(),
+        credentials.secret_access_key(),
+        scope(over, now),
+        now,
+        signature,
+    );
+    Ok((added, seed))
+}
+
+fn scope(over: Over<'_>, now: Instant) -> Scope {
+    Scope {
+        algorithm: over.algorithm,
+        date: now.date(),
+        region: over.region.to_owned(),
+        service: over.signing_name.to_owned(),
+    }
+}
+
+type Signed = (Vec<(HeaderName, HeaderValue)>, String);
+
+fn symmetric(
+    request: Unsigned<'_>,
+    credentials: &Credentials,
+    over: Over<'_>,
+    now: Instant,
+) -> Result<Signed, SignError> {
     let identity = credentials.clone().into();
     let params = v4::SigningParams::builder()
         .identity(&identity)
-        .region(region)
-        .name(signing_name)
+        .region(over.region)
+        .name(over.signing_name)
         .time(now.system_time())
-        .settings(settings(signature, request.payload))
+        .settings(settings(over.signature, request.payload))
         .build()
         .map_err(|e| SignError::Signer(e.to_string()))?
         .into();
     let signable = SignableRequest::new(
         request.method.as_str(),
-        absolute_uri(&request, signature)?,
+        absolute_uri(&request, over.signature)?,
         headers(&request)?.into_iter(),
         SignableBody::Precomputed(request.payload.to_owned()),
     )
     .map_err(|e| SignError::Signer(e.to_string()))?;
     let signed = aws_sigv4::http_request::sign(signable, &params)
         .map_err(|e| SignError::Signer(e.to_string()))?;
-    let (added, _) = signed.into_parts().0.into_parts();
-    added
+    let (instructions, signature) = signed.into_parts();
+    let (added, _) = instructions.into_parts();
+    let added = added
         .into_iter()
         .map(|header| {
             let mut value = HeaderValue::from_str(header.value())
@@ -101,7 +169,65 @@ pub fn sign(
             value.set_sensitive(header.sensitive());
             Ok((HeaderName::from_static(header.name()), value))
         })
-        .collect()
+        .collect::<Result<_, _>>()?;
+    Ok((added, signature))
+}
+
+/// Signature Version 4A.
+fn asymmetric(
+    request: Unsigned<'_>,
+    credentials: &Credentials,
+    over: Over<'_>,
+    now: Instant,
+) -> Result<Signed, SignError> {
+    // The same must hold of both ways: what is signed is what is sent.
+    absolute_uri(&request, over.signature)?;
+    headers(&request)?;
+    let value =
+        |text: &str| HeaderValue::from_str(text).map_err(|e| SignError::Signer(e.to_string()));
+    let mut added = vec![
+        (X_AMZ_DATE, value(&now.iso())?),
+        (X_AMZ_REGION_SET, value(over.region)?),
+    ];
+    if let Some(token) = credentials.session_token() {
+        let mut token = value(token)?;
+        token.set_sensitive(true);
+        added.push((X_AMZ_SECURITY_TOKEN, token));
+    }
+    if over.signature == Signature::S3v4 || !is_hash(request.payload) {
+        let name = HeaderName::from_static(X_AMZ_CONTENT_SHA256);
+        added.push((name, value(request.payload)?));
+    }
+    let mut all = request.headers.clone();
+    all.insert(HOST, value(request.host)?);
+    all.extend(added.iter().cloned());
+    let mut names: Vec<String> = all.keys().map(|name| name.as_str().to_owned()).collect();
+    names.sort_unstable();
+    let head = Head {
+        method: request.method,
+        path: request.path,
+        query: request.query,
+        headers: &all,
+        addressed: &Addressed::Service,
+    };
+    let signer = |e: &dyn std::error::Error| SignError::Signer(e.to_string());
+    let canonical = canonical::request(&head, &names, request.payload, over.signature)
+        .map_err(|e| signer(&e))?;
+    let scope = scope(over, now);
+    let pair = KeyPair::derive(credentials.access_key_id(), credentials.secret_access_key());
+    let signature = pair
+        .and_then(|pair| pair.sign(&string_to_sign(&canonical, now, &scope)))
+        .map_err(|e| signer(&e))?;
+    let authorization = format!(
+        "{} Credential={}/{scope}, SignedHeaders={}, Signature={signature}",
+        over.algorithm.as_str(),
+        credentials.access_key_id(),
+        names.join(";"),
+    );
+    let mut authorization = value(&authorization)?;
+    authorization.set_sensitive(true);
+    added.push((AUTHORIZATION, authorization));
+    Ok((added, signature))
 }
 
 fn settings(signature: Signature, payload: &str) -> SigningSettings {
@@ -168,10 +294,11 @@ fn headers<'a>(request: &Unsigned<'a>) -> Result<Vec<(&'a str, &'a str)>, SignEr
 }
 
 /// What signing adds or is handed apart.
-const RESERVED: [HeaderName; 5] = [
+const RESERVED: [HeaderName; 6] = [
     HOST,
     AUTHORIZATION,
     X_AMZ_DATE,
+    X_AMZ_REGION_SET,
     X_AMZ_SECURITY_TOKEN,
     HeaderName::from_static(X_AMZ_CONTENT_SHA256),
 ];

@@ -7,22 +7,22 @@ use http::header::{DATE, HOST};
 use http::{HeaderMap, HeaderName};
 use subtle::ConstantTimeEq;
 
-use super::authorization::{Authorization, IN_TWO_PLACES, Scope, authenticates};
-use super::canonical;
+use super::authorization::{Algorithm, Authorization, IN_TWO_PLACES, Scope};
 use super::date::Instant;
+use super::ecdsa::KeyPair;
 use super::error::AuthError;
 use super::payload::{Declared, sha256_hex};
-use super::{ALGORITHM, X_AMZ_DATE};
+use super::{X_AMZ_DATE, canonical, presigned};
 use crate::aws::catalog::model::Signature;
 use crate::aws::head::Head;
 
 /// How far a request's date may be from now, either way.
-const SKEW_SECONDS_MAX: u64 = 300;
+pub(super) const SKEW_SECONDS_MAX: u64 = 300;
 
 /// Verifies that whoever knows `secret` signed this request, lately.
 ///
 /// The signature must cover `host` and every `x-amz-*` header that is present; it is compared in constant time.
-/// `payload` is what it covers in the place of the body, as [`payload_hash`](super::payload_hash) returns it, and
+/// A presigned URL is good for as long as it says. `payload` is what the signature covers in the place of the body, as [`payload_hash`](super::payload_hash) returns it, and
 /// `signature` says how the service's paths are signed. That region and service of the scope are those of the
 /// endpoint is for the caller to check.
 ///
@@ -36,12 +36,17 @@ pub fn verify(
     now: SystemTime,
     signature: Signature,
 ) -> Result<(), AuthError> {
-    if authenticates(head.query)? {
-        return Err(IN_TWO_PLACES);
-    }
+    let covered = match (auth.presigned, presigned::authenticates(head.query)?) {
+        (None, false) => None,
+        (Some(_), true) => head.query.map(presigned::covered),
+        (None, true) | (Some(_), false) => return Err(IN_TWO_PLACES),
+    };
     every_header_that_must_be_is_signed(auth, head.headers)?;
     let signed_at = signed_at(auth, head.headers)?;
-    is_fresh(signed_at, now)?;
+    match auth.presigned {
+        Some(presigned) => presigned.is_good(now)?,
+        None => is_fresh(signed_at, now)?,
+    }
     is_of_day(&auth.scope, signed_at)?;
     if Declared::of(head.headers)?
         .as_str()
@@ -49,9 +54,23 @@ pub fn verify(
     {
         return Err(AuthError::PayloadMismatch);
     }
+    let head = &Head {
+        query: covered.as_deref().or(head.query),
+        ..*head
+    };
     let canonical = canonical::request(head, &auth.signed_headers, payload, signature)?;
-    let expected = signature_over(&canonical, signed_at, &auth.scope, secret);
-    if bool::from(expected.as_bytes().ct_eq(auth.signature.as_bytes())) {
+    let agrees = match auth.scope.algorithm {
+        Algorithm::Hmac => {
+            let expected = signature_over(&canonical, signed_at, &auth.scope, secret);
+            bool::from(expected.as_bytes().ct_eq(auth.signature.as_bytes()))
+        }
+        Algorithm::Ecdsa => {
+            let text = string_to_sign(&canonical, signed_at, &auth.scope);
+            let pair = KeyPair::derive(&auth.access_key_id, secret);
+            pair.is_ok_and(|pair| pair.verifies(&text, &auth.signature))
+        }
+    };
+    if agrees {
         Ok(())
     } else {
         Err(AuthError::Mismatch)
@@ -61,7 +80,8 @@ pub fn verify(
 /// What is signed: algorithm, time, scope and the hash of the canonical request.
 pub(super) fn string_to_sign(canonical: &[u8], signed_at: Instant, scope: &Scope) -> String {
     format!(
-        "{ALGORITHM}\n{}\n{scope}\n{}",
+        "{}\n{}\n{scope}\n{}",
+        scope.algorithm.as_str(),
         signed_at.iso(),
         sha256_hex(canonical)
     )
@@ -99,8 +119,11 @@ fn every_header_that_must_be_is_signed(
     }
 }
 
-/// The date of the signature: `x-amz-date`, else `date`, which then must be signed.
-fn signed_at(auth: &Authorization, headers: &HeaderMap) -> Result<Instant, AuthError> {
+/// The date of the signature: that of a presigned URL, else `x-amz-date`, else `date`, which then must be signed.
+pub(super) fn signed_at(auth: &Authorization, headers: &HeaderMap) -> Result<Instant, AuthError> {
+    if let Some(presigned) = auth.presigned {
+        return Ok(presigned.at);
+    }
     if let Some(text) = single(headers, &X_AMZ_DATE)? {
         return Instant::parse_iso(text).ok_or(AuthError::Malformed(
             "`x-amz-date` is not YYYYMMDD'T'HHMMSS'Z'",
