@@ -265,7 +265,7 @@ impl Known {
                     .to_owned(),
             });
         }
-        let (Payload::Whole(body), Some(framing)) = (&mut self.payload, self.framing.take()) else {
+        let (Payload::Whole(body), Some(framing)) = (&mut self.payload, &self.framing) else {
             self.seed = Some(seed);
             return Ok(());
         };
@@ -279,14 +279,14 @@ impl Known {
             | Declared::StreamingUnsignedTrailer
             | Declared::StreamingEvents => None,
         };
-        let mut chunked = Chunked::unwrapped(framing, verifying);
+        let mut chunked = Chunked::unwrapped(framing.clone(), verifying);
         let mut plain = BytesMut::new();
         chunked.push(body.bytes(), &mut plain)?;
         chunked.finish()?;
         body.unwrap_to(plain.freeze());
         unwrapped_headers(&mut self.parts.headers, chunked.into_trailers());
         self.parts.headers.remove("x-amz-content-sha256");
-        self.declared = Declared::Absent;
+        (self.declared, self.framing) = (Declared::Absent, None);
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! Bodies that go on as they come in, held against what their requests declare of them.
 //!
-//! INVARIANT: AWS never has the whole of a body that isn't what was declared: of a hash the last piece is held back, of
-//! chunks and events each is verified before it goes on. What isn't right breaks the request off.
+//! INVARIANT: AWS never has the whole of a body that isn't what was declared: each chunk and event is verified before it
+//! goes on, and of a body with an end of its own (one with a hash, or in chunks) the last piece is held back until all
+//! of it has come. What isn't right breaks the request off.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -43,7 +44,11 @@ pub(super) enum Passing {
         digest: Sha256,
         last: Bytes,
     },
-    Chunked(Box<Chunked>),
+    /// `last` is what is right so far and would make the body whole if nothing followed.
+    Chunked {
+        chunked: Box<Chunked>,
+        last: Bytes,
+    },
     Events(Box<Events>),
 }
 
@@ -76,14 +81,17 @@ impl Passing {
                 message: e.to_string(),
             })
         };
+        let chunked = |chunked| Passing::Chunked {
+            chunked: Box::new(chunked),
+            last: Bytes::new(),
+        };
         match (declared, framing) {
             (Declared::StreamingUnsignedTrailer, Some(framing)) => {
-                Ok(Passing::Chunked(Box::new(Chunked::passed(framing))))
+                Ok(chunked(Chunked::passed(framing)))
             }
             (Declared::StreamingSigned { .. }, Some(framing)) => {
                 let client = chunks(client.ok_or_else(unseeded)?)?;
-                let chunked = Chunked::resigned(framing, client, chunks(ours)?);
-                Ok(Passing::Chunked(Box::new(chunked)))
+                Ok(chunked(Chunked::resigned(framing, client, chunks(ours)?)))
             }
             (Declared::StreamingEvents, _) => {
                 let client = client.and_then(Seed::events).ok_or_else(unseeded)?;
@@ -108,7 +116,13 @@ impl Passing {
                 digest.update(&data);
                 return Ok(std::mem::replace(last, data));
             }
-            Passing::Chunked(chunked) => chunked.push(&data, &mut out)?,
+            Passing::Chunked { chunked, last } => {
+                chunked.push(&data, &mut out)?;
+                return Ok(match out.is_empty() {
+                    true => Bytes::new(),
+                    false => std::mem::replace(last, out.freeze()),
+                });
+            }
             Passing::Events(events) => events.push(&data, now, &mut out)?,
         }
         Ok(out.freeze())
@@ -125,7 +139,10 @@ impl Passing {
                 }
                 return Ok(std::mem::take(last));
             }
-            Passing::Chunked(chunked) => chunked.finish()?,
+            Passing::Chunked { chunked, last } => {
+                chunked.finish()?;
+                return Ok(std::mem::take(last));
+            }
             Passing::Events(events) => events.finish()?,
         }
         Ok(Bytes::new())
@@ -136,7 +153,7 @@ impl Passing {
         match self {
             // A piece that hyper has read in any case.
             Passing::AsItIs | Passing::Hashed { .. } => 0,
-            Passing::Chunked(chunked) => chunked.holds(),
+            Passing::Chunked { chunked, last } => chunked.holds().saturating_add(last.len() as u64),
             Passing::Events(events) => events.holds(),
         }
     }
@@ -161,7 +178,7 @@ impl Guard {
         let stall = match passing {
             // Both sides talk when they have something to say.
             Passing::Events(_) => self.timeouts.tunnel_idle,
-            Passing::AsItIs | Passing::Hashed { .. } | Passing::Chunked(_) => {
+            Passing::AsItIs | Passing::Hashed { .. } | Passing::Chunked { .. } => {
                 self.timeouts.body_stall
             }
         };
