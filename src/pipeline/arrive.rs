@@ -180,6 +180,7 @@ impl Guard {
             });
         }
         let claim = Claim::take(&mut parts)?;
+        claim.is_of_a_way_that_is_known()?;
         let declared = claim.declared(&parts, services.iter().map(|s| s.signature))?;
         let whose = self.whose(&claim, &services);
         let framing = match whose {

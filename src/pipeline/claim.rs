@@ -45,6 +45,14 @@ impl Claim {
         self.auth.as_ref().map_err(|e| e.clone().into())
     }
 
+    /// Refuses by name what is signed in a way that isn't accepted, whatever it asks.
+    pub(super) fn is_of_a_way_that_is_known(&self) -> Result<(), Refusal> {
+        match &self.auth {
+            Err(error @ AuthError::Unsupported(_)) => Err(error.clone().into()),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// Whether the request carries nothing that would say whose it is.
     pub(super) fn is_nobodys(&self) -> bool {
         matches!(self.auth, Err(AuthError::Missing))

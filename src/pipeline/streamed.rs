@@ -303,9 +303,11 @@ impl HttpBody for Streamed {
 
 impl Drop for Streamed {
     /// What is left of a body that goes nowhere is read within bounds, so that its sender gets to read the answer; not
-    /// where the client waits for a word before it sends anything.
+    /// where the client waits for a word before it sends anything, nor of a stream of events, which has no end.
     fn drop(&mut self) {
+        let ends = !matches!(self.passing, Passing::Events(_));
         if let Some(inner) = self.inner.take()
+            && ends
             && !self.expects
         {
             tokio::spawn(discard(inner));

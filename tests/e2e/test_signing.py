@@ -43,6 +43,8 @@ def sink(_sink):
 @pytest.fixture(scope="module")
 def guard(_sink, tmp_path_factory):
     with Guard(tmp_path_factory.mktemp("signing"), upstream=_sink.url) as running:
+        # From here on it knows whose its own credentials are.
+        assert get(running, STS, presign(running.key("ci"), STS, WHO, service="sts")).status == 200
         yield running
 
 
@@ -74,11 +76,10 @@ def code_of(answer):
 def test_a_presigned_call_is_signed_in_its_header(guard, sink):
     sink.knows_itself = False
     path = presign(guard.key("ci"), STS, WHO, service="sts")
-    get(guard, STS, path)
-    [taken] = [t for t in sink.taken if "X-Amz" in t.target or t.headers["authorization"]][-1:]
-    assert "x-amz-" not in taken.target.lower()
+    assert get(guard, STS, path).status == 200
+    [taken] = sink.taken
+    assert (taken.target, bytes(taken.body)) == ("/", WHO.removeprefix("/?").encode())
     assert CREDENTIALS.access_key in taken.headers["authorization"]
-    assert not [t for t in sink.taken if "X-Amz-Signature" in t.target]
 
 
 @pytest.mark.parametrize(
@@ -258,7 +259,7 @@ def test_keys_are_minted_for_nobody(guard, sink):
     portal = "portal.sso.us-east-1.amazonaws.com"
     path = "/federation/credentials?role_name=r&account_id=123456789012"
     answer = get(guard, portal, path, {"x-amz-sso_bearer_token": "t"})
-    assert (answer.status, answer.code) == (403, "AccessDeniedException")
+    assert answer.status == 403 and "no policy permits it" in answer.message
     assert sink.taken == []
 
 
