@@ -265,7 +265,7 @@ def resident(pid):
     return int(found["VmRSS"].split()[0]) * 1024
 
 
-LENGTH = int(float(os.environ.get("PALISADE_UPLOAD_MIB", 512)) * 1024 * 1024)
+LENGTH = int(float(os.environ.get("UPLOAD_MIB", 512)) * 1024 * 1024)
 PIECE = 1 << 20
 
 
