@@ -158,7 +158,7 @@ pub struct Chunked {
     /// Data still to come.
     left: u64,
     /// Trailers still to come.
-    awaited: Vec<String>,
+    expected: Vec<String>,
     /// The head of the chunk that is being read.
     head: Head,
     digest: Sha256,
@@ -217,7 +217,7 @@ impl Chunked {
             onward,
             declared: framing.length,
             left: framing.length,
-            awaited: framing.trailers,
+            expected: framing.trailers,
             head: Head::default(),
             digest: Sha256::new(),
             held: BytesMut::new(),
@@ -423,12 +423,12 @@ impl Chunked {
             return self.read_trailer_signature(value);
         }
         // Sorted, as they are signed: there is one way to read them.
-        if self.awaited.first() != Some(&lower) {
+        if self.expected.first() != Some(&lower) {
             return Err(ChunkError::Trailers(
                 "one isn't among them, or out of order",
             ));
         }
-        self.awaited.remove(0);
+        self.expected.remove(0);
         let parsed = HeaderValue::from_str(value).map_err(|_| ODD)?;
         let header = HeaderName::from_bytes(lower.as_bytes()).map_err(|_| ODD)?;
         self.trailers.push((header, parsed));
@@ -444,7 +444,7 @@ impl Chunked {
         if self.verifying.is_none() || self.trailers.is_empty() {
             return Err(ChunkError::Trailers("nobody signs them"));
         }
-        if !self.awaited.is_empty() {
+        if !self.expected.is_empty() {
             return Err(ChunkError::Trailers("one is missing"));
         }
         let canonical = std::mem::take(&mut self.canonical);
@@ -460,7 +460,7 @@ impl Chunked {
 
     /// The empty line after the last chunk and its trailers.
     fn end(&mut self, out: &mut BytesMut) -> Result<(), ChunkError> {
-        if !self.awaited.is_empty() {
+        if !self.expected.is_empty() {
             return Err(ChunkError::Trailers("one is missing"));
         }
         // Taken once its signature was verified.
