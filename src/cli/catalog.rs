@@ -2,6 +2,7 @@
 
 mod botocore;
 mod build;
+mod cfn;
 mod changes;
 mod progress;
 mod show;
@@ -17,6 +18,12 @@ pub(crate) use build::build;
 
 /// The rules that this version comes with.
 const RULES: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/config/classes.toml"));
+const PLACES: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/config/resources.toml"
+));
+const TYPES: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/config/types.toml"));
+const ARNS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/config/arns.toml"));
 
 /// What to do with a catalog.
 #[derive(Debug, Subcommand)]
@@ -33,6 +40,10 @@ pub(crate) struct BuildArgs {
     /// A botocore wheel (`pip download botocore --no-deps`), or the folder of an installed botocore
     #[arg(long, value_name = "PATH")]
     pub(crate) botocore: PathBuf,
+    /// A cfn-lint wheel (`pip download cfn-lint --no-deps`), for CloudFormation's names of what operations are about; without
+    /// it, each is called `service:Noun`
+    #[arg(long, value_name = "PATH")]
+    pub(crate) cfn: Option<PathBuf>,
     /// An older wheel, for the operations, routes and protocols that old SDKs still send; may be repeated
     #[arg(long, value_name = "PATH")]
     pub(crate) older: Vec<PathBuf>,

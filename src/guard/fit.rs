@@ -9,7 +9,7 @@ use crate::aws::nearest::nearest;
 use crate::aws::protocol;
 use crate::aws::value::{Number, Object, Value};
 use crate::guard::knowledge::{LookupRule, OperationRule, ServiceRules};
-use crate::guard::path::Path;
+use crate::guard::path::{Into, Path};
 
 /// In what a service file doesn't fit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -323,15 +323,15 @@ impl Fitting<'_> {
     fn at<'s>(&'s self, from: &'s Structure, path: &Path) -> Option<&'s Shape> {
         let mut structure = Some(from);
         let mut found = None;
-        for (name, each) in path.steps() {
+        for (name, into) in path.steps() {
             let member = structure?.member(name)?;
             let mut shape = self.shape(member.shape)?;
-            if each {
-                let Shape::List { member, .. } = shape else {
-                    return None;
-                };
-                shape = self.shape(*member)?;
-            }
+            shape = match (into, shape) {
+                (Into::Whole, shape) => shape,
+                (Into::Items | Into::Joined, Shape::List { member, .. }) => self.shape(*member)?,
+                (Into::Values, Shape::Map { value, .. }) => self.shape(*value)?,
+                (Into::Items | Into::Joined | Into::Values, _) => return None,
+            };
             structure = match shape {
                 Shape::Structure(inner) => Some(inner),
                 Shape::List { .. }

@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use crate::aws::value::{Object, Value};
 
-/// A path of member names; `[]` after a name steps into each item of a list.
+/// A path of member names; `[]` after a name steps into each item of a list, `{}` into each value of a map. `[/]` at the end
+/// takes the items of a list for one text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Path {
@@ -16,12 +17,44 @@ pub struct Path {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Step {
     member: String,
-    each: bool,
+    into: Into,
+}
+
+/// What a path does with what stands at a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Into {
+    /// Takes it as it is.
+    Whole,
+    /// `[]`: each item of the list.
+    Items,
+    /// `{}`: each value of the map; at the end of a path that names something, its keys.
+    Values,
+    /// `[/]`: the items of the list together.
+    Joined,
+}
+
+impl Into {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Into::Whole => "",
+            Into::Items => "[]",
+            Into::Values => "{}",
+            Into::Joined => "[/]",
+        }
+    }
+
+    /// Whether a path goes on from here more than once.
+    #[must_use]
+    pub const fn is_each(self) -> bool {
+        matches!(self, Into::Items | Into::Values)
+    }
 }
 
 /// A text that is no path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a path: write member names joined by dots, `[]` after one that is a list")]
+#[error(
+    "`{0}` is not a path: write member names joined by dots, `[]` after one that is a list, `{{}}` after a map"
+)]
 pub struct PathError(String);
 
 impl Path {
@@ -30,21 +63,26 @@ impl Path {
     /// # Errors
     /// [`PathError`] for an empty name or a bracket out of place.
     pub fn parse(text: &str) -> Result<Self, PathError> {
-        let steps = text
+        let bad = || PathError(text.to_owned());
+        let steps: Vec<Step> = text
             .split('.')
             .map(|part| {
-                let (member, each) = match part.strip_suffix("[]") {
-                    Some(member) => (member, true),
-                    None => (part, false),
-                };
-                let plain = !member.is_empty() && !member.contains(['[', ']', ' ']);
+                let (member, into) = [Into::Items, Into::Values, Into::Joined]
+                    .into_iter()
+                    .find_map(|into| Some((part.strip_suffix(into.as_str())?, into)))
+                    .unwrap_or((part, Into::Whole));
+                let plain = !member.is_empty() && !member.contains(['[', ']', '{', '}', ' ']);
                 plain.then(|| Step {
                     member: member.to_owned(),
-                    each,
+                    into,
                 })
             })
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| PathError(text.to_owned()))?;
+            .collect::<Option<_>>()
+            .ok_or_else(bad)?;
+        let inside = steps.split_last().map_or(&[][..], |(_, before)| before);
+        if inside.iter().any(|step| step.into == Into::Joined) {
+            return Err(bad());
+        }
         Ok(Self { steps })
     }
 
@@ -54,29 +92,17 @@ impl Path {
         self.steps.first().map_or("", |s| s.member.as_str())
     }
 
-    /// The names of the members, and whether the path steps into each item of what stands there.
-    pub fn steps(&self) -> impl Iterator<Item = (&str, bool)> {
+    /// The names of the members, and what the path does with what stands at each.
+    pub fn steps(&self) -> impl Iterator<Item = (&str, Into)> {
         self.steps
             .iter()
-            .map(|step| (step.member.as_str(), step.each))
+            .map(|step| (step.member.as_str(), step.into))
     }
 
-    /// Whether the path steps into a list.
+    /// Whether the path steps into a list or a map.
     #[must_use]
     pub fn is_list(&self) -> bool {
-        self.steps.iter().any(|s| s.each)
-    }
-
-    /// The outermost list on the path, and where in each of its items the rest stands: `A.B[].C` is `C` in each of
-    /// `A.B[]`. `None` for a path without lists; no rest where the items themselves are meant.
-    #[must_use]
-    pub fn list(&self) -> Option<(Self, Option<Self>)> {
-        let at = self.steps.iter().position(|step| step.each)?;
-        let (list, rest) = self.steps.split_at_checked(at + 1)?;
-        let path = |steps: &[Step]| Self {
-            steps: steps.to_vec(),
-        };
-        Some((path(list), (!rest.is_empty()).then(|| path(rest))))
+        self.steps.iter().any(|s| s.into.is_each())
     }
 
     /// Every value that stands there; members that are absent or null give none.
@@ -106,9 +132,18 @@ fn walk<'a>(steps: &[Step], object: &'a Object, found: &mut Vec<&'a Value>) {
     let Some(value) = object.get(&step.member) else {
         return;
     };
-    match value.as_list() {
-        Some(items) if step.each => items.iter().for_each(|item| descend(rest, item, found)),
-        Some(_) | None => descend(rest, value, found),
+    match (step.into, value) {
+        (Into::Items, Value::List(items)) => {
+            items.iter().for_each(|item| descend(rest, item, found));
+        }
+        (Into::Values, Value::Object(members)) => {
+            members
+                .iter()
+                .for_each(|(_, value)| descend(rest, value, found));
+        }
+        (Into::Whole | Into::Joined | Into::Items | Into::Values, value) => {
+            descend(rest, value, found);
+        }
     }
 }
 
@@ -149,8 +184,7 @@ impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, step) in self.steps.iter().enumerate() {
             let dot = if at == 0 { "" } else { "." };
-            let each = if step.each { "[]" } else { "" };
-            write!(f, "{dot}{}{each}", step.member)?;
+            write!(f, "{dot}{}{}", step.member, step.into.as_str())?;
         }
         Ok(())
     }
@@ -186,20 +220,13 @@ mod tests {
             &["x", "y"],
         );
         check("A[]", r#"{"A":["x","y"]}"#, &["x", "y"]);
+        check(
+            "A{}.B",
+            r#"{"A":{"k":{"B":"x"},"l":{"B":"y"}}}"#,
+            &["x", "y"],
+        );
         check("A.B", r#"{"A":"x"}"#, &[]);
         check("B", r#"{"A":"x"}"#, &[]);
-    }
-
-    #[test]
-    fn a_path_is_parted_at_its_outermost_list() {
-        let parted = |path: &str| {
-            let (list, rest) = Path::parse(path).unwrap().list()?;
-            Some((list.to_string(), rest.map(|rest| rest.to_string())))
-        };
-        assert_eq!(parted("A.B"), None);
-        assert_eq!(parted("A[]"), Some(("A[]".into(), None)));
-        assert_eq!(parted("A.B[].C"), Some(("A.B[]".into(), Some("C".into()))));
-        assert_eq!(parted("A[].B[]"), Some(("A[]".into(), Some("B[]".into()))));
     }
 
     #[test]
@@ -222,7 +249,9 @@ mod tests {
 
     #[test]
     fn what_is_no_path_is_refused() {
-        for bad in ["", ".", "a..b", "[]", "a[0]", "a[", "a b"] {
+        for bad in [
+            "", ".", "a..b", "[]", "{}", "a[0]", "a[", "a b", "a[/].b", "a{}[]",
+        ] {
             assert!(Path::parse(bad).is_err(), "{bad}");
         }
     }

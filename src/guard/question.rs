@@ -15,7 +15,9 @@ use crate::guard::knowledge::Knowledge;
 use crate::guard::path::Path;
 use crate::guard::policies::{Policies, Slice};
 use crate::guard::protected::Protected;
-use crate::guard::target::{ACCOUNT, NamePlace, Spelling, Target, TargetError, Targets, targets};
+use crate::guard::target::{
+    ACCOUNT, NamePlace, Spelling, Target, TargetError, Targets, canonical, targets,
+};
 
 /// What decisions are made by, besides the catalog.
 #[derive(Debug, Clone, Copy)]
@@ -75,12 +77,13 @@ impl Rules<'_> {
         if let Some(account) = &found.account {
             call.account.clone_from(account);
         }
+        let place = self.place(call, &found);
+        found.targets = canonical(service, found.targets, &place);
         if found.targets.is_empty() && operation.may_be_guarded() {
-            found.targets.push(Target {
-                spelling: Spelling::Id(call.account.clone()),
-                kind: ACCOUNT.to_owned(),
-                parents: Vec::new(),
-            });
+            let spelling = Spelling::Id(call.account.clone());
+            found
+                .targets
+                .push(Target::new(spelling, ACCOUNT, Vec::new()));
         }
         Ok(found)
     }

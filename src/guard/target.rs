@@ -4,17 +4,23 @@
 //! that names nothing is judged on its account; one that selects (by tags, filters) on a resource of type
 //! `selector`.
 
+mod canonical;
+mod place;
 mod tags;
+mod walk;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::aws::catalog::model::{Operation, Service};
 use crate::aws::value::{Object, Value};
-use crate::guard::knowledge::{Knowledge, OperationRule, Parent, ResourcePlace};
+use crate::guard::knowledge::{Knowledge, OperationRule};
 use crate::guard::path::Path;
 
+pub(in crate::guard) use canonical::canonical;
+use place::{Other, Place};
 pub(crate) use tags::pair;
 use tags::tags;
+use walk::Spot;
 
 /// The type of the resource that stands for the account itself.
 pub const ACCOUNT: &str = "account";
@@ -55,6 +61,27 @@ pub struct Target {
     pub kind: String,
     /// Outermost first.
     pub parents: Vec<ParentId>,
+    /// Other spellings of the same thing: as the caller wrote it where that isn't its id.
+    pub also: Vec<String>,
+    /// Its ARN, where it is known without asking.
+    pub arn: Option<String>,
+    /// Whether nothing but a lookup tells which id the thing has: it may have been named by another name.
+    pub loose: bool,
+}
+
+impl Target {
+    /// A thing, spelt as it is everywhere.
+    #[must_use]
+    pub fn new(spelling: Spelling, kind: &str, parents: Vec<ParentId>) -> Self {
+        Self {
+            spelling,
+            kind: kind.to_owned(),
+            parents,
+            also: Vec::new(),
+            arn: None,
+            loose: false,
+        }
+    }
 }
 
 /// How the caller named the thing.
@@ -125,32 +152,26 @@ pub fn targets(
     let rule = knowledge
         .operation(&service.id, &operation.name)
         .unwrap_or(&nothing);
-    let selector = rule.selectors.iter().any(|path| selects(path, input));
+    let selecting: Vec<String> = selecting(operation, rule, input)?;
     let account = knowledge
         .service(&service.id)
         .and_then(|rules| rules.account.as_ref());
     let account = account.map(|path| text(path, input)).transpose()?.flatten();
+    let place = Place::of(service, operation, rule).map_err(|_| TargetError::NotText {
+        path: operation.name.clone(),
+    })?;
     let Named {
         mut targets,
         batch_size,
         by,
-    } = if operation.may_be_guarded() {
-        named(service, operation, rule, input)?
-    } else {
-        Named::nothing()
+    } = match place.filter(|_| operation.may_be_guarded()) {
+        Some(place) => named(&place, input, !selecting.is_empty())?,
+        None => Named::nothing(),
     };
+    let selector = !selecting.is_empty();
     if selector {
-        let text = rule
-            .selectors
-            .iter()
-            .filter(|p| selects(p, input))
-            .map(Path::to_string);
-        let spelling = Spelling::Id(text.collect::<Vec<_>>().join(","));
-        targets.push(Target {
-            spelling,
-            kind: SELECTOR.to_owned(),
-            parents: Vec::new(),
-        });
+        let spelling = Spelling::Id(selecting.join(","));
+        targets.push(Target::new(spelling, SELECTOR, Vec::new()));
     }
     let (tag_keys, request_tags) = tags(service, operation, rule, input)?;
     Ok(Targets {
@@ -164,19 +185,42 @@ pub fn targets(
     })
 }
 
+/// The members by which the call selects, as the service file and the catalog know them.
+fn selecting(
+    operation: &Operation,
+    rule: &OperationRule,
+    input: &Object,
+) -> Result<Vec<String>, TargetError> {
+    let known = operation.resource.iter().flat_map(|found| &found.selectors);
+    let known = known.map(|text| {
+        Path::parse(text).map_err(|_| TargetError::NotText {
+            path: text.to_owned(),
+        })
+    });
+    let mut paths = rule.selectors.clone();
+    for path in known {
+        let path = path?;
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    let used = paths.iter().filter(|path| selects(path, input));
+    Ok(used.map(Path::to_string).collect())
+}
+
 fn selects(path: &Path, input: &Object) -> bool {
     path.values(input).into_iter().any(|value| match value {
-        Value::Null => false,
+        Value::Null | Value::Bool(false) => false,
         Value::List(items) => !items.is_empty(),
         Value::Object(members) => !members.is_empty(),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+        Value::Bool(true) | Value::Number(_) | Value::String(_) => true,
     })
 }
 
 /// What a call names.
 struct Named {
     targets: Vec<Target>,
-    /// The size of the list that names them.
+    /// The size of the lists that name them.
     batch_size: usize,
     by: Option<NamePlace>,
 }
@@ -189,223 +233,154 @@ impl Named {
             by: None,
         }
     }
-}
 
-fn named(
-    service: &Service,
-    operation: &Operation,
-    rule: &OperationRule,
-    input: &Object,
-) -> Result<Named, TargetError> {
-    let place = match (&rule.resources, &operation.resource) {
-        (Some(place), _) => place.clone(),
-        (None, Some(found)) => from_catalog(service, found)?,
-        (None, None) => return Ok(Named::nothing()),
-    };
-    if let Some(name) = &place.name {
-        let parents = parents(&place, input)?;
-        let (spelling, by) = one_of(&place.ids, name, input)?;
-        let target = Target {
-            spelling,
-            kind: place.kind.clone(),
-            parents,
-        };
-        return Ok(Named {
-            targets: vec![target],
-            batch_size: 1,
+    /// Each thing once; the batch is as large as the lists are.
+    fn of(found: Vec<Target>, by: Option<NamePlace>) -> Self {
+        let batch_size = found.len().max(1);
+        Self {
+            targets: distinct(found),
+            batch_size,
             by,
-        });
-    }
-    match place.ids.list() {
-        Some((list, rest)) => listed(&place, &list, rest.as_ref(), input),
-        None => single(&place, input),
+        }
     }
 }
 
-/// The one thing that a call names, or what it stands in, where the call says only that.
-fn single(place: &ResourcePlace, input: &Object) -> Result<Named, TargetError> {
-    let mut parents = parents(place, input)?;
-    let (id, kind) = match (text(&place.ids, input)?, parents.pop()) {
-        (Some(id), parent) => {
-            parents.extend(parent);
-            (id, place.kind.clone())
-        }
-        (None, Some(parent)) => (parent.id, parent.kind),
-        (None, None) => {
-            return Err(TargetError::Unnamed {
-                path: place.ids.to_string(),
-            });
-        }
-    };
-    let target = Target {
-        spelling: Spelling::Id(id),
-        kind,
-        parents,
-    };
-    Ok(Named {
-        targets: vec![target],
-        batch_size: 1,
-        by: None,
-    })
-}
-
-/// What each item of a list names, each once. The batch is as large as the list, and larger where items name several.
-fn listed(
-    place: &ResourcePlace,
-    list: &Path,
-    rest: Option<&Path>,
-    input: &Object,
-) -> Result<Named, TargetError> {
-    let items = list.values(input);
-    let whole = || place.ids.to_string();
-    if items.is_empty() {
-        return Err(match input.get(list.first()) {
-            Some(_) => TargetError::Empty { path: whole() },
-            None => TargetError::Unnamed { path: whole() },
-        });
-    }
+/// Each target once, in their order.
+pub(super) fn distinct(targets: Vec<Target>) -> Vec<Target> {
     let mut seen = HashSet::new();
-    let mut targets = Vec::new();
-    let mut batch_size = 0;
-    for item in &items {
-        let parents = parents_of(place, list, item, input)?;
-        let ids = match (rest, item.as_object()) {
-            (Some(rest), Some(item)) => texts(rest, item),
-            (Some(_), None) => Err(TargetError::NotText { path: whole() }),
-            (None, _) => id_text(item).map(|id| vec![id]),
-        };
-        let ids = ids.map_err(|fault| fault.at(&whole()))?;
-        if ids.is_empty() {
-            return Err(TargetError::ItemWithout { path: whole() });
-        }
-        batch_size += ids.len();
-        for id in ids {
-            let target = Target {
-                spelling: Spelling::Id(id),
-                kind: place.kind.clone(),
-                parents: parents.clone(),
-            };
-            if seen.insert(target.clone()) {
-                targets.push(target);
+    let mut kept = targets;
+    kept.retain(|target| seen.insert(target.clone()));
+    kept
+}
+
+/// What the place finds in the input. `selects`: the call selects, so that it may name nothing.
+fn named(place: &Place, input: &Object, selects: bool) -> Result<Named, TargetError> {
+    let mut found = Vec::new();
+    let mut by = None;
+    if let Some(ids) = &place.ids {
+        for spot in walk::spots(ids, input)? {
+            let (named, name) = named_at(place, ids, &spot)?;
+            by = by.or(name);
+            match named {
+                Some(target) => found.push(target),
+                None if spot.is_inside() => {
+                    let path = ids.to_string();
+                    return Err(TargetError::ItemWithout { path });
+                }
+                None => {}
             }
         }
     }
-    Ok(Named {
-        targets,
-        batch_size,
-        by: None,
-    })
-}
-
-/// Exactly one of an id and a name.
-fn one_of(
-    id: &Path,
-    name: &Path,
-    input: &Object,
-) -> Result<(Spelling, Option<NamePlace>), TargetError> {
-    match (text(id, input)?, text(name, input)?) {
-        (Some(id), None) => Ok((Spelling::Id(id), None)),
-        (None, Some(text)) => {
-            let by = NamePlace {
-                name: name.clone(),
-                id: id.clone(),
-            };
-            Ok((Spelling::Name(text), Some(by)))
+    for further in &place.also {
+        for spot in walk::spots(&further.ids, input)? {
+            if let Some(id) = spot.text(&further.ids)? {
+                let parents = parents(place, &Spot::root(input))?;
+                found.push(Target::new(Spelling::Id(id), &further.kind, parents));
+            }
         }
-        (Some(_), Some(_)) => Err(TargetError::Both {
-            id: id.to_string(),
-            name: name.to_string(),
-        }),
-        (None, None) => Err(TargetError::Neither {
-            id: id.to_string(),
-            name: name.to_string(),
-        }),
+    }
+    if found.is_empty() {
+        found.extend(innermost(parents(place, &Spot::root(input))?));
+    }
+    match (&place.ids, found.is_empty() && !selects && !place.optional) {
+        (Some(ids), true) => Err(unnamed(ids, &place.or)),
+        (Some(_) | None, _) => Ok(Named::of(found, by)),
     }
 }
 
-/// The parents, the same for each resource of the call.
-fn parents(place: &ResourcePlace, input: &Object) -> Result<Vec<ParentId>, TargetError> {
-    place
-        .parents
-        .iter()
-        .map(|parent| parent_id(parent, &parent.id, input))
-        .collect()
-}
-
-/// The parents of an item of a list. One that stands inside the list is that item's own.
-fn parents_of(
-    place: &ResourcePlace,
-    list: &Path,
-    item: &Value,
-    input: &Object,
-) -> Result<Vec<ParentId>, TargetError> {
-    let one = |parent: &Parent| match (parent.id.list(), item.as_object()) {
-        (None, _) => parent_id(parent, &parent.id, input),
-        (Some((of, Some(rest))), Some(item)) if of == *list && !rest.is_list() => {
-            parent_id(parent, &rest, item)
+/// What a call names at one spot; where its id is left out, what that stands in.
+fn named_at(
+    place: &Place,
+    ids: &Path,
+    spot: &Spot<'_>,
+) -> Result<(Option<Target>, Option<NamePlace>), TargetError> {
+    let mut given: Option<(&Path, Spelling, bool)> = None;
+    let own = [(ids, false, true)].into_iter();
+    let others = place.or.iter().map(|o| (&o.path, o.is_name, false));
+    for (path, is_name, first) in own.chain(others) {
+        let Some(text) = spot.text(path)? else {
+            continue;
+        };
+        if let Some((before, ..)) = given {
+            return Err(TargetError::Both {
+                id: before.to_string(),
+                name: path.to_string(),
+            });
         }
-        (Some(_), _) => Err(TargetError::ParentList {
-            path: parent.id.to_string(),
-        }),
-    };
-    place.parents.iter().map(one).collect()
-}
-
-fn parent_id(parent: &Parent, path: &Path, object: &Object) -> Result<ParentId, TargetError> {
-    let whole = || parent.id.to_string();
-    if path.is_list() {
-        return Err(TargetError::ParentList { path: whole() });
+        let spelling = if is_name {
+            Spelling::Name(text)
+        } else {
+            Spelling::Id(text)
+        };
+        // An ARN is the same thing's, whatever else the member takes.
+        let is_arn = spelling.as_str().starts_with("arn:");
+        given = Some((path, spelling, (!first || place.loose) && !is_arn));
     }
-    let id = text(path, object).map_err(|fault| fault.at(&whole()))?;
-    Ok(ParentId {
-        id: id.ok_or_else(|| TargetError::NoParent { path: whole() })?,
-        kind: parent.kind.clone(),
-    })
-}
-
-fn from_catalog(
-    service: &Service,
-    found: &crate::aws::catalog::model::ResourceRule,
-) -> Result<ResourcePlace, TargetError> {
-    let path = |text: &str| {
-        Path::parse(text).map_err(|_| TargetError::NotText {
-            path: text.to_owned(),
-        })
+    let parents = parents(place, spot)?;
+    let Some((path, spelling, loose)) = given else {
+        return Ok((innermost(parents).filter(|_| spot.is_inside()), None));
     };
-    let parents = found.parents.iter().map(|text| {
-        let id = path(text)?;
-        let kind = format!("{}:{}", service.id, noun(text));
-        Ok(Parent { id, kind })
+    let by = matches!(spelling, Spelling::Name(_)).then(|| NamePlace {
+        name: path.clone(),
+        id: ids.clone(),
     });
-    Ok(ResourcePlace {
-        ids: path(&found.ids)?,
-        name: found.or.first().map(|name| path(name)).transpose()?,
-        parents: parents.collect::<Result<_, _>>()?,
-        kind: found.kind.clone(),
-    })
+    let target = Target {
+        loose,
+        ..Target::new(spelling, &place.kind, parents)
+    };
+    Ok((Some(target), by))
 }
 
-/// What a member's path calls the thing: `Server` for `Items[].serverID`.
-fn noun(path: &str) -> String {
-    let member = path.rsplit('.').next().unwrap_or(path);
-    let member = member.trim_end_matches("[]");
-    let endings = ["Ids", "IDs", "Id", "ID", "Arn", "ARN", "Name"];
-    let stripped = endings.iter().find_map(|end| member.strip_suffix(end));
-    let noun = stripped.filter(|noun| !noun.is_empty()).unwrap_or(member);
-    let mut chars = noun.chars();
-    let first = chars.next().map(|c| c.to_ascii_uppercase());
-    first.into_iter().chain(chars).collect()
+/// The innermost of the parents as what the call is about.
+fn innermost(mut parents: Vec<ParentId>) -> Option<Target> {
+    let ParentId { id, kind } = parents.pop()?;
+    Some(Target::new(Spelling::Id(id), &kind, parents))
+}
+
+fn parents(place: &Place, spot: &Spot<'_>) -> Result<Vec<ParentId>, TargetError> {
+    let mut found = Vec::new();
+    for within in &place.parents {
+        let other = within.or.as_ref().map(|path| spot.text(path)).transpose()?;
+        let id = match (spot.text(&within.id)?, other.flatten()) {
+            (Some(_), Some(_)) => {
+                let name = within.or.as_ref().map(Path::to_string);
+                return Err(TargetError::Both {
+                    id: within.id.to_string(),
+                    name: name.unwrap_or_default(),
+                });
+            }
+            (Some(id), None) | (None, Some(id)) => Some(id),
+            (None, None) => within.default.clone(),
+        };
+        match id {
+            Some(id) => found.push(ParentId {
+                id,
+                kind: within.kind.clone(),
+            }),
+            None if within.optional => {}
+            None => {
+                let path = within.id.to_string();
+                return Err(TargetError::NoParent { path });
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn unnamed(ids: &Path, or: &[Other]) -> TargetError {
+    match or.first() {
+        Some(other) => TargetError::Neither {
+            id: ids.to_string(),
+            name: other.path.to_string(),
+        },
+        None => TargetError::Unnamed {
+            path: ids.to_string(),
+        },
+    }
 }
 
 fn text(path: &Path, input: &Object) -> Result<Option<String>, TargetError> {
-    Ok(texts(path, input)?.into_iter().next())
-}
-
-fn texts(path: &Path, input: &Object) -> Result<Vec<String>, TargetError> {
-    let values = path.values(input).into_iter();
-    values
-        .map(|value| id_text(value).map_err(|fault| fault.at(&path.to_string())))
-        .collect()
+    Spot::root(input).text(path)
 }
 
 /// An id or a name as the caller spells it. What a reader can't see in it would make it another's on a list and in
@@ -452,5 +427,7 @@ impl TargetError {
     }
 }
 
+#[cfg(test)]
+mod spelling_tests;
 #[cfg(test)]
 mod tests;

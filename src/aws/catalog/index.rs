@@ -147,6 +147,7 @@ impl Entry {
             older: Vec::new(),
             shapes: Vec::new(),
             routes: Routes::default(),
+            names: std::collections::BTreeMap::new(),
         }
     }
 }

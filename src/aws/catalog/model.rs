@@ -114,6 +114,33 @@ pub struct Service {
     /// The operations laid out for finding, made when they are first asked for.
     #[serde(skip)]
     pub routes: Routes,
+    /// How the things that its operations name are spelt, by type, where that is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, Naming>,
+}
+
+/// How things of one type are spelt.
+///
+/// The texts hold variables in braces: `{id}`, `{parent}` (the id of what it stands in), `{partition}`, `{region}`,
+/// `{account}`; any other stands for whatever is there. `{id}` ends at `/` and `:`, `{id+}` goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Naming {
+    /// The ARN, where it follows from the id: `arn:{partition}:ec2:{region}:{account}:instance/{id}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arn: Option<String>,
+    /// Other spellings that calls may use: `{account}:function:{id}`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forms: Vec<String>,
+    /// Spellings that stay as they are, and tell another name of the thing: `https://{host}/{account}/{id}`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// Spellings that name the thing and don't tell its id: `alias/{name+}`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// Whether AWS takes the id in capitals for the same, and keeps it in small letters.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fold: bool,
 }
 
 impl Service {
@@ -237,22 +264,168 @@ pub struct Checksum {
 }
 
 /// Where the ids of a call's resources stand in its input.
+///
+/// Paths are member names joined by dots; `[]` after one that is a list stands for each of its items, `{}` after one that
+/// is a map for each of its values, and at the end of a path for its keys; `[/]` at the end of a path joins the items of a
+/// list to one id: `Delete.Objects[].Key`, `RequestItems{}`, `PartitionValues[/]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceRule {
-    /// Which rule found it: `noun`, `label`, `suffix`, `single`, `tuple`, `id-like`, or `named` where data says it.
+    /// Which rule found it: `noun`, `label`, `suffix`, `single`, `tuple`, `nested`, `id-like`, `parent`, `selector`, or
+    /// `named` where data says it.
     pub rule: String,
-    /// Path of the ids: `WorkspaceId`, `TerminateWorkspaceRequests[].WorkspaceId`, `vmIds[]`.
+    /// Path of the ids: `WorkspaceId`, `TerminateWorkspaceRequests[].WorkspaceId`, `vmIds[]`. Empty where the call can only
+    /// select.
     pub ids: String,
     /// Paths that name the same thing another way where `ids` is absent: `ProvisionedProductName`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub or: Vec<String>,
-    /// Paths of the parents' ids, outermost first: `environmentId`. One inside the list that `ids` walks,
-    /// `Associations[].ProductId`, is of the same item.
+    /// Paths that name further things, each in these parents too: `InputIds[]` beside `ChannelIds[]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub parents: Vec<String>,
+    pub also: Vec<ParentRule>,
+    /// The parents, outermost first. One inside the list that `ids` walks, `Associations[].ProductId`, is of the same
+    /// item.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<ParentRule>,
+    /// Members that select resources without naming them: `Filters`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub selectors: Vec<String>,
+    /// Whether a call may leave the ids out, and is then about its parents, or the account.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
+    /// Whether what the call gives may be another name than the id: a name where there is an id too, an alias.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub loose: bool,
     /// What kind of thing it is: CloudFormation's name where one is known, else `service:Noun`.
     #[serde(rename = "type")]
     pub kind: String,
+}
+
+/// Where the id of a parent, or of a further thing, stands: a path alone, or with what is particular about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "ParentText", into = "ParentText")]
+pub struct ParentRule {
+    /// Its path: `environmentId`.
+    pub id: String,
+    /// A path that names it another way where `id` is absent: `LaunchTemplateName`.
+    pub or: Option<String>,
+    /// CloudFormation's name, else `service:Noun`; `None`: what the member is called.
+    pub kind: Option<String>,
+    /// Whether a call may leave it out, so that the resource stands in nothing of the kind.
+    pub optional: bool,
+    /// What AWS takes it for where it is left out: `default` for the cluster of an ECS service.
+    pub default: Option<String>,
+}
+
+impl ParentRule {
+    /// What kind of thing it is: as said, else by what the member is called, `mgn:Connector` for `connectorArn`.
+    #[must_use]
+    pub fn kind_in(&self, service: &str) -> String {
+        match &self.kind {
+            Some(kind) => kind.clone(),
+            None => format!("{service}:{}", noun(&self.id)),
+        }
+    }
+
+    /// A parent that every call names.
+    #[must_use]
+    pub fn required(id: String) -> Self {
+        Self {
+            id,
+            or: None,
+            kind: None,
+            optional: false,
+            default: None,
+        }
+    }
+}
+
+/// What a member's path calls the thing: `Server` for `Items[].serverID`.
+fn noun(path: &str) -> String {
+    const ENDINGS: [&str; 11] = [
+        "Ids",
+        "IDs",
+        "Id",
+        "ID",
+        "Arns",
+        "ARNs",
+        "Arn",
+        "ARN",
+        "Names",
+        "Name",
+        "Identifier",
+    ];
+    let member = path.rsplit('.').next().unwrap_or(path);
+    let member = member.trim_end_matches(['[', ']', '{', '}', '/']);
+    let stripped = ENDINGS.iter().find_map(|end| member.strip_suffix(end));
+    let noun = stripped.filter(|noun| !noun.is_empty()).unwrap_or(member);
+    let mut chars = noun.chars();
+    let first = chars.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(chars).collect()
+}
+
+/// How a [`ParentRule`] is written.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum ParentText {
+    Path(String),
+    Whole(ParentTable),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ParentTable {
+    id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    or: Option<String>,
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    optional: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    default: Option<String>,
+}
+
+impl From<ParentText> for ParentRule {
+    fn from(text: ParentText) -> Self {
+        match text {
+            ParentText::Path(id) => Self::required(id),
+            ParentText::Whole(ParentTable {
+                id,
+                or,
+                kind,
+                optional,
+                default,
+            }) => Self {
+                id,
+                or,
+                kind,
+                optional,
+                default,
+            },
+        }
+    }
+}
+
+impl From<ParentRule> for ParentText {
+    fn from(rule: ParentRule) -> Self {
+        let ParentRule {
+            id,
+            or,
+            kind,
+            optional,
+            default,
+        } = rule;
+        if or.is_none() && kind.is_none() && !optional && default.is_none() {
+            return ParentText::Path(id);
+        }
+        ParentText::Whole(ParentTable {
+            id,
+            or,
+            kind,
+            optional,
+            default,
+        })
+    }
 }
 
 /// An index into [`Service::shapes`].
@@ -430,5 +603,32 @@ impl Location {
     )]
     const fn is_body(&self) -> bool {
         matches!(self, Location::Body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parent_is_called_by_its_noun() {
+        let kind = |path: &str| ParentRule::required(path.to_owned()).kind_in("x");
+        assert_eq!(kind("sourceServerID"), "x:SourceServer");
+        assert_eq!(kind("Associations[].ProductId"), "x:Product");
+        assert_eq!(kind("connectorArn"), "x:Connector");
+        assert_eq!(kind("Id"), "x:Id");
+    }
+
+    #[test]
+    fn a_parent_is_a_path_or_a_table_and_written_as_it_was_read() {
+        for text in [
+            r#""clusterArn""#,
+            r#"{"id":"cluster","type":"AWS::ECS::Cluster","default":"default"}"#,
+            r#"{"id":"Id","or":"Name","optional":true}"#,
+        ] {
+            let rule: ParentRule = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&rule).unwrap(), text);
+        }
+        assert!(serde_json::from_str::<ParentRule>(r#"{"id":"x","name":"y"}"#).is_err());
     }
 }

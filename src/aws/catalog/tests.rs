@@ -1,3 +1,5 @@
+mod resources;
+
 use super::*;
 use crate::aws::endpoint::{Addressed, Endpoint};
 
@@ -382,7 +384,8 @@ fn resources_are_found_where_they_were_reviewed() {
                 |rule| {
                     let mut ids = vec![rule.ids.clone()];
                     ids.extend(rule.or.clone());
-                    let mut path = rule.parents.clone();
+                    let parents = rule.parents.iter().map(|parent| parent.id.clone());
+                    let mut path: Vec<String> = parents.collect();
                     path.push(ids.join(" or "));
                     path.join(" / ")
                 },

@@ -9,8 +9,10 @@ use anyhow::{Context, bail};
 use super::botocore::Botocore;
 use super::changes::{self, Report};
 use super::progress::{Progress, Reader};
-use super::{BuildArgs, RULES};
-use crate::aws::catalog::compile::{self, Common, Models, Notes, Rules};
+use super::{ARNS, BuildArgs, PLACES, RULES, TYPES, cfn};
+use crate::aws::catalog::compile::{
+    self, Common, Data, Models, Names, Notes, Places, Rules, Schema, Types,
+};
 use crate::aws::catalog::{Catalog, Service, file};
 use crate::aws::nearest::nearest;
 
@@ -26,13 +28,17 @@ struct Older {
 /// # Errors
 /// Where a package can't be read, a service isn't in any, the rules don't fit the models, or the file can't be written.
 pub(crate) fn build(args: &BuildArgs) -> anyhow::Result<String> {
-    let rules = Rules::parse(RULES).context("config/classes.toml")?;
+    let schemas = match &args.cfn {
+        Some(path) => cfn::schemas(path)?,
+        None => Vec::new(),
+    };
+    let data = data(&schemas)?;
     let mut package = Botocore::open(&args.botocore)?;
     let common = package.common()?;
     let olders = olders(&args.older, &common)?;
     let before = Catalog::embedded();
     let mut building = Building {
-        rules,
+        data,
         notes: Notes::default(),
         progress: Progress::new(if args.json {
             Reader::Program
@@ -94,6 +100,16 @@ pub(crate) fn build(args: &BuildArgs) -> anyhow::Result<String> {
     Ok(report.text(args.details))
 }
 
+/// What this version knows beside the models.
+fn data(schemas: &[Schema]) -> anyhow::Result<Data> {
+    Ok(Data {
+        rules: Rules::parse(RULES).context("config/classes.toml")?,
+        places: Places::parse(PLACES).context("config/resources.toml")?,
+        types: Types::new(TYPES, schemas).context("config/types.toml")?,
+        names: Names::parse(ARNS).context("config/arns.toml")?,
+    })
+}
+
 /// The older packages, newest first.
 fn olders(paths: &[PathBuf], common: &Common) -> anyhow::Result<Vec<Older>> {
     let mut olders = Vec::with_capacity(paths.len());
@@ -121,7 +137,7 @@ fn numbers(release: &str) -> Vec<u64> {
 
 /// A catalog in the making.
 struct Building {
-    rules: Rules,
+    data: Data,
     notes: Notes,
     progress: Progress,
     services: Vec<Service>,
@@ -142,7 +158,7 @@ impl Building {
             self.progress.of(release, id, at, ids.len());
             let models = models(package, id)?;
             if wanted.contains(id) {
-                let service = compile::service(&models, &self.rules, &mut self.notes)?;
+                let service = compile::service(&models, &self.data, &mut self.notes)?;
                 self.services.push(service);
             }
             self.keep(models);
@@ -181,7 +197,7 @@ impl Building {
         is_gone: bool,
     ) -> anyhow::Result<()> {
         if is_gone {
-            let service = compile::gone(models, release, &self.rules, &mut self.notes)?;
+            let service = compile::gone(models, release, &self.data, &mut self.notes)?;
             self.added.services.push(id.to_owned());
             self.services.push(service);
             return Ok(());
@@ -190,7 +206,7 @@ impl Building {
             return Ok(());
         };
         let spoken = service.protocols.len();
-        let added = compile::add_older(service, models, release, &self.rules, &mut self.notes)?;
+        let added = compile::add_older(service, models, release, &self.data, &mut self.notes)?;
         let named = |name: &String| format!("{id}:{name}");
         self.added.operations.extend(added.gone.iter().map(named));
         self.added.forms.extend(added.forms.iter().map(named));

@@ -133,16 +133,22 @@ pub(super) fn resource(operation: &Operation) -> String {
     let Some(rule) = &operation.resource else {
         return "none".to_owned();
     };
-    let mut ids = vec![rule.ids.clone()];
-    ids.extend(rule.or.iter().cloned());
-    let ids = ids.join(" or ");
-    let path: Vec<&str> = rule
+    let or = |id: &str, others: &[String]| {
+        let all = [id].into_iter().chain(others.iter().map(String::as_str));
+        all.collect::<Vec<_>>().join(" or ")
+    };
+    let parents = rule
         .parents
         .iter()
-        .map(String::as_str)
-        .chain([ids.as_str()])
-        .collect();
-    path.join(" / ")
+        .map(|parent| or(&parent.id, parent.or.as_slice()));
+    let ids = (!rule.ids.is_empty()).then(|| or(&rule.ids, &rule.or));
+    let path: Vec<String> = parents.chain(ids).collect();
+    let further = rule.also.iter().map(|also| format!(" and {}", also.id));
+    let selects = rule
+        .selectors
+        .iter()
+        .map(|selector| format!(" by {selector}"));
+    path.join(" / ") + &further.chain(selects).collect::<String>()
 }
 
 /// A group of more than this many is counted, not listed, unless everything is asked for.

@@ -82,6 +82,7 @@ fn delete_thing(name: &str) -> Value {
 fn args(botocore: &Path, out: Option<PathBuf>) -> BuildArgs {
     BuildArgs {
         botocore: botocore.to_owned(),
+        cfn: None,
         services: vec!["things".to_owned()],
         older: Vec::new(),
         out,

@@ -73,6 +73,8 @@ impl Resource {
             self.entity_id(),
             self.target.spelling.as_str().to_owned(),
         ];
+        names.extend(self.target.also.iter().cloned());
+        names.extend(self.target.arn.clone());
         names.extend(self.facts.id.clone());
         names.extend(self.facts.aliases.iter().cloned());
         names.extend(self.facts.attributes.get(&Attribute::Arn).cloned());

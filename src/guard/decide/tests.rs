@@ -102,11 +102,7 @@ fn tagged(id: &str, key: &str, value: &str) -> Facts {
 }
 
 fn target(id: &str) -> Target {
-    Target {
-        spelling: Spelling::Id(id.to_owned()),
-        kind: "x:Thing".to_owned(),
-        parents: Vec::new(),
-    }
+    Target::new(Spelling::Id(id.to_owned()), "x:Thing", Vec::new())
 }
 
 pub(super) fn resource(id: &str, facts: Facts) -> Resource {

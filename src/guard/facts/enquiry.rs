@@ -194,12 +194,38 @@ impl<'k> Enquiry<'k> {
             return Ok(subject);
         }
         subject.rule = self.type_rule(&subject.kind);
+        let is_own = subject.kind == target.kind && subject.spelling == target.spelling;
+        if let Some(arn) = target.arn.as_ref().filter(|_| is_own) {
+            let facts = &mut subject.facts;
+            facts.attributes.insert(Attribute::Arn, arn.clone());
+        }
+        if target.loose {
+            self.names_surely(&subject, target)?;
+        }
         if let Spelling::Id(id) = &subject.spelling {
             subject.facts.id = Some(id.clone());
         }
         self.name_arn(&mut subject);
         self.want(&mut subject)?;
         Ok(subject)
+    }
+
+    /// What may have been called by another name than the protected list has, is that only where AWS tells its id.
+    fn names_surely(&self, subject: &Subject<'k>, target: &Target) -> Result<(), EnquiryError> {
+        let Some(policy) = &self.needs.names else {
+            return Ok(());
+        };
+        let told = |(_, lookup): &(&str, &LookupRule)| lookup.confirms && lookup.id.is_some();
+        let by_name = matches!(target.spelling, Spelling::Name(_));
+        let is_own = subject.kind == target.kind;
+        if by_name || is_own && self.lookups_of(subject).iter().any(told) {
+            return Ok(());
+        }
+        let why = format!(
+            "`{}` may be another name of a thing on the protected list; give its id or its ARN",
+            target.spelling.as_str()
+        );
+        Err(no_way(policy, "`protected`", subject, Some(why)))
     }
 
     /// What a selector matches can't be looked up: nobody knows it before AWS does.

@@ -70,11 +70,7 @@ fn object(json: &str) -> Object {
 }
 
 fn target(kind: &str, id: &str) -> Target {
-    Target {
-        spelling: Spelling::Id(id.to_owned()),
-        kind: kind.to_owned(),
-        parents: Vec::new(),
-    }
+    Target::new(Spelling::Id(id.to_owned()), kind, Vec::new())
 }
 
 fn place() -> Place {

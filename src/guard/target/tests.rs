@@ -404,14 +404,6 @@ fn what_is_no_text_is_no_id() {
 }
 
 #[test]
-fn a_parent_from_the_catalog_is_called_by_its_noun() {
-    assert_eq!(noun("sourceServerID"), "SourceServer");
-    assert_eq!(noun("Associations[].ProductId"), "Product");
-    assert_eq!(noun("connectorArn"), "Connector");
-    assert_eq!(noun("Id"), "Id");
-}
-
-#[test]
 fn tag_keys_are_those_that_are_set_or_removed() {
     let keys = |action: &str, input: &str| {
         let found = of(action, input).unwrap();

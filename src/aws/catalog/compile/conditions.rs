@@ -266,7 +266,9 @@ fn end<'a>(service: &'a Service, shape: Option<&'a Shape>, steps: &[Step]) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::catalog::compile::{self, CompileError, Models};
+    use crate::aws::catalog::compile::{
+        self, CompileError, Data, Models, Names, Places, Types,
+    };
 
     #[test]
     fn a_test_is_a_place_and_what_must_stand_there() {
@@ -347,8 +349,13 @@ mod tests {
             service: model,
             endpoints: None,
         };
-        let rules = Rules::parse(rules).unwrap();
-        compile::service(&models, &rules, &mut Default::default())
+        let data = Data {
+            rules: Rules::parse(rules).unwrap(),
+            places: Places::parse("").unwrap(),
+            types: Types::new("", &[]).unwrap(),
+            names: Names::parse("").unwrap(),
+        };
+        compile::service(&models, &data, &mut Default::default())
     }
 
     fn conditions(operation: &Operation) -> Vec<String> {

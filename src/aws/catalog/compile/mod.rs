@@ -1,23 +1,32 @@
 //! botocore's models → the catalog, as a pure transformation: text in, values out.
 //!
 //! The models are those of the botocore package (Apache-2.0): `service-2.json`, `endpoint-rule-set-1.json`,
-//! `partitions.json`, `endpoints.json`. Judgement that models don't hold (classes, a few resource rules) comes
-//! from [`Rules`], which is data too.
+//! `partitions.json`, `endpoints.json`. Judgement that models don't hold comes from [`Data`]:
+//! classes, where resources stand, what kind of things they are and how they are spelt.
 
 mod conditions;
 mod hosts;
 mod json;
+mod loose;
 mod members;
+mod names;
 mod older;
+mod places;
 mod resource;
 mod rules;
 mod ruleset;
 mod service;
+mod types;
 mod wire;
+mod words;
 
 use serde_json::Value;
 
+pub use names::{Names, NamesError};
+pub use places::{Places, PlacesError};
+pub use resource::is_about_account;
 pub use rules::{Kind, Rules, RulesError, Source};
+pub use types::{Handler, Handlers, Schema, Types, TypesError};
 
 use super::index::{Blob, Entry, Index};
 use super::model::Service;
@@ -44,6 +53,19 @@ pub struct Common {
     pub endpoints: Value,
 }
 
+/// What models don't say: the judgement that makes a catalog of them.
+#[derive(Debug, Clone)]
+pub struct Data {
+    /// Which class an operation is in.
+    pub rules: Rules,
+    /// Where its resources stand.
+    pub places: Places,
+    /// What kind of things they are.
+    pub types: Types,
+    /// How those are spelt.
+    pub names: Names,
+}
+
 /// Why models don't make a catalog.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CompileError {
@@ -53,6 +75,8 @@ pub enum CompileError {
     Odd { service: String, what: String },
     #[error(transparent)]
     Rules(#[from] RulesError),
+    #[error(transparent)]
+    Places(#[from] PlacesError),
 }
 
 /// What a person should look at after a build. None of it makes the catalog wrong.
@@ -72,9 +96,9 @@ pub struct Notes {
 ///
 /// # Errors
 /// [`CompileError`] where the model isn't as botocore's are, or the rules don't fit it.
-pub fn service(models: &Models, rules: &Rules, notes: &mut Notes) -> Result<Service, CompileError> {
-    let service = service::compile(&models.id, &models.service, rules, notes)?;
-    conditions::check(&service, rules)?;
+pub fn service(models: &Models, data: &Data, notes: &mut Notes) -> Result<Service, CompileError> {
+    let service = service::compile(&models.id, &models.service, data, notes)?;
+    conditions::check(&service, &data.rules)?;
     Ok(service)
 }
 
@@ -94,10 +118,10 @@ pub struct Added {
 pub fn gone(
     models: &Models,
     release: &str,
-    rules: &Rules,
+    data: &Data,
     notes: &mut Notes,
 ) -> Result<Service, CompileError> {
-    let mut service = service::compile_older(&models.id, &models.service, rules, notes)?;
+    let mut service = service::compile_older(&models.id, &models.service, data, notes)?;
     for operation in service.operations.values_mut() {
         operation.gone = Some(release.to_owned());
     }
@@ -113,14 +137,14 @@ pub fn add_older(
     service: &mut Service,
     models: &Models,
     release: &str,
-    rules: &Rules,
+    data: &Data,
     notes: &mut Notes,
 ) -> Result<Added, CompileError> {
     if !older::may_add(service, &models.service) {
         return Ok(Added::default());
     }
     let mut of_old = Notes::default();
-    let old = service::compile_older(&models.id, &models.service, rules, &mut of_old)?;
+    let old = service::compile_older(&models.id, &models.service, data, &mut of_old)?;
     let (gone, forms) = older::add(service, &old, release);
     let added: std::collections::BTreeSet<String> = gone
         .iter()

@@ -1,6 +1,6 @@
-//! `classes.toml`: which class an operation is in, and where a resource stands that no general rule finds.
+//! `classes.toml`: which class an operation is in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -115,24 +115,6 @@ pub struct Rules {
     inputs: BTreeMap<String, BTreeMap<String, Tests>>,
     hands: Hands,
     operations: BTreeMap<String, BTreeMap<String, Kind>>,
-    never_ids: BTreeSet<String>,
-    resources: BTreeMap<String, NamedResource>,
-}
-
-/// Where an operation's resource stands, said by name.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NamedResource {
-    /// The path of the ids; `None`: the operation names nothing.
-    #[serde(default)]
-    pub ids: Option<String>,
-    #[serde(default)]
-    pub or: Vec<String>,
-    #[serde(default)]
-    pub parents: Vec<String>,
-    /// What kind of thing it is, where it isn't the operation's noun.
-    #[serde(default, rename = "type")]
-    pub kind: Option<String>,
 }
 
 type ByKind = BTreeMap<Kind, Vec<String>>;
@@ -185,10 +167,6 @@ struct Text {
     #[serde(default)]
     hands: Hands,
     operations: BTreeMap<String, ByKind>,
-    #[serde(default)]
-    never_ids: BTreeSet<String>,
-    #[serde(default)]
-    resources: BTreeMap<String, NamedResource>,
 }
 
 impl Rules {
@@ -213,8 +191,6 @@ impl Rules {
                     Ok((service, operations))
                 })
                 .collect::<Result<_, RulesError>>()?,
-            never_ids: text.never_ids,
-            resources: text.resources,
         })
     }
 
@@ -244,12 +220,6 @@ impl Rules {
             return first_word(rest);
         }
         (first, rest)
-    }
-
-    /// Whether members of that name never name a resource, whatever they look like.
-    #[must_use]
-    pub(super) fn is_never_id(&self, member: &str) -> bool {
-        self.never_ids.contains(member)
     }
 
     /// What the rules test in the inputs of an operation.
@@ -302,12 +272,6 @@ impl Rules {
                 .any(|test| test.wanders_to(member))
     }
 
-    /// What is said by name about an operation's resource.
-    #[must_use]
-    pub fn resource(&self, service: &str, operation: &str) -> Option<&NamedResource> {
-        self.resources.get(&format!("{service}:{operation}"))
-    }
-
     /// Checks that every name the rules speak of in a service is there.
     ///
     /// # Errors
@@ -323,12 +287,6 @@ impl Rules {
             .into_iter()
             .flat_map(BTreeMap::keys)
             .map(String::as_str);
-        let located = self
-            .resources
-            .keys()
-            .filter_map(|k| k.split_once(':'))
-            .filter(|(s, _)| *s == service)
-            .map(|(_, o)| o);
         let tested = self
             .inputs
             .get(service)
@@ -336,7 +294,7 @@ impl Rules {
             .flat_map(BTreeMap::keys)
             .map(String::as_str)
             .filter(|o| !o.contains('*'));
-        match classed.chain(located).chain(tested).find(|o| !is_there(o)) {
+        match classed.chain(tested).find(|o| !is_there(o)) {
             Some(missing) => Err(RulesError::Unknown(format!("{service}:{missing}"))),
             None => Ok(()),
         }

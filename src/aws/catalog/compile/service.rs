@@ -8,7 +8,7 @@ use super::json::{flag, items, members, owned, text, texts};
 use super::members::Members;
 use super::rules::{Kind, Rules, RulesError, Source};
 use super::wire::Wire;
-use super::{CompileError, Notes, conditions, resource};
+use super::{CompileError, Data, Notes, conditions, loose, resource};
 use crate::aws::catalog::model::{
     Checksum, Location, Member, Operation, Protocol, Service, Shape, ShapeId, Signature, Structure,
     TimestampFormat, XmlNamespace, XmlRoot, XmlTraits,
@@ -61,6 +61,7 @@ pub(super) fn metadata(id: &str, model: &Value) -> Result<Service, CompileError>
         operations: BTreeMap::new(),
         older: Vec::new(),
         shapes: Vec::new(),
+        names: BTreeMap::new(),
         routes: Routes::default(),
     })
 }
@@ -77,31 +78,33 @@ fn namespace_of_inputs(model: &Value) -> Option<String> {
 pub(super) fn compile_older(
     id: &str,
     model: &Value,
-    rules: &Rules,
+    data: &Data,
     notes: &mut Notes,
 ) -> Result<Service, CompileError> {
-    read(id, model, rules, notes)
+    read(id, model, data, resource::Model::Older, notes)
 }
 
 /// The whole service.
 pub(super) fn compile(
     id: &str,
     model: &Value,
-    rules: &Rules,
+    data: &Data,
     notes: &mut Notes,
 ) -> Result<Service, CompileError> {
-    rules.check_names(id, |name| {
-        members(model, "operations").any(|(n, _)| n == name)
-    })?;
-    read(id, model, rules, notes)
+    let is_there = |name: &str| members(model, "operations").any(|(n, _)| n == name);
+    data.rules.check_names(id, is_there)?;
+    data.places.check_names(id, is_there)?;
+    read(id, model, data, resource::Model::Today, notes)
 }
 
 fn read(
     id: &str,
     model: &Value,
-    rules: &Rules,
+    data: &Data,
+    of: resource::Model,
     notes: &mut Notes,
 ) -> Result<Service, CompileError> {
+    let (rules, places) = (&data.rules, &data.places);
     let mut service = metadata(id, model)?;
     service.denied = Wire::embedded()?.denied(model, &service.protocols);
     let mut shapes = Shapes {
@@ -124,12 +127,19 @@ fn read(
         if !operation.class.is_guarded() && !operation.is_conditional() {
             continue;
         }
-        operation.resource = resource::find(&service, operation, rules)?;
-        if operation.resource.is_none() {
+        let mut rule = resource::find(&service, operation, rules, places, of)?;
+        if let Some(rule) = &mut rule {
+            rule.loose = loose::is_loose(model, &operation.name, &rule.ids);
+        }
+        operation.resource = rule;
+        let explained = || resource::is_about_account(&service, operation, rules, places);
+        if operation.resource.is_none() && !explained() {
             notes.nameless.push(format!("{id}:{}", operation.name));
         }
     }
     service.operations = operations;
+    data.types.apply(&mut service);
+    service.names = data.names.of(&service);
     Ok(service)
 }
 
