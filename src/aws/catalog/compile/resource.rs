@@ -409,7 +409,9 @@ fn candidate(member: &Member, path: String, list: bool, at: &Inside) -> Candidat
 
 fn may_name(member: &Member, places: &Places) -> bool {
     !member.idempotency_token
-        && !member.name.to_ascii_lowercase().ends_with("token")
+        && !["token", "password"]
+            .iter()
+            .any(|end| member.name.to_ascii_lowercase().ends_with(end))
         && !places.is_never_id(&member.name)
         && !places.is_selector(&member.name)
 }

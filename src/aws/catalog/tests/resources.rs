@@ -143,6 +143,9 @@ fn nothing_secret_and_no_document_is_an_id() {
         "PolicyText",
         "Sql",
         "QueryString",
+        "Secret",
+        "CertificateBody",
+        "ertificatePem",
     ];
     let catalog = catalog();
     for id in catalog.service_ids() {
