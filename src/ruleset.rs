@@ -10,6 +10,7 @@ use std::sync::Arc;
 use cedar_policy::Effect;
 
 use crate::aws::catalog::{Catalog, CatalogError};
+use crate::aws::endpoint::VpcEndpointError;
 use crate::aws::sigv4::sha256_hex;
 use crate::config::Config;
 use crate::guard::call::Mode;
@@ -45,6 +46,8 @@ pub enum RulesetError {
     NoPolicyFile(PathBuf),
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    #[error("`egress.vpc_endpoints`: {0}")]
+    VpcEndpoints(#[from] VpcEndpointError),
     #[error(transparent)]
     Knowledge(#[from] KnowledgeError),
     #[error(transparent)]
@@ -124,16 +127,18 @@ impl Ruleset {
     /// # Errors
     /// [`RulesetError`] where it can't be read or is damaged.
     pub fn catalog(config: &Config) -> Result<Catalog, RulesetError> {
-        match &config.catalog {
+        let mut catalog = match &config.catalog {
             Some(path) => {
                 let bytes = std::fs::read(path).map_err(|error| RulesetError::Read {
                     path: path.clone(),
                     error,
                 })?;
-                Ok(Catalog::from_bytes(bytes)?)
+                Catalog::from_bytes(bytes)?
             }
-            None => Ok(Catalog::embedded()?),
-        }
+            None => Catalog::embedded()?,
+        };
+        catalog.declare(config.vpc_endpoints.clone())?;
+        Ok(catalog)
     }
 
     /// The embedded service files, and those of the configuration's folder on top.

@@ -4,19 +4,23 @@
 //! a region that AWS opens later is found too. Names under AWS's suffixes that no template covers stay
 //! AWS's: they are never taken for somebody else's.
 
-use std::collections::HashMap;
+mod front;
+mod hosts;
+mod private_link;
+mod route;
 
-use regex::Regex;
+#[cfg(test)]
+mod tests;
 
-use crate::aws::catalog::CatalogError;
-use crate::aws::catalog::index::{HostEntry, Partition};
+use crate::aws::catalog::index::RegionSet;
+use crate::aws::catalog::model::Service;
 use crate::aws::host::Host;
 
-/// Names of AWS's that stand under no partition's suffix.
-pub const AWS_SUFFIXES: [&str; 2] = ["on.aws", "signin.aws.amazon.com"];
+pub(crate) use hosts::Hosts;
+pub use private_link::{VpcEndpoint, VpcEndpointError};
 
-/// How many of a host's labels may be taken for its region, from the right: a bucket may be called like one.
-const REGION_LABELS_MAX: usize = 2;
+/// Names of AWS's that stand under no partition's suffix.
+pub const AWS_SUFFIXES: [&str; 3] = ["on.aws", "signin.aws", "signin.aws.amazon.com"];
 
 /// What a host is, as the catalog has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,11 +44,19 @@ pub struct Endpoint {
     pub partition: String,
     /// The region that requests to this host are signed for.
     pub region: String,
+    /// Whether they may be signed for another of the partition instead, which AWS then holds against the resource's.
+    pub any_region: bool,
+    /// The service that they are signed for, where it isn't each service's own name.
+    pub signing_name: Option<String>,
+    /// Whether they are signed for a set of regions, by SigV4a.
+    pub region_set: RegionSet,
     /// Whether the host is for FIPS only.
     pub fips: bool,
     /// Whether the host is one of the dual-stack names.
     pub dualstack: bool,
     pub addressed: Addressed,
+    /// The account or the resource that the host leads to, before its name: [`Endpoint::leads_to`] holds it.
+    pub route: Option<String>,
 }
 
 /// What of a call stands in its host, before the endpoint's own name.
@@ -52,252 +64,27 @@ pub struct Endpoint {
 pub enum Addressed {
     /// Nothing: the host is the service's alone.
     Service,
-    /// The text before the endpoint's name, without the dot between them: `123456789012`, `data`, a graph's id.
+    /// The host prefix of the operation, as its model spells it with the labels filled in: `123456789012.`, `data-`.
     Prefix(String),
     /// What an SDK would be given as S3's `Bucket`: a bucket's name, or an access point's ARN or alias.
     Bucket(String),
 }
 
-/// The hosts of a catalog.
-#[derive(Debug)]
-pub(crate) struct Hosts {
-    partitions: Vec<(Partition, Regex)>,
-    regions: HashMap<String, usize>,
-    varying_labels: Vec<String>,
-    templates: HashMap<String, Vec<HostEntry>>,
-    /// The labels of the longest template.
-    labels_max: usize,
-    services: Vec<String>,
+/// Why a credential scope isn't that of the endpoint and the operation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScopeError {
+    #[error("the credential is scoped to region `{found}`, the endpoint is in `{expected}`")]
+    Region { found: String, expected: String },
+    #[error("the credential is scoped to service `{found}`, the endpoint is `{expected}`")]
+    Service { found: String, expected: String },
 }
 
-impl Hosts {
-    /// Takes an index's hosts. `services` are the ids that entries point to.
-    ///
-    /// # Errors
-    /// [`CatalogError::Damaged`] where an entry points nowhere or a region's pattern isn't one.
-    pub(crate) fn new(
-        partitions: Vec<Partition>,
-        varying_labels: Vec<String>,
-        templates: HashMap<String, Vec<HostEntry>>,
-        services: Vec<String>,
-    ) -> Result<Self, CatalogError> {
-        let damaged = |what: String| CatalogError::Damaged { what };
-        for entry in templates.values().flatten() {
-            let known = entry.partitions.iter().all(|&p| p < partitions.len())
-                && !entry.partitions.is_empty()
-                && !entry.services.is_empty()
-                && entry.services.iter().all(|&s| s < services.len());
-            if !known {
-                return Err(damaged("a host points to no service".to_owned()));
-            }
-        }
-        let regions = partitions
-            .iter()
-            .enumerate()
-            .flat_map(|(at, p)| p.regions.iter().map(move |r| (r.clone(), at)))
-            .collect();
-        let partitions = partitions
-            .into_iter()
-            .map(|p| match Regex::new(&p.region_regex) {
-                Ok(regex) => Ok((p, regex)),
-                Err(e) => Err(damaged(format!("the regions of `{}`: {e}", p.id))),
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            partitions,
-            regions,
-            varying_labels,
-            labels_max: templates
-                .keys()
-                .map(|t| t.split('.').count())
-                .max()
-                .unwrap_or(0),
-            templates,
-            services,
-        })
-    }
-
-    /// Which API a host is.
-    pub(crate) fn resolve(&self, host: &Host) -> Resolved {
-        if host.ip().is_some() {
-            return Resolved::Foreign;
-        }
-        if let Some(endpoint) = self.find(host) {
-            return Resolved::Api(endpoint);
-        }
-        let aws = self
-            .partition_suffixes()
-            .chain(AWS_SUFFIXES)
-            .any(|suffix| is_under(host.as_str(), suffix));
-        if aws {
-            Resolved::Unmodelled
-        } else {
-            Resolved::Foreign
-        }
-    }
-
-    /// The suffixes of the partitions; one that two partitions share stands once.
-    pub(crate) fn partition_suffixes(&self) -> impl Iterator<Item = &str> {
-        let all = || {
-            self.partitions
-                .iter()
-                .flat_map(|(p, _)| [p.dns_suffix.as_str(), p.dual_stack_dns_suffix.as_str()])
-        };
-        all()
-            .enumerate()
-            .filter(move |(at, suffix)| all().take(*at).all(|earlier| earlier != *suffix))
-            .map(|(_, suffix)| suffix)
-    }
-
-    /// The most specific template wins: the host itself first, then with ever more labels taken off its front.
-    fn find(&self, host: &Host) -> Option<Endpoint> {
-        let name = self.name(host);
-        let varying: Vec<String> = name.labels.iter().map(|l| self.varying(l)).collect();
-        let other = (varying.iter().zip(&name.labels).any(|(v, l)| v != l)).then(|| Name {
-            labels: varying.iter().map(String::as_str).collect(),
-            owners: name.owners.clone(),
-        });
-        let start = name.labels.len().saturating_sub(self.labels_max);
-        (start..name.labels.len()).find_map(|skip| {
-            self.find_from(host, &name, skip)
-                .or_else(|| self.find_from(host, other.as_ref()?, skip))
-        })
-    }
-
-    /// A host's labels, the partitions' suffix among them as one.
-    fn name<'a>(&self, host: &'a Host) -> Name<'a> {
-        let mut name = Name {
-            labels: Vec::new(),
-            owners: None,
-        };
-        let mut stem = host.as_str();
-        for (at, (partition, _)) in self.partitions.iter().enumerate() {
-            for (suffix, marker) in [
-                (&partition.dns_suffix, "{dns}"),
-                (&partition.dual_stack_dns_suffix, "{dual}"),
-            ] {
-                let cut = host.as_str().strip_suffix(suffix.as_str());
-                let Some(front) = cut.and_then(|c| c.strip_suffix('.')) else {
-                    continue;
-                };
-                stem = front;
-                let (_, owners) = name.owners.get_or_insert((marker, Vec::new()));
-                owners.push(at);
-            }
-        }
-        name.labels = stem.split('.').collect();
-        if let Some((marker, _)) = &name.owners {
-            name.labels.push(marker);
-        }
-        name
-    }
-
-    fn find_from(&self, host: &Host, name: &Name<'_>, skip: usize) -> Option<Endpoint> {
-        let kept = name.labels.get(skip..)?;
-        let prefix = if skip == 0 { "" } else { "*." };
-        let entries = |labels: &[&str]| {
-            let template = format!("{prefix}{}", labels.join("."));
-            self.templates.get(&template).into_iter().flatten()
-        };
-        let of_host = || {
-            entries(kept).find_map(|entry| {
-                let at = *entry.partitions.iter().find(|&&p| name.may_be_of(p))?;
-                let own = self.regions_in(kept).find(|r| r.2 == at);
-                self.endpoint(host, entry, at, own.map(|r| r.1))
-            })
-        };
-        let of_region = |(position, region, at): (usize, &str, usize)| {
-            let mut labels = kept.to_vec();
-            *labels.get_mut(position)? = "{region}";
-            let entry = entries(&labels).find(|e| e.partitions.contains(&at))?;
-            name.may_be_of(at)
-                .then(|| self.endpoint(host, entry, at, Some(region)))?
-        };
-        of_host().or_else(|| self.regions_in(kept).find_map(of_region))
-    }
-
-    /// The labels that look like regions, from the right: position, region, partition.
-    fn regions_in<'a>(
-        &'a self,
-        labels: &'a [&'a str],
-    ) -> impl Iterator<Item = (usize, &'a str, usize)> {
-        labels
-            .iter()
-            .enumerate()
-            .rev()
-            .filter_map(|(at, &label)| Some((at, label, self.partition_of(label)?)))
-            .take(REGION_LABELS_MAX)
-    }
-
-    fn partition_of(&self, region: &str) -> Option<usize> {
-        if !region.contains('-') || !region.ends_with(|c: char| c.is_ascii_digit()) {
-            return None;
-        }
-        self.regions.get(region).copied().or_else(|| {
-            self.partitions
-                .iter()
-                .position(|(_, regex)| regex.is_match(region))
-        })
-    }
-
-    fn endpoint(
-        &self,
-        host: &Host,
-        entry: &HostEntry,
-        partition: usize,
-        own: Option<&str>,
-    ) -> Option<Endpoint> {
-        let (partition, _) = self.partitions.get(partition)?;
-        let region = entry
-            .region
+impl Endpoint {
+    /// The service that requests of `service` to this host are signed for.
+    #[must_use]
+    pub fn signing_name<'a>(&'a self, service: &'a Service) -> &'a str {
+        self.signing_name
             .as_deref()
-            .or(own)
-            .unwrap_or(&partition.global_region);
-        Some(Endpoint {
-            host: host.clone(),
-            services: entry
-                .services
-                .iter()
-                .filter_map(|&at| self.services.get(at).cloned())
-                .collect(),
-            partition: partition.id.clone(),
-            region: region.to_owned(),
-            fips: entry.fips,
-            dualstack: entry.dualstack,
-            addressed: Addressed::Service,
-        })
+            .unwrap_or(&service.signing_name)
     }
-
-    fn varying(&self, label: &str) -> String {
-        match self
-            .varying_labels
-            .iter()
-            .find(|beginning| label.len() > beginning.len() && label.starts_with(*beginning))
-        {
-            Some(beginning) => format!("{beginning}*"),
-            None => label.to_owned(),
-        }
-    }
-}
-
-/// A host as templates spell it.
-#[derive(Debug)]
-struct Name<'a> {
-    labels: Vec<&'a str>,
-    /// The mark of its suffix and the partitions whose suffix that is; `None` for a name under no partition's suffix.
-    owners: Option<(&'static str, Vec<usize>)>,
-}
-
-impl Name<'_> {
-    fn may_be_of(&self, partition: usize) -> bool {
-        self.owners
-            .as_ref()
-            .is_none_or(|(_, owners)| owners.contains(&partition))
-    }
-}
-
-/// Whether a name is `suffix` or stands below it.
-fn is_under(name: &str, suffix: &str) -> bool {
-    name.strip_suffix(suffix)
-        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

@@ -4,6 +4,7 @@ mod botocore;
 mod build;
 mod cfn;
 mod changes;
+mod hosts;
 mod progress;
 mod show;
 
@@ -15,6 +16,7 @@ use crate::aws::catalog::Catalog;
 use crate::guard::knowledge::Knowledge;
 
 pub(crate) use build::build;
+pub(crate) use hosts::{HostsArgs, hosts};
 
 /// The rules that this version comes with.
 const RULES: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/config/classes.toml"));
@@ -32,6 +34,8 @@ pub(crate) enum CatalogCommand {
     Build(BuildArgs),
     /// Show what the catalog knows about a service or an operation
     Show(ShowArgs),
+    /// Tell which API each host is, and what of a call stands in it
+    Hosts(HostsArgs),
 }
 
 /// `palisade catalog build`.

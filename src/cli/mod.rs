@@ -175,6 +175,10 @@ fn catalog(command: &catalog::CatalogCommand, config: Option<PathBuf>) -> Answer
             let knowledge = Ruleset::knowledge(&config).map_err(Failure::usage)?;
             catalog::show(arguments, &catalog, &knowledge)
         }
+        catalog::CatalogCommand::Hosts(arguments) => {
+            let catalog = Ruleset::catalog(&load(config)?).map_err(Failure::usage)?;
+            catalog::hosts(arguments, &catalog)
+        }
     };
     answer.map(Printed::Text).map_err(Failure::refused)
 }

@@ -21,6 +21,7 @@ pub use load::environment;
 pub use value::name as check_name;
 
 use crate::aws::arn::RoleArn;
+use crate::aws::endpoint::VpcEndpoint;
 
 pub use crate::guard::call::Mode;
 pub use crate::proxy::egress::{Egress, OtherHosts, PrivateAddresses};
@@ -58,6 +59,8 @@ pub struct Config {
     /// By file order; names are unique, and every caller's is among them.
     pub credentials: Vec<CredentialsConfig>,
     pub egress: Egress,
+    /// `egress.vpc_endpoints`: whose names are those of a service's API.
+    pub vpc_endpoints: Vec<VpcEndpoint>,
     pub upstream: UpstreamConfig,
     pub lookup: LookupConfig,
     pub journal: JournalConfig,

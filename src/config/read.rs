@@ -18,6 +18,7 @@ use super::{
     Bypass, Config, Egress, ForeignKeys, JournalConfig, Limits, LookupConfig, Mode, OtherHosts,
     Override, Parent, PrivateAddresses, UpstreamConfig,
 };
+use crate::aws::endpoint::VpcEndpoint;
 use crate::aws::host::Host;
 
 /// botocore gives up after a minute: an answer that comes later finds nobody.
@@ -71,6 +72,7 @@ pub(super) fn config(
         callers,
         credentials,
         egress: egress(&settings)?,
+        vpc_endpoints: vpc_endpoints(&settings)?,
         upstream,
         lookup,
         journal: JournalConfig {
@@ -185,7 +187,6 @@ fn state_dir(settings: &Section, folders: Folders<'_>) -> Result<PathBuf, Config
 }
 
 fn egress(settings: &Section) -> Result<Egress, ConfigError> {
-    settings.unbuilt(keys::VPC_ENDPOINTS)?;
     settings.unbuilt(keys::PROXY_PROTOCOL_FROM)?;
     let other_hosts = [
         ("refuse", OtherHosts::Refuse),
@@ -204,6 +205,15 @@ fn egress(settings: &Section) -> Result<Egress, ConfigError> {
         private_addresses: settings.choice(keys::PRIVATE_ADDRESSES, &private, &[])?,
         private_cidrs: each(&settings.list(keys::PRIVATE_CIDRS)?, network)?,
     })
+}
+
+fn vpc_endpoints(settings: &Section) -> Result<Vec<VpcEndpoint>, ConfigError> {
+    const WANTS: &str = "a list of `{ id = \"vpce-…\", service = \"…\" }`";
+    let found = settings.pairs(keys::VPC_ENDPOINTS, ["id", "service"], WANTS)?;
+    let endpoint = |(id, service): &(String, String)| {
+        VpcEndpoint::new(id, service).map_err(|e| found.invalid(id, e.to_string(), None))
+    };
+    found.value.iter().map(endpoint).collect()
 }
 
 fn network(text: &str) -> Result<IpNet, String> {

@@ -28,6 +28,7 @@ enum Raw {
     Flag(bool),
     Number(String),
     List(Vec<Raw>),
+    Table(BTreeMap<String, Raw>),
     /// A type that no key takes, by its TOML name.
     Other(&'static str),
 }
@@ -205,7 +206,7 @@ impl Section {
         let found = self.find(key);
         let text = match &found.value {
             Raw::Plain(text) | Raw::Text(text) => text.clone(),
-            Raw::Flag(_) | Raw::Number(_) | Raw::List(_) | Raw::Other(_) => {
+            Raw::Flag(_) | Raw::Number(_) | Raw::List(_) | Raw::Table(_) | Raw::Other(_) => {
                 return Err(wrong_type(&found, "a string"));
             }
         };
@@ -227,7 +228,12 @@ impl Section {
             Raw::Flag(flag) => *flag,
             Raw::Plain(text) if text == "true" => true,
             Raw::Plain(text) if text == "false" => false,
-            Raw::Plain(_) | Raw::Text(_) | Raw::Number(_) | Raw::List(_) | Raw::Other(_) => {
+            Raw::Plain(_)
+            | Raw::Text(_)
+            | Raw::Number(_)
+            | Raw::List(_)
+            | Raw::Table(_)
+            | Raw::Other(_) => {
                 return Err(wrong_type(&found, "`true` or `false`"));
             }
         };
@@ -242,7 +248,9 @@ impl Section {
         let found = self.find(key);
         let digits = match &found.value {
             Raw::Number(digits) | Raw::Plain(digits) => digits.replace('_', ""),
-            Raw::Text(_) | Raw::Flag(_) | Raw::List(_) | Raw::Other(_) => String::new(),
+            Raw::Text(_) | Raw::Flag(_) | Raw::List(_) | Raw::Table(_) | Raw::Other(_) => {
+                String::new()
+            }
         };
         match digits.parse::<u64>() {
             Ok(number) => Ok(found.map(|_| number)),
@@ -268,14 +276,60 @@ impl Section {
                     | Raw::Flag(_)
                     | Raw::Number(_)
                     | Raw::List(_)
+                    | Raw::Table(_)
                     | Raw::Other(_) => Err(wrong_type(&found, WANTS)),
                 })
                 .collect::<Result<_, _>>()?,
-            Raw::Text(_) | Raw::Flag(_) | Raw::Number(_) | Raw::Other(_) => {
+            Raw::Text(_) | Raw::Flag(_) | Raw::Number(_) | Raw::Table(_) | Raw::Other(_) => {
                 return Err(wrong_type(&found, WANTS));
             }
         };
         Ok(found.map(|_| list))
+    }
+
+    /// The key's list of tables of two texts each, `{ first = "…", second = "…" }`; in a variable `a=b,c=d`.
+    ///
+    /// # Errors
+    /// The value is no list, or holds something else than such tables.
+    pub(super) fn pairs(
+        &self,
+        key: Key,
+        names: [&str; 2],
+        wants: &'static str,
+    ) -> Result<Found<Vec<(String, String)>>, ConfigError> {
+        let found = self.find(key);
+        let pair = |item: &Raw| match item {
+            Raw::Table(table) if table.len() == names.len() => {
+                let mut texts = names.iter().map(|name| match table.get(*name) {
+                    Some(Raw::Text(text)) => Some(text.clone()),
+                    Some(_) | None => None,
+                });
+                Some((texts.next()??, texts.next()??))
+            }
+            Raw::Plain(text) => {
+                let (first, second) = text.split_once('=')?;
+                Some((first.trim().to_owned(), second.trim().to_owned()))
+            }
+            Raw::Table(_)
+            | Raw::Text(_)
+            | Raw::Flag(_)
+            | Raw::Number(_)
+            | Raw::List(_)
+            | Raw::Other(_) => None,
+        };
+        let pairs: Option<Vec<_>> = match &found.value {
+            Raw::Plain(text) if text.is_empty() => Some(Vec::new()),
+            Raw::Plain(text) => {
+                let each = text.split(',');
+                each.map(|t| pair(&Raw::Plain(t.to_owned()))).collect()
+            }
+            Raw::List(items) => items.iter().map(pair).collect(),
+            Raw::Text(_) | Raw::Flag(_) | Raw::Number(_) | Raw::Table(_) | Raw::Other(_) => None,
+        };
+        match pairs {
+            Some(pairs) => Ok(found.map(|_| pairs)),
+            None => Err(wrong_type(&found, wants)),
+        }
     }
 
     /// Checks that a key whose feature isn't built has no value: `""`, `[]`.
@@ -287,7 +341,7 @@ impl Section {
         let is_empty = match &found.value {
             Raw::Plain(text) | Raw::Text(text) => text.is_empty(),
             Raw::List(items) => items.is_empty(),
-            Raw::Flag(_) | Raw::Number(_) | Raw::Other(_) => false,
+            Raw::Flag(_) | Raw::Number(_) | Raw::Table(_) | Raw::Other(_) => false,
         };
         if is_empty {
             return Ok(());
@@ -373,7 +427,7 @@ fn wrong_type(found: &Found<Raw>, wants: &'static str) -> ConfigError {
         found: match &found.value {
             Raw::Plain(text) => format!("`{text}`"),
             Raw::Number(digits) => format!("`{digits}`"),
-            Raw::Text(_) | Raw::Flag(_) | Raw::List(_) | Raw::Other(_) => {
+            Raw::Text(_) | Raw::Flag(_) | Raw::List(_) | Raw::Table(_) | Raw::Other(_) => {
                 found.value.kind().to_owned()
             }
         },
@@ -394,7 +448,14 @@ impl Raw {
             }
             DeValue::Float(_) => Raw::Other("a fraction"),
             DeValue::Datetime(_) => Raw::Other("a date"),
-            DeValue::Table(_) => Raw::Other("a table"),
+            DeValue::Table(table) => {
+                let entries = table.iter();
+                Raw::Table(
+                    entries
+                        .map(|(name, value)| (name.get_ref().to_string(), Raw::of(value.get_ref())))
+                        .collect(),
+                )
+            }
         }
     }
 
@@ -404,6 +465,7 @@ impl Raw {
             Raw::Flag(_) => "a flag",
             Raw::Number(_) => "a number",
             Raw::List(_) => "such a list",
+            Raw::Table(_) => "a table",
             Raw::Other(name) => name,
         }
     }

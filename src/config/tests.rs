@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::*;
+use crate::aws::endpoint::VpcEndpoint;
 use crate::aws::host::Host;
 
 const FILE: &str = "/etc/palisade/palisade.toml";
@@ -322,6 +323,31 @@ fn values_of_another_type_are_refused() {
 }
 
 #[test]
+fn vpc_endpoints_are_ids_with_their_service() {
+    let expected = [VpcEndpoint::new("vpce-0123456789abcdef0", "ec2").unwrap()];
+    let file = "[egress]\nvpc_endpoints = [{ id = \"vpce-0123456789abcdef0\", service = \"ec2\" }]";
+    assert_eq!(parse(file, &[]).unwrap().vpc_endpoints, expected);
+    let variable = (
+        "PALISADE_EGRESS_VPC_ENDPOINTS",
+        "vpce-0123456789abcdef0=ec2",
+    );
+    assert_eq!(parse("", &[variable]).unwrap().vpc_endpoints, expected);
+    for bad in [
+        "[{ id = \"vpce-1\", service = \"ec2\" }]",
+        "[{ id = \"vpce-svc-0123456789abcdef0\", service = \"ec2\" }]",
+        "[{ id = \"vpce-0123456789abcdef0\" }]",
+        "[{ id = \"vpce-0123456789abcdef0\", service = 1 }]",
+        "[{ id = \"vpce-0123456789abcdef0\", service = \"ec2\", zone = \"a\" }]",
+        "[\"vpce-0123456789abcdef0\"]",
+        "\"vpce-0123456789abcdef0\"",
+    ] {
+        let file = format!("[egress]\nvpc_endpoints = {bad}");
+        let error = parse(&file, &[]).unwrap_err().to_string();
+        assert!(error.contains("egress.vpc_endpoints"), "{bad}: {error}");
+    }
+}
+
+#[test]
 fn features_that_arent_built_are_refused_by_name() {
     let empty = "help: take the key out, or leave it empty";
     check_refused(
@@ -331,10 +357,6 @@ fn features_that_arent_built_are_refused_by_name() {
     check_refused(
         "[state]\nstore = \"redis://u:secret@h\"",
         "F:2: `state.store = \"redis://…\"` isn't built yet\nhelp: what there is: `embedded`",
-    );
-    check_refused(
-        "[egress]\nvpc_endpoints = [{ id = \"vpce-1\", service = \"ec2\" }]",
-        &format!("F:2: `egress.vpc_endpoints` isn't built yet\n{empty}"),
     );
     check_refused(
         "[egress]\nproxy_protocol_from = [\"10.0.0.1\"]",

@@ -95,6 +95,16 @@ impl Vocabulary {
         self.guarded.contains(action)
     }
 
+    /// The name that calls have instead of an action's, or of a service's group, where they are another service's:
+    /// `rds:DeleteDBCluster` for `docdb:DeleteDBCluster`, `rds:*` for `docdb:*`.
+    #[must_use]
+    pub fn alias(&self, action: &str) -> Option<String> {
+        let (service, operation) = action.split_once(':')?;
+        let named = self.catalog.alias(service);
+        let named = named.or_else(|| self.catalog.alias(action))?;
+        Some(format!("{named}:{operation}"))
+    }
+
     /// Every action name.
     pub fn actions(&self) -> impl Iterator<Item = String> {
         let outlines = self.catalog.outlines();

@@ -242,7 +242,7 @@ impl Guard {
         let (identified, misread) = match (identified.map_err(not_understood), may_go_on) {
             (Ok(identified), _) => (identified, None),
             (Err(refusal), Mode::Enforce) => return Err(refusal),
-            (Err(refusal), Mode::Monitor) => match signed_for(&services, &claim)? {
+            (Err(refusal), Mode::Monitor) => match signed_for(&endpoint, &services, &claim)? {
                 Some(service) => (
                     Identified::unknown(service, &head_to(&endpoint, &parts)),
                     Some(refusal),
@@ -337,11 +337,14 @@ impl Guard {
 /// The one service that a request is signed for; none that mints keys, or of which nothing is known, since what isn't
 /// understood could ask for a key.
 fn signed_for<'s>(
+    endpoint: &Endpoint,
     services: &'s [Arc<Service>],
     claim: &Claim,
 ) -> Result<Option<&'s Arc<Service>>, Refusal> {
     let scope = &claim.auth()?.scope;
-    let mut found = services.iter().filter(|s| s.signing_name == scope.service);
+    let mut found = services
+        .iter()
+        .filter(|s| endpoint.signing_name(s) == scope.service);
     let only = found.next().filter(|_| found.next().is_none());
     let mints = |s: &&Arc<Service>| {
         let mut operations = s.operations.values();

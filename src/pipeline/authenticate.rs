@@ -11,7 +11,7 @@ use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::answer::Kind;
 use crate::aws::sigv4::chunked::{Chunked, unwrapped_headers};
-use crate::aws::sigv4::{self, Authorization, Declared, Seed};
+use crate::aws::sigv4::{self, Authorization, Declared, Scope, Seed};
 use crate::guard::assume;
 use crate::guard::call::{Call, Caller};
 use crate::guard::keyring::Presented;
@@ -35,8 +35,9 @@ impl Guard {
         trail: &mut Trail,
         mut known: Known,
     ) -> Result<Authenticated, Refusal> {
+        let scope = known.claim.auth()?.scope.clone();
+        self.scope_agrees(&mut known, &scope)?;
         let auth = known.claim.auth()?;
-        self.scope_agrees(&known, auth)?;
         let now = self.clock.now();
         let identity = self.keys.resolve(presented(&known.parts, auth)?, now)?;
         let payload = match (&known.payload, &known.declared) {
@@ -114,30 +115,16 @@ impl Guard {
         Ok(())
     }
 
-    /// The scope's region and service must be those of the endpoint and of the operation.
-    pub(super) fn scope_agrees(&self, known: &Known, auth: &Authorization) -> Result<(), Refusal> {
-        let refused = |message| {
-            Err(Refusal::Unauthenticated {
-                kind: Kind::BadSignature,
-                message,
-            })
-        };
-        if !auth.scope.covers(&known.endpoint.region) {
-            let (found, expected) = (&auth.scope.region, &known.endpoint.region);
-            return refused(format!(
-                "the credential is scoped to region `{found}`, the endpoint is in `{expected}`"
-            ));
-        }
-        if auth.scope.service != known.identified.service().signing_name {
-            let (found, expected) = (
-                &auth.scope.service,
-                &known.identified.service().signing_name,
-            );
-            return refused(format!(
-                "the credential is scoped to service `{found}`, the endpoint is `{expected}`"
-            ));
-        }
-        Ok(())
+    /// The scope's region and service must be those of the endpoint and of the operation. Where the endpoint is of any
+    /// region, it is of the scope's from now on.
+    pub(super) fn scope_agrees(&self, known: &mut Known, scope: &Scope) -> Result<(), Refusal> {
+        let service = known.identified.service();
+        let catalog = &self.ruleset.catalog;
+        let held = catalog.hold_scope(&mut known.endpoint, service, scope);
+        held.map_err(|error| Refusal::Unauthenticated {
+            kind: Kind::BadSignature,
+            message: error.to_string(),
+        })
     }
 
     pub(super) fn call(

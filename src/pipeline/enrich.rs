@@ -76,6 +76,13 @@ impl Guard {
         let body = known.payload.bytes();
         call.input =
             protocol::decode(&known.identified, &known.head(), &body).map_err(not_understood)?;
+        if !known.endpoint.leads_to(&call.account, &call.input) {
+            let message = format!(
+                "the host `{}` leads to an account or a resource that the call doesn't name",
+                known.endpoint.host
+            );
+            return Err(Refusal::Malformed { message });
+        }
         let service = known.identified.service();
         trail.seen.input = self.redacted(service, &call);
         if is_asked(&call.action) {

@@ -56,10 +56,10 @@ impl Guard {
     pub(super) async fn pass_on(
         &self,
         trail: &mut Trail,
-        known: Known,
+        mut known: Known,
     ) -> Result<Response<Body>, Refusal> {
         let auth = known.claim.auth()?.clone();
-        self.scope_agrees(&known, &auth)?;
+        self.scope_agrees(&mut known, &auth.scope)?;
         let caller = Caller::unverified(&auth.access_key_id);
         let call = self.call(trail, &known, Arc::new(caller));
         trail.call = Some(Arc::new(call.clone()));

@@ -106,6 +106,11 @@ impl Api {
     ) -> Result<Answered, ApiFault> {
         let spoken = protocol::preferred(desk.service)
             .ok_or_else(|| failed("its service speaks no protocol that is known"))?;
+        let endpoint = protocol::at(desk.endpoint, operation, input).map_err(failed)?;
+        let desk = Desk {
+            endpoint: &endpoint,
+            ..desk
+        };
         let written = self.write(desk, operation, spoken, input)?;
         let target = Target {
             host: desk.endpoint.host.clone(),
@@ -160,7 +165,7 @@ impl Api {
             unsigned,
             credentials,
             &endpoint.region,
-            &service.signing_name,
+            endpoint.signing_name(service),
             self.clock.now(),
             service.signature,
         )

@@ -174,7 +174,10 @@ fn pass(
             )));
         }
     };
-    if identified.operation().name != sent.operation || identified.service().id != sent.service {
+    let meant = catalog.service(&sent.service)?;
+    let meant = meant.and_then(|s| s.operations.get(&sent.operation)?.alias.clone());
+    let meant = meant.as_deref().unwrap_or(&sent.service);
+    if identified.operation().name != sent.operation || identified.service().id != meant {
         return Ok(Err(Failure(
             "operation",
             format!(

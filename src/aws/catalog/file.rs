@@ -159,6 +159,9 @@ struct Ordered<'a> {
     varying_labels: &'a [String],
     outlines: &'a Blob,
     hosts: std::collections::BTreeMap<&'a str, &'a [super::index::HostEntry]>,
+    aliases: &'a std::collections::BTreeMap<String, String>,
+    private_link:
+        &'a std::collections::BTreeMap<String, std::collections::BTreeMap<String, String>>,
 }
 
 impl<'a> Ordered<'a> {
@@ -175,6 +178,8 @@ impl<'a> Ordered<'a> {
                 .iter()
                 .map(|(template, entries)| (template.as_str(), entries.as_slice()))
                 .collect(),
+            aliases: &index.aliases,
+            private_link: &index.private_link,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the catalog knows without decoding a service: partitions, hosts, and each service's protocols.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,13 @@ pub struct Index {
     /// By template: a host with its region as `{region}` and its partition's suffix as `{dns}` or `{dual}`; `*.` in
     /// front stands for one or more labels.
     pub hosts: HashMap<String, Vec<HostEntry>>,
+    /// What is named by another service: one all of whose calls are, `docdb` → `rds`, or a call, `greengrassv2:TagResource` →
+    /// `greengrass`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub aliases: BTreeMap<String, String>,
+    /// By service: the label before a VPC endpoint's id → the label of the host that it stands for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub private_link: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// A partition of AWS, after `partitions.json`.
@@ -50,8 +57,8 @@ pub struct HostEntry {
     /// Indices into [`Index::partitions`], ascending.
     #[serde(rename = "p")]
     pub partitions: Vec<usize>,
-    /// Indices into [`Index::services`], ascending.
-    #[serde(rename = "s")]
+    /// Indices into [`Index::services`], ascending; none for a name of AWS's without a model.
+    #[serde(rename = "s", default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<usize>,
     /// The region that requests are signed for, where it isn't the host's own.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
@@ -60,6 +67,62 @@ pub struct HostEntry {
     pub fips: bool,
     #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
     pub dualstack: bool,
+    /// Whether requests are signed for whichever region of the partition the caller names.
+    #[serde(rename = "a", default, skip_serializing_if = "std::ops::Not::not")]
+    pub any_region: bool,
+    /// The service of the credential scope, where it isn't the service's own.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    pub signing_name: Option<String>,
+    /// Whether requests are signed by SigV4a, for a set of regions.
+    #[serde(rename = "v", default, skip_serializing_if = "RegionSet::is_never")]
+    pub region_set: RegionSet,
+    /// What may stand before the endpoint's own name, the most telling first.
+    #[serde(rename = "x", default, skip_serializing_if = "Vec::is_empty")]
+    pub fronts: Vec<Front>,
+}
+
+/// Whether SigV4a is spoken at a host, which signs for a set of regions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RegionSet {
+    #[default]
+    Never,
+    /// Beside SigV4.
+    Also,
+    Only,
+}
+
+impl RegionSet {
+    const fn is_never(&self) -> bool {
+        matches!(self, RegionSet::Never)
+    }
+}
+
+/// What stands before an endpoint's own name, and what it means.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Front {
+    /// The text with its variables: `data-`, `{graphIdentifier}.`, `{accessPointName}-{accountId}.`
+    #[serde(rename = "t")]
+    pub text: String,
+    #[serde(rename = "m")]
+    pub meaning: Meaning,
+}
+
+/// What a front means.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Meaning {
+    /// S3's `Bucket`, in the front's variables and `{partition}` and `{region}`.
+    #[serde(rename = "b")]
+    Bucket(String),
+    /// The host prefix of operations.
+    #[serde(rename = "p")]
+    Prefix,
+    /// The account or the resource that the call is about.
+    #[serde(rename = "r")]
+    Route,
+    /// Where the service told its client to call it: it says nothing of the call.
+    #[serde(rename = "f")]
+    Free,
 }
 
 /// One service in the index: all of it but operations and shapes.

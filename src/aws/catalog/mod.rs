@@ -17,17 +17,19 @@ pub mod routes;
 pub mod template;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 pub use file::CatalogError;
 pub use model::{Operation, Protocol, Service, Shape, ShapeId};
 pub use outline::{Brief, Outline};
 
-use crate::aws::endpoint::{AWS_SUFFIXES, Hosts, Resolved};
+use crate::aws::endpoint::{
+    AWS_SUFFIXES, Endpoint, Hosts, Resolved, ScopeError, VpcEndpoint, VpcEndpointError,
+};
 use crate::aws::host::Host;
 use crate::aws::nearest::nearest;
-use crate::aws::sigv4::sha256_hex;
+use crate::aws::sigv4::{Scope, sha256_hex};
 use index::{Entry, Index};
 
 static EMBEDDED: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/config/catalog.bin"));
@@ -44,6 +46,7 @@ pub struct Catalog {
     hosts: Hosts,
     services: Vec<Slot>,
     by_id: HashMap<String, usize>,
+    aliases: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -79,6 +82,8 @@ impl Catalog {
             varying_labels,
             outlines,
             hosts,
+            aliases,
+            private_link,
         } = index;
         let outlines = file::read_outlines(&bytes, parts_at, &outlines)?;
         for entry in &services {
@@ -90,7 +95,8 @@ impl Catalog {
         }
         let ids = services.iter().map(|e| e.id.clone()).collect();
         Ok(Self {
-            hosts: Hosts::new(partitions, varying_labels, hosts, ids)?,
+            hosts: Hosts::new(partitions, varying_labels, hosts, ids, private_link)?,
+            aliases,
             by_id: services
                 .iter()
                 .enumerate()
@@ -237,6 +243,58 @@ impl Catalog {
         let mut hosts: Vec<String> = hosts.map(|(template, _)| template).collect();
         hosts.sort_unstable();
         Ok(hosts)
+    }
+
+    /// Takes the names of these VPC endpoints for those of the services behind them.
+    ///
+    /// # Errors
+    /// [`VpcEndpointError`] where AWS has no such service, or one endpoint is declared twice.
+    pub fn declare(&mut self, vpc_endpoints: Vec<VpcEndpoint>) -> Result<(), VpcEndpointError> {
+        for (at, endpoint) in vpc_endpoints.iter().enumerate() {
+            let (id, service) = (endpoint.id.clone(), endpoint.service.clone());
+            if vpc_endpoints.iter().take(at).any(|e| e.id == id) {
+                return Err(VpcEndpointError::Twice(id));
+            }
+            if !self.by_id.contains_key(&service) {
+                let nearest = nearest(&service, self.known_ids()).map(str::to_owned);
+                return Err(VpcEndpointError::Service {
+                    id,
+                    service,
+                    nearest,
+                });
+            }
+        }
+        self.hosts.declare(vpc_endpoints);
+        Ok(())
+    }
+
+    /// Holds the region and the service of a credential scope against an endpoint and the service of the operation. The
+    /// endpoint is that of the scope's region afterwards, which is another than before only where
+    /// [`Endpoint::any_region`] says so.
+    ///
+    /// # Errors
+    /// [`ScopeError`] where they disagree.
+    pub fn hold_scope(
+        &self,
+        endpoint: &mut Endpoint,
+        service: &Service,
+        scope: &Scope,
+    ) -> Result<(), ScopeError> {
+        self.hosts.hold(endpoint, service, scope)
+    }
+
+    /// The endpoint of a service in the partition and region of another, of its kind where there is such a one: where to
+    /// look something up that a call of another service is about. `None` where the service has none there.
+    #[must_use]
+    pub fn beside(&self, service: &str, near: &Endpoint) -> Option<Endpoint> {
+        self.hosts.beside(service, near)
+    }
+
+    /// The service that the calls of another are named by, where all of them are, `rds` for `docdb`, or that a call of another is
+    /// named by, `greengrass` for `greengrassv2:TagResource`.
+    #[must_use]
+    pub fn alias(&self, name: &str) -> Option<&str> {
+        self.aliases.get(name).map(String::as_str)
     }
 
     /// Every suffix under which AWS's own names stand: those of the partitions, and `on.aws` and the like.

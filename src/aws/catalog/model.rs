@@ -215,6 +215,9 @@ pub struct Operation {
     /// operations that name nothing, and for reads and writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<ResourceRule>,
+    /// The service whose operation of the same name calls to this one are: it has the same hosts, version and route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
     /// Error codes of the model, to answer with one that the SDK maps to its own exception.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,

@@ -141,11 +141,11 @@ struct Leaf {
 
 impl Table {
     fn of(service: &Service) -> Self {
+        // Another service's calls are that one's, which is a candidate wherever this one is.
+        let own = || service.operations.values().filter(|o| o.alias.is_none());
         let mut table = Self {
-            operations: service
-                .operations
-                .keys()
-                .map(|name| (name.clone(), OnceLock::new()))
+            operations: own()
+                .map(|operation| (operation.name.clone(), OnceLock::new()))
                 .collect(),
             older: service.older.iter().map(|_| OnceLock::new()).collect(),
             root: Node::default(),
@@ -158,7 +158,7 @@ impl Table {
         if !service.protocols.iter().any(|p| p.is_rest()) {
             return table;
         }
-        for operation in service.operations.values() {
+        for operation in own() {
             table.add(Route::of(service, operation), &operation.uri);
         }
         for (at, form) in service.older.iter().enumerate() {

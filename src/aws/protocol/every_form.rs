@@ -126,8 +126,11 @@ fn every_operation_in_a_form_keeps_its_input() {
         };
         for name in service.operations.keys() {
             let form = Routes::of(&service).form(&service, name, dialect.protocol());
-            let operation = form.unwrap();
-            let operation = operation.as_ref();
+            let Some(operation) = form.as_deref() else {
+                // Another service's.
+                assert!(service.operations[name].alias.is_some(), "{id}:{name}");
+                continue;
+            };
             for amount in [Amount::Required, Amount::All] {
                 let shape = service.input(operation);
                 let input = shape.map(|s| structure(&service, s, amount, LEVELS));

@@ -17,7 +17,7 @@ use super::malformed::Malformed;
 use super::path::shown;
 use super::rest_headers::single;
 use super::route;
-use super::{Identified, JsonVersion, aws_json, form, query, query_request, rpc_v2};
+use super::{Identified, JsonVersion, aws_json, form, host_prefix, query, query_request, rpc_v2};
 
 /// Headers by which a client or a proxy could mean another method or path than the request line's.
 const OVERRIDES: [&str; 6] = [
@@ -64,7 +64,7 @@ pub fn identify(
     if let Some(name) = head.headers.keys().find(lookalike) {
         return Err(Malformed::Lookalike(shown(name.as_str())));
     }
-    match signal(candidates, head)? {
+    let identified = match signal(candidates, head)? {
         Some(SMITHY) => rpc_v2::identify(candidates, head),
         Some(SERVICE_PATH) => Err(Malformed::NoSignal {
             services: names(candidates),
@@ -77,7 +77,9 @@ pub fn identify(
         Some(TARGET) => aws_json(candidates, head),
         Some(_) => query_request::identify(candidates, head, body),
         None => rest(candidates, head),
-    }
+    }?;
+    host_prefix::fits(identified.operation(), head.addressed)?;
+    Ok(identified)
 }
 
 /// Whether a header becomes one that says what the request is where a server takes `_` and `-` for the same, as those do

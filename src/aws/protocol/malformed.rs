@@ -84,6 +84,16 @@ pub enum Malformed {
         first: String,
         second: String,
     },
+    #[error(
+        "the host begins with `{found}`; `{operation}` is called at one that begins with {expected}, or at the service's own"
+    )]
+    HostPrefix {
+        found: String,
+        operation: String,
+        expected: String,
+    },
+    #[error("the host says `{found}`, and the call `{expected}`")]
+    HostLabel { found: String, expected: String },
     #[error("the path `{0}` has an empty segment, `.` or `..`")]
     Segment(String),
     #[error("the path `{0}` has a `;` or `\\` that isn't escaped")]

@@ -22,6 +22,7 @@ pub mod escape;
 mod failure;
 mod form;
 mod form_names;
+mod host_prefix;
 mod identify;
 pub mod json;
 mod malformed;
@@ -58,6 +59,7 @@ use rest::Format;
 use route::Routed;
 
 pub use failure::{UpstreamError, decode_error};
+pub use host_prefix::at;
 pub use identify::{identify, needs_body};
 pub use malformed::{EncodeError, Malformed, OutputError, name};
 pub use output::decode_output;
@@ -148,6 +150,7 @@ impl Identified {
                 output: None,
                 unsigned: false,
                 resource: None,
+                alias: None,
                 errors: Vec::new(),
                 deprecated: false,
                 own_host: false,
@@ -227,7 +230,7 @@ pub fn decode(identified: &Identified, head: &Head<'_>, body: &[u8]) -> Result<O
     if operation.input.is_some() && input.is_none() {
         return Err(typed::TypeReason::NoShape.at_top().into());
     }
-    match identified.protocol {
+    let decoded = match identified.protocol {
         Protocol::AwsJson => aws_json::decode(service, input, body),
         Protocol::RestJson => rest(identified, Format::Json, head, body),
         Protocol::RestXml => rest(identified, Format::Xml, head, body),
@@ -235,7 +238,9 @@ pub fn decode(identified: &Identified, head: &Head<'_>, body: &[u8]) -> Result<O
         Protocol::Ec2Query => form_input(identified, Dialect::Ec2Query, head, body),
         Protocol::RpcV2Cbor => rpc_v2_cbor::decode(service, input, head, body),
         Protocol::RpcV2Json => rpc_v2_json::decode(service, input, head, body),
-    }
+    }?;
+    host_prefix::holds(operation, head.addressed, &decoded)?;
+    Ok(decoded)
 }
 
 fn form_input(

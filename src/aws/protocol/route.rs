@@ -373,6 +373,7 @@ mod tests {
             output: None,
             unsigned: false,
             resource: None,
+            alias: None,
             errors: Vec::new(),
             deprecated: false,
             own_host: false,

@@ -10,7 +10,10 @@ use flate2::read::GzDecoder;
 use serde_json::Value;
 use zip::ZipArchive;
 
-use crate::aws::catalog::compile::{Common, Models};
+use crate::aws::catalog::compile::{Common, HostFacts, Models};
+
+/// What this version knows of hosts beside the package.
+const HOSTS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/config/hosts.toml"));
 
 /// More than any file of the package has.
 const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -78,6 +81,7 @@ impl Botocore {
             version: self.release()?,
             partitions: self.need("data/partitions.json")?,
             endpoints: self.need("data/endpoints.json")?,
+            hosts: HostFacts::parse(HOSTS).context("config/hosts.toml")?,
         })
     }
 

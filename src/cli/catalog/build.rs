@@ -70,6 +70,7 @@ pub(crate) fn build(args: &BuildArgs) -> anyhow::Result<String> {
     progress.step("packing");
     services.sort_by(|a, b| a.id.cmp(&b.id));
     let models: Vec<Models> = all.into_values().collect();
+    compile::fold(&mut services, &models, &common.hosts);
     let mut index = compile::index(&common, &models, &mut notes)?;
     index.older = releases;
     let hosts = index.hosts.len();

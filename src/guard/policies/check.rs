@@ -54,7 +54,11 @@ pub(super) fn unknown_actions(parsed: &Parsed, vocabulary: &Vocabulary) -> Vec<P
     };
     let mut faults = Vec::new();
     for action in actions_of(rule) {
-        if vocabulary.is_group(&action) {
+        if let Some(named) = vocabulary.alias(&action) {
+            faults.push(fault(format!(
+                "`{action}` never applies, since these calls are named by another service; write `{named}`"
+            )));
+        } else if vocabulary.is_group(&action) {
             if scoped.contains(&action) {
                 let message = format!(
                     "`action == Action::\"{action}\"` never applies, since it is a group; write `action in Action::\"{action}\"`"

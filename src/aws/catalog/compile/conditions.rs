@@ -266,9 +266,7 @@ fn end<'a>(service: &'a Service, shape: Option<&'a Shape>, steps: &[Step]) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::catalog::compile::{
-        self, CompileError, Data, Models, Names, Places, Types,
-    };
+    use crate::aws::catalog::compile::{self, CompileError, Data, Models, Names, Places, Types};
 
     #[test]
     fn a_test_is_a_place_and_what_must_stand_there() {

@@ -4,6 +4,7 @@
 //! `partitions.json`, `endpoints.json`. Judgement that models don't hold comes from [`Data`]:
 //! classes, where resources stand, what kind of things they are and how they are spelt.
 
+mod alias;
 mod conditions;
 mod hosts;
 mod json;
@@ -22,6 +23,8 @@ mod words;
 
 use serde_json::Value;
 
+pub use alias::fold;
+pub use hosts::HostFacts;
 pub use names::{Names, NamesError};
 pub use places::{Places, PlacesError};
 pub use resource::is_about_account;
@@ -51,6 +54,8 @@ pub struct Common {
     pub partitions: Value,
     /// `endpoints.json`.
     pub endpoints: Value,
+    /// What isn't in the package.
+    pub hosts: HostFacts,
 }
 
 /// What models don't say: the judgement that makes a catalog of them.
@@ -175,7 +180,8 @@ pub fn index(common: &Common, all: &[Models], notes: &mut Notes) -> Result<Index
         .collect::<Result<Vec<_>, CompileError>>()?;
     services.sort_by(|a, b| a.id.cmp(&b.id));
     let partitions = hosts::partitions(&common.partitions)?;
-    let (hosts, varying_labels) = hosts::templates(common, all, &services, notes)?;
+    let aliases = alias::named(all, common.hosts.aliases())?;
+    let (hosts, varying_labels) = hosts::templates(common, all, &services, &aliases, notes)?;
     Ok(Index {
         version: common.version.clone(),
         older: Vec::new(),
@@ -184,5 +190,7 @@ pub fn index(common: &Common, all: &[Models], notes: &mut Notes) -> Result<Index
         varying_labels,
         outlines: Blob::default(),
         hosts,
+        aliases,
+        private_link: common.hosts.private_link().clone(),
     })
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::json::{items, members, text};
-use crate::aws::catalog::index::Partition;
+use crate::aws::catalog::index::{Partition, RegionSet};
 
 /// What a rule set gives for some parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(super) struct Found {
     /// The URL with its region spelt `{region}` where the rule writes `{Region}`.
     pub(super) url: String,
     pub(super) signing_region: Option<String>,
+    pub(super) signing_name: Option<String>,
+    pub(super) region_set: RegionSet,
 }
 
 /// The parameters of an evaluation and what conditions assign on the way.
@@ -130,15 +132,17 @@ impl<'a> Scope<'a> {
 
     fn endpoint(&self, endpoint: &Value) -> Option<Found> {
         let url = self.render(text(endpoint, "url")?, Some("{region}"))?;
-        let scheme = endpoint
-            .get("properties")
-            .and_then(|p| items(p, "authSchemes").next());
-        let signing_region = scheme
-            .and_then(|s| text(s, "signingRegion"))
+        let null = Value::Null;
+        let properties = endpoint.get("properties").unwrap_or(&null);
+        let signing_region = items(properties, "authSchemes")
+            .find_map(|s| text(s, "signingRegion"))
             .and_then(|r| self.render(r, None));
+        let (signing_name, region_set) = schemes(endpoint);
         Some(Found {
             url,
             signing_region,
+            signing_name: signing_name.map(str::to_owned),
+            region_set,
         })
     }
 
@@ -189,6 +193,24 @@ impl<'a> Scope<'a> {
             ("supportsDualStack".to_owned(), Held::Truth(true)),
         ])))
     }
+}
+
+/// What a rule's `authSchemes` say: the service signed for, and whether it is for a set of regions.
+pub(super) fn schemes(endpoint: &Value) -> (Option<&str>, RegionSet) {
+    let schemes = || {
+        let properties = endpoint.get("properties").into_iter();
+        properties.flat_map(|p| items(p, "authSchemes"))
+    };
+    let many = schemes()
+        .filter(|s| text(s, "name") == Some("sigv4a"))
+        .count();
+    let region_set = match (many, schemes().count()) {
+        (0, _) => RegionSet::Never,
+        (many, all) if many == all => RegionSet::Only,
+        (_, _) => RegionSet::Also,
+    };
+    let name = schemes().find_map(|s| text(s, "signingName"));
+    (name, region_set)
 }
 
 /// A part of a template.

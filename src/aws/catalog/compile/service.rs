@@ -206,6 +206,7 @@ fn operation(
         unsigned: text(description, "authtype") == Some("none")
             || texts(description, "auth").any(|a| a == "smithy.api#noAuth"),
         resource: None,
+        alias: None,
         errors: items(description, "errors")
             .filter_map(|e| text(e, "shape"))
             .map(|shape| shapes.error_code(shape))

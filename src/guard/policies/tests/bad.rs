@@ -52,6 +52,23 @@ fn every_fault_of_every_file_is_told_at_once() {
 }
 
 #[test]
+fn an_action_that_calls_arent_named_by_comes_with_the_one_they_are() {
+    for (scope, named) in [
+        (
+            r#"action == Action::"docdb:DeleteDBCluster""#,
+            "rds:DeleteDBCluster",
+        ),
+        (r#"action in Action::"neptune:*""#, "rds:*"),
+        (
+            r#"action == Action::"greengrassv2:TagResource""#,
+            "greengrass:TagResource",
+        ),
+    ] {
+        check(&forbid("a", scope, ""), &[&format!("write `{named}`")]);
+    }
+}
+
+#[test]
 fn an_unknown_action_comes_with_the_nearest() {
     let text = format!(
         "\n\n{}",
