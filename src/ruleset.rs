@@ -208,8 +208,9 @@ impl Ruleset {
 }
 
 /// The cases that the starter set is held to.
-const STARTER_CASES: [(&str, &str); 6] = [
+const STARTER_CASES: [(&str, &str); 7] = [
     ("evs.toml", include_str!("../policies/tests/evs.toml")),
+    ("facts.toml", include_str!("../policies/tests/facts.toml")),
     ("mgn.toml", include_str!("../policies/tests/mgn.toml")),
     (
         "servicecatalog.toml",

@@ -98,6 +98,10 @@ pub struct Known {
     pub state: Option<String>,
     /// RFC 3339.
     pub created_at: Option<String>,
+    pub deletion_protection: Option<bool>,
+    pub resource_count: Option<u16>,
+    pub versioning: Option<String>,
+    pub empty: Option<bool>,
     /// Attributes that AWS answers without.
     #[serde(default)]
     pub absent: Vec<Attribute>,
@@ -231,6 +235,7 @@ pub fn run(case: &Case, catalog: &Catalog, rules: Rules<'_>) -> Result<Outcome, 
     };
     let mut run = Run {
         case,
+        catalog,
         service: &service,
         operation: &operation,
         rules,
@@ -291,6 +296,7 @@ struct Understood {
 /// A case on its way.
 struct Run<'c> {
     case: &'c Case,
+    catalog: &'c Catalog,
     service: &'c Arc<Service>,
     operation: &'c Operation,
     rules: Rules<'c>,
@@ -366,8 +372,8 @@ impl Run<'_> {
                 return Err(denial.into());
             }
             let place = rules.place(&question.call, &found);
-            let id = &self.service.id;
-            let enquiry = Enquiry::new(rules.knowledge, id, &found.targets, needs, place)?;
+            let service = self.service;
+            let enquiry = Enquiry::new(rules.knowledge, service, &found.targets, needs, place)?;
             let facts = self.learn(enquiry)?;
             rules.learn(&mut question, found, facts);
         }

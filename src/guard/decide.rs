@@ -22,7 +22,7 @@ use crate::aws::catalog::model::{Operation, Service};
 use crate::aws::value::Object;
 use crate::guard::call::{Call, Mode, Verdict};
 use crate::guard::entity::{ACCOUNT, ACTION, CALLER, GROUP, RESOURCE, SERVICE, TAGS, uid};
-use crate::guard::facts::Attribute;
+use crate::guard::facts::{Attribute, AttributeType};
 use crate::guard::policies::Slice;
 use crate::guard::refusal::Refusal;
 
@@ -517,13 +517,9 @@ impl<'q> Case<'q> {
             RestrictedExpression::new_bool(resource.protected)
         });
         for (attribute, value) in &resource.facts.attributes {
-            put(attribute.as_str(), &|| match attribute {
-                Attribute::CreatedAt => RestrictedExpression::new_datetime(value),
-                Attribute::Arn
-                | Attribute::BillingMode
-                | Attribute::RunningMode
-                | Attribute::State => string(value),
-            });
+            if reads.resource.contains(attribute.as_str()) {
+                attributes.push((attribute.as_str().to_owned(), typed(*attribute, value)?));
+            }
         }
         let parents = resource.parent_ids();
         let parents = parents.iter().map(|id| uid(&RESOURCE, id));
@@ -540,6 +536,21 @@ impl<'q> Case<'q> {
             .map_err(|e| e.to_string())?;
         Ok((uid, entity))
     }
+}
+
+/// An attribute as the schema types it: what has another type compares unequal without an error.
+fn typed(attribute: Attribute, value: &str) -> Result<RestrictedExpression, String> {
+    let ill_typed = || format!("`{attribute}` can't be `{value}`");
+    Ok(match attribute.kind() {
+        AttributeType::Text => RestrictedExpression::new_string(value.to_owned()),
+        AttributeType::Time => RestrictedExpression::new_datetime(value),
+        AttributeType::Flag => {
+            RestrictedExpression::new_bool(value.parse().map_err(|_| ill_typed())?)
+        }
+        AttributeType::Count => {
+            RestrictedExpression::new_long(value.parse().map_err(|_| ill_typed())?)
+        }
+    })
 }
 
 /// The action groups of a call, nearest first.

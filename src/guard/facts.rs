@@ -8,6 +8,9 @@
 
 mod answers;
 mod enquiry;
+mod fill;
+mod read;
+mod spelling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -26,16 +29,52 @@ pub enum Attribute {
     RunningMode,
     State,
     CreatedAt,
+    /// Whether AWS itself refuses to delete the thing.
+    DeletionProtection,
+    /// How many resources a stack has.
+    ResourceCount,
+    /// A bucket's: `Enabled` or `Suspended`; absent where it never was on.
+    Versioning,
+    /// Whether nothing is in a bucket, versions and delete markers included.
+    Empty,
+}
+
+/// What an attribute's value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttributeType {
+    Text,
+    /// RFC 3339 in UTC.
+    Time,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number.
+    Count,
+}
+
+impl AttributeType {
+    /// Whether a text is such a value, spelt as facts spell it.
+    #[must_use]
+    pub fn admits(self, text: &str) -> bool {
+        match self {
+            AttributeType::Text | AttributeType::Time => true,
+            AttributeType::Flag => matches!(text, "true" | "false"),
+            AttributeType::Count => text.parse::<i64>().is_ok(),
+        }
+    }
 }
 
 impl Attribute {
     /// Every attribute.
-    pub const ALL: [Attribute; 5] = [
+    pub const ALL: [Attribute; 9] = [
         Attribute::Arn,
         Attribute::BillingMode,
         Attribute::RunningMode,
         Attribute::State,
         Attribute::CreatedAt,
+        Attribute::DeletionProtection,
+        Attribute::ResourceCount,
+        Attribute::Versioning,
+        Attribute::Empty,
     ];
 
     /// The name as policies spell it.
@@ -47,6 +86,25 @@ impl Attribute {
             Attribute::RunningMode => "runningMode",
             Attribute::State => "state",
             Attribute::CreatedAt => "createdAt",
+            Attribute::DeletionProtection => "deletionProtection",
+            Attribute::ResourceCount => "resourceCount",
+            Attribute::Versioning => "versioning",
+            Attribute::Empty => "empty",
+        }
+    }
+
+    /// What its value is.
+    #[must_use]
+    pub const fn kind(self) -> AttributeType {
+        match self {
+            Attribute::Arn
+            | Attribute::BillingMode
+            | Attribute::RunningMode
+            | Attribute::State
+            | Attribute::Versioning => AttributeType::Text,
+            Attribute::CreatedAt => AttributeType::Time,
+            Attribute::DeletionProtection | Attribute::Empty => AttributeType::Flag,
+            Attribute::ResourceCount => AttributeType::Count,
         }
     }
 }
@@ -80,7 +138,7 @@ pub struct Facts {
     /// `None`: not looked up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<BTreeMap<String, String>>,
-    /// Attributes that AWS answered, or that it means where it answers none. `createdAt` as RFC 3339.
+    /// Attributes that AWS answered, or that it means where it answers none, as [`Attribute::kind`] says.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<Attribute, String>,
     /// Attributes that AWS answered without, or has no such thing as. One in neither place wasn't looked up.
@@ -92,7 +150,12 @@ pub struct Facts {
     /// Other names of the same thing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
+    /// Whether `id` is sent in place of the caller's spelling.
+    #[serde(skip)]
+    pub send_id: bool,
 }
 
+#[cfg(test)]
+mod samples;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,8 @@
 //! Whether the service files fit the catalog. A path that leads nowhere finds nothing, and what isn't found isn't
 //! protected: it stops the load.
 
+use std::sync::Arc;
+
 use crate::aws::catalog::model::{Operation, Service, Shape, ShapeId, Structure};
 use crate::aws::catalog::{Catalog, CatalogError};
 use crate::aws::class::Class;
@@ -8,7 +10,8 @@ use crate::aws::endpoint::Addressed;
 use crate::aws::nearest::nearest;
 use crate::aws::protocol;
 use crate::aws::value::{Number, Object, Value};
-use crate::guard::knowledge::{LookupRule, OperationRule, ServiceRules};
+use crate::guard::facts::AttributeType;
+use crate::guard::knowledge::{AttributePlace, LookupRule, OperationRule, ServiceRules};
 use crate::guard::path::{Into, Path};
 
 /// In what a service file doesn't fit.
@@ -98,16 +101,42 @@ pub fn check<'r>(
         };
         if !service.operations.is_empty() {
             let service = &service;
-            Fitting { service, rules }.check()?;
+            let others = others(rules, catalog)?;
+            Fitting {
+                service,
+                rules,
+                others: &others,
+            }
+            .check()?;
         }
     }
     Ok(())
+}
+
+/// The other services that the lookups of a file ask, as far as the catalog has their operations.
+fn others(rules: &ServiceRules, catalog: &Catalog) -> Result<Vec<Arc<Service>>, FitError> {
+    let mut found = Vec::new();
+    for lookup in rules.lookups.values() {
+        let Some(other) = &lookup.service else {
+            continue;
+        };
+        let service = catalog.service(other)?.ok_or_else(|| Misfit::NoService {
+            service: other.clone(),
+            nearest: nearest(other, catalog.known_ids()).map(str::to_owned),
+        })?;
+        if !service.operations.is_empty() {
+            found.push(service);
+        }
+    }
+    Ok(found)
 }
 
 /// A service file held against its service.
 struct Fitting<'f> {
     service: &'f Service,
     rules: &'f ServiceRules,
+    /// The other services that lookups ask.
+    others: &'f [Arc<Service>],
 }
 
 /// What must stand at a path.
@@ -115,6 +144,8 @@ struct Fitting<'f> {
 enum Wanted {
     /// A text or a number.
     Plain,
+    /// What a fact of that type is read from.
+    Fact(AttributeType),
     /// Pairs of key and value, or a map.
     Tags,
     Structure,
@@ -139,9 +170,33 @@ impl Fitting<'_> {
         }
         for (name, rule) in &self.rules.lookups {
             let of = format!("`lookups.{name}`");
-            self.lookup(&of, rule, self.found(&rule.operation, &of)?)?;
+            match &rule.service {
+                Some(other) => {
+                    let mut others = self.others.iter();
+                    // One whose operations the catalog leaves out can't be asked, and that refuses.
+                    if let Some(service) = others.find(|s| s.id == *other) {
+                        Fitting { service, ..*self }.looks_up(&of, rule)?;
+                    }
+                }
+                None => self.looks_up(&of, rule)?,
+            }
+        }
+        for (kind, rule) in &self.rules.types {
+            let lookups = rule.lookups.iter();
+            let mut lookups = lookups.filter_map(|name| self.rules.lookups.get(name));
+            if rule.send_id && !lookups.any(|lookup| lookup.id.is_some()) {
+                return Err(Misfit::Incomplete {
+                    service: self.service.id.clone(),
+                    of: format!("`types.\"{kind}\"`"),
+                    message: "sends the id, but no lookup of it tells one",
+                });
+            }
         }
         Ok(())
+    }
+
+    fn looks_up(&self, of: &str, rule: &LookupRule) -> Result<(), Misfit> {
+        self.lookup(of, rule, self.found(&rule.operation, of)?)
     }
 
     fn found(&self, operation: &str, of: &str) -> Result<&Operation, Misfit> {
@@ -232,9 +287,26 @@ impl Fitting<'_> {
             (None, None) => output,
         };
         let plain = rule.id.iter().chain(&rule.name).chain(&rule.arn);
-        let plain = plain.chain(&rule.aliases).chain(rule.attributes.values());
-        for path in plain {
+        for path in plain.chain(&rule.aliases).chain(&rule.spellings) {
             self.expect(of, item, path, Wanted::Plain, place)?;
+        }
+        for (attribute, at) in &rule.attributes {
+            self.attribute(of, item, attribute.kind(), at)?;
+        }
+        for (attribute, value) in &rule.defaults {
+            if !attribute.kind().admits(value) {
+                return Err(incomplete(
+                    "has a default that isn't of the attribute's type",
+                ));
+            }
+        }
+        if rule.each_is_a_tag && (rule.items.is_none() || rule.tags.is_some()) {
+            return Err(incomplete("has tags for items, but says otherwise besides"));
+        }
+        if !rule.none.is_empty() && rule.items.is_some() {
+            return Err(incomplete(
+                "has `none`, but a list that is empty says the same",
+            ));
         }
         if let Some(path) = &rule.tags {
             self.expect(of, item, path, Wanted::Tags, place)?;
@@ -244,6 +316,58 @@ impl Fitting<'_> {
         {
             return Err(incomplete("turns pages by a member that the answer hasn't"));
         }
+        Ok(())
+    }
+
+    /// Where an attribute is read from.
+    fn attribute(
+        &self,
+        of: &str,
+        item: &Structure,
+        kind: AttributeType,
+        at: &AttributePlace,
+    ) -> Result<(), Misfit> {
+        let place = "the answer";
+        let flag = kind == AttributeType::Flag;
+        let wrong = |message| Misfit::Incomplete {
+            service: self.service.id.clone(),
+            of: of.to_owned(),
+            message,
+        };
+        match at {
+            AttributePlace::At(path) => self.expect(of, item, path, Wanted::Fact(kind), place)?,
+            AttributePlace::OneOf(words) if flag => {
+                self.expect(of, item, &words.path, Wanted::Plain, place)?
+            }
+            AttributePlace::NoneOf(words) if flag => {
+                self.expect(of, item, &words.path, Wanted::Plain, place)?
+            }
+            AttributePlace::Named(named) => {
+                let pair = self.expect(of, item, &named.list, Wanted::Structure, place)?;
+                self.expect(of, pair, &named.key, Wanted::Plain, place)?;
+                self.expect(of, pair, &named.value, Wanted::Plain, place)?
+            }
+            AttributePlace::Millis(at) if kind == AttributeType::Time => {
+                let count = Wanted::Fact(AttributeType::Count);
+                self.expect(of, item, &at.millis, count, place)?
+            }
+            AttributePlace::Count(counted) if kind == AttributeType::Count => {
+                self.expect(of, item, &counted.count, Wanted::Anything, place)?
+            }
+            AttributePlace::Empty(empty) if flag => {
+                for path in &empty.empty {
+                    self.expect(of, item, path, Wanted::Anything, place)?;
+                }
+                item
+            }
+            AttributePlace::OneOf(_)
+            | AttributePlace::NoneOf(_)
+            | AttributePlace::Millis(_)
+            | AttributePlace::Count(_)
+            | AttributePlace::Empty(_) => {
+                return Err(wrong("reads an attribute as what it isn't"));
+            }
+        };
         Ok(())
     }
 
@@ -293,6 +417,15 @@ impl Fitting<'_> {
                 shape,
                 Shape::String { .. } | Shape::Integer | Shape::Long | Shape::Timestamp { .. }
             ),
+            Wanted::Fact(kind) => match kind {
+                AttributeType::Text => matches!(shape, Shape::String { .. }),
+                AttributeType::Time => matches!(
+                    shape,
+                    Shape::String { .. } | Shape::Integer | Shape::Long | Shape::Timestamp { .. }
+                ),
+                AttributeType::Flag => matches!(shape, Shape::Boolean | Shape::String { .. }),
+                AttributeType::Count => matches!(shape, Shape::Integer | Shape::Long),
+            },
         };
         if !fits {
             return Err(Misfit::WrongShape {
@@ -367,7 +500,10 @@ impl Fitting<'_> {
 impl Wanted {
     const fn as_str(self) -> &'static str {
         match self {
-            Wanted::Plain => "a text",
+            Wanted::Plain | Wanted::Fact(AttributeType::Text) => "a text",
+            Wanted::Fact(AttributeType::Time) => "a time",
+            Wanted::Fact(AttributeType::Flag) => "a flag",
+            Wanted::Fact(AttributeType::Count) => "a number",
             Wanted::Tags => "tags",
             Wanted::Structure => "a structure",
             Wanted::Anything => "anything",

@@ -6,12 +6,18 @@
 //!
 //! INVARIANT: an overlay only adds; it never changes what an embedded file says.
 
+mod derived;
+mod lookup;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
 use crate::guard::facts::Attribute;
 use crate::guard::path::Path;
+
+pub use derived::derived;
+pub use lookup::{AttributePlace, LookupRule};
 
 /// The service files, by service.
 #[derive(Debug, Clone, Default)]
@@ -78,6 +84,8 @@ pub struct Parent {
     pub id: Path,
     #[serde(rename = "type")]
     pub kind: String,
+    /// What AWS takes for the parent where the call names none: `default`.
+    pub default: Option<String>,
 }
 
 /// What is known about a type of resource.
@@ -100,60 +108,10 @@ pub struct TypeRule {
     pub untagged: bool,
     /// Why the tags can't be read, said to the one who is refused for it.
     pub tags_unreadable: Option<String>,
-}
-
-/// How one lookup is made and how its answer is read.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LookupRule {
-    pub operation: String,
-    /// How many resources one call may ask for.
-    #[serde(default = "one")]
-    pub batch: usize,
-    /// How many calls go at a time.
-    #[serde(default = "eight")]
-    pub concurrency: usize,
-    /// The inputs; each is sent, and what they answer is taken together. A string may hold `{id}`, `{arn}`,
-    /// `{account}`, `{region}`; a list whose one item is `"{id}"` is filled with all the ids of the call.
-    pub inputs: Vec<toml::Table>,
-    /// The inputs where the resource was given by name: with `{name}`.
+    /// The id that a lookup told is sent in place of the caller's spelling: a name may come to mean another resource
+    /// before the call arrives.
     #[serde(default)]
-    pub inputs_by_name: Vec<toml::Table>,
-    /// The member that is sent only where the call acts in another account, and takes its number.
-    pub account: Option<String>,
-    /// Where the items stand; absent: the answer is about one resource, as a whole or in `item`.
-    pub items: Option<Path>,
-    pub item: Option<Path>,
-    /// In an item: the id, compared exactly with the one asked for.
-    pub id: Option<Path>,
-    pub name: Option<Path>,
-    pub arn: Option<Path>,
-    /// Other names of the same thing, for the protected list.
-    #[serde(default)]
-    pub aliases: Vec<Path>,
-    /// In an item: its tags, a list of key and value or a map.
-    pub tags: Option<Path>,
-    #[serde(default)]
-    pub attributes: BTreeMap<Attribute, Path>,
-    /// What AWS means where an attribute is absent.
-    #[serde(default)]
-    pub defaults: BTreeMap<Attribute, String>,
-    /// Whether an answer proves that the resource exists: asked whenever anything about it is.
-    #[serde(default)]
-    pub confirms: bool,
-    /// Paging: the member of the answer and the member of the next input.
-    pub next: Option<(String, String)>,
-    /// Error codes by which AWS says that it doesn't know the id.
-    #[serde(default)]
-    pub unknown_id: Vec<String>,
-}
-
-const fn one() -> usize {
-    1
-}
-
-const fn eight() -> usize {
-    8
+    pub send_id: bool,
 }
 
 /// Text with variables in braces.
@@ -343,6 +301,43 @@ fn add<T: PartialEq>(
 
 const EMBEDDED: &[(&str, &str)] = &[
     (
+        "autoscaling.toml",
+        include_str!("../../config/services/autoscaling.toml"),
+    ),
+    (
+        "cloudformation.toml",
+        include_str!("../../config/services/cloudformation.toml"),
+    ),
+    (
+        "dynamodb.toml",
+        include_str!("../../config/services/dynamodb.toml"),
+    ),
+    ("ec2.toml", include_str!("../../config/services/ec2.toml")),
+    ("ecs.toml", include_str!("../../config/services/ecs.toml")),
+    ("efs.toml", include_str!("../../config/services/efs.toml")),
+    ("eks.toml", include_str!("../../config/services/eks.toml")),
+    (
+        "elbv2.toml",
+        include_str!("../../config/services/elbv2.toml"),
+    ),
+    ("iam.toml", include_str!("../../config/services/iam.toml")),
+    ("kms.toml", include_str!("../../config/services/kms.toml")),
+    (
+        "lambda.toml",
+        include_str!("../../config/services/lambda.toml"),
+    ),
+    ("logs.toml", include_str!("../../config/services/logs.toml")),
+    ("rds.toml", include_str!("../../config/services/rds.toml")),
+    (
+        "route53.toml",
+        include_str!("../../config/services/route53.toml"),
+    ),
+    ("s3.toml", include_str!("../../config/services/s3.toml")),
+    (
+        "secretsmanager.toml",
+        include_str!("../../config/services/secretsmanager.toml"),
+    ),
+    (
         "workspaces.toml",
         include_str!("../../config/services/workspaces.toml"),
     ),
@@ -373,10 +368,10 @@ mod tests {
     fn an_overlay_adds_but_never_changes() {
         let add = (
             "mine.toml".to_owned(),
-            "service = \"ec2\"\n[operations.TerminateInstances]\n".to_owned(),
+            "service = \"sqs\"\n[operations.DeleteQueue]\n".to_owned(),
         );
         let knowledge = Knowledge::embedded().unwrap().overlay(&[add]).unwrap();
-        assert!(knowledge.operation("ec2", "TerminateInstances").is_some());
+        assert!(knowledge.operation("sqs", "DeleteQueue").is_some());
         let change = (
             "mine.toml".to_owned(),
             "service = \"mgn\"\n[operations.TerminateTargetInstances]\n".to_owned(),

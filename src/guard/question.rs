@@ -178,10 +178,18 @@ impl Question {
         let (Some(by), On::Resources(resources)) = (by, &self.on) else {
             return;
         };
-        let named = |r: &&Resource| matches!(r.target.spelling, Spelling::Name(_));
-        if let Some(resource) = resources.iter().find(named) {
-            let id = Value::String(resource.id().to_owned());
-            self.call.input.remove(by.name.first());
+        let named = |r: &&Resource| match &r.target.spelling {
+            Spelling::Name(_) => true,
+            Spelling::Id(_) => r.facts.send_id && by.name == by.id,
+        };
+        let sent = resources.iter().find(named).map(|resource| {
+            let id = resource.facts.id.as_deref();
+            Value::String(id.unwrap_or_else(|| resource.id()).to_owned())
+        });
+        if let Some(id) = sent {
+            if by.name != by.id {
+                self.call.input.remove(by.name.first());
+            }
             by.id.set(&mut self.call.input, id);
         }
     }

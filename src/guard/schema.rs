@@ -349,6 +349,7 @@ entity Tags tags String;
 entity Resource in [Resource, Service, Account] = {
   id: String, arn?: String, type: String, service: String, region: String, account: String, protected: Bool,
   billingMode?: String, runningMode?: String, state?: String, createdAt?: datetime,
+  deletionProtection?: Bool, resourceCount?: Long, versioning?: String, empty?: Bool,
 } tags String;
 type Source = { ip: ipaddr, userAgent?: String };
 type Used = {};

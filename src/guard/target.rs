@@ -320,7 +320,9 @@ fn named_at(
     let Some((path, spelling, loose)) = given else {
         return Ok((innermost(parents).filter(|_| spot.is_inside()), None));
     };
-    let by = matches!(spelling, Spelling::Name(_)).then(|| NamePlace {
+    // A lookup may tell the id of what stands there, which then goes in its place.
+    let takes_id = matches!(spelling, Spelling::Name(_)) || path == ids && !spot.is_inside();
+    let by = takes_id.then(|| NamePlace {
         name: path.clone(),
         id: ids.clone(),
     });

@@ -14,6 +14,7 @@ use crate::guard::facts::{Enquiry, Facts};
 use crate::guard::policies::Slice;
 use crate::guard::target::{NamePlace, Targets};
 use crate::journal::redact;
+use crate::sources::lookup::CallDesk;
 
 /// Which policies a call is judged by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,19 +190,17 @@ impl Guard {
     ) -> Result<Vec<Facts>, Refusal> {
         let place = self.ruleset.rules().place(call, targets);
         let knowledge = &self.ruleset.knowledge;
-        let mut enquiry = Enquiry::new(
-            knowledge,
-            &call.action.service,
-            &targets.targets,
-            needs,
-            place,
-        )?;
         let service = authenticated.known.identified.service();
+        let mut enquiry = Enquiry::new(knowledge, service, &targets.targets, needs, place)?;
         let endpoint = &authenticated.known.endpoint;
         let signer = authenticated.signer.as_ref().ok_or_else(unsigned)?;
-        let asking = self
-            .lookups
-            .ask(&mut enquiry, service, endpoint, &signer.credentials);
+        let desk = CallDesk {
+            catalog: &self.ruleset.catalog,
+            service,
+            endpoint,
+            credentials: &signer.credentials,
+        };
+        let asking = self.lookups.ask(&mut enquiry, desk);
         match tokio::time::timeout(self.lookup.timeout, asking).await {
             Ok(asked) => asked?,
             Err(_) => {

@@ -2,6 +2,7 @@
 //!
 //! INVARIANT: only operations of class `read` are sent from here.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,12 +11,15 @@ use std::time::{Duration, Instant};
 use aws_credential_types::Credentials;
 use futures_util::StreamExt;
 
+use crate::aws::catalog::Catalog;
 use crate::aws::catalog::model::{Operation, Service};
 use crate::aws::class::Class;
-use crate::aws::endpoint::Endpoint;
+use crate::aws::endpoint::{Addressed, Endpoint};
+use crate::aws::host::Host;
 use crate::aws::protocol::UpstreamError;
 use crate::aws::value::{Object, Value};
 use crate::guard::facts::{Enquiry, LookupAnswer, LookupCall};
+use crate::guard::knowledge::Template;
 use crate::guard::refusal::Refusal;
 use crate::sources::api::{Api, ApiFault, Desk};
 
@@ -25,6 +29,8 @@ const PAGES_MAX: usize = 50;
 const CONCURRENCY_MAX: usize = 8;
 /// The most answers kept.
 const KEPT_MAX: usize = 4096;
+/// Who holds a flight that nobody else waits for: the table, and whoever leaves.
+const LAST_HOLDERS: usize = 2;
 
 /// Whoever is told how long lookups take.
 pub trait Watch: fmt::Debug + Send + Sync {
@@ -62,7 +68,22 @@ pub struct Lookups {
     watch: Arc<dyn Watch>,
     cache_ttl: Duration,
     kept: Mutex<HashMap<Key, (Instant, Vec<Object>)>>,
+    /// What is being asked: whoever wants the same waits, and finds the answer kept. Only for what may be kept: tags
+    /// are read anew for each call, and a reading that began before the call did isn't.
+    flights: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>,
 }
+
+/// From where a guarded call is looked at: what it was made to, and as whom.
+#[derive(Debug, Clone, Copy)]
+pub struct CallDesk<'a> {
+    pub catalog: &'a Catalog,
+    pub service: &'a Service,
+    pub endpoint: &'a Endpoint,
+    pub credentials: &'a Credentials,
+}
+
+/// Where the lookups of other services go, by the service's name.
+type Elsewhere = HashMap<String, (Arc<Service>, Endpoint)>;
 
 /// What an answer is kept under: whose eyes, where, what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -77,12 +98,12 @@ impl Lookups {
     /// Lookups by way of `api`. Answers about attributes are kept for `cache_ttl`.
     #[must_use]
     pub fn new(api: Api, watch: Arc<dyn Watch>, cache_ttl: Duration) -> Self {
-        let kept = Mutex::default();
         Self {
             api,
             watch,
             cache_ttl,
-            kept,
+            kept: Mutex::default(),
+            flights: Mutex::default(),
         }
     }
 
@@ -90,17 +111,12 @@ impl Lookups {
     ///
     /// # Errors
     /// The refusal that a failed lookup means.
-    pub async fn ask(
-        &self,
-        enquiry: &mut Enquiry<'_>,
-        service: &Service,
-        endpoint: &Endpoint,
-        credentials: &Credentials,
-    ) -> Result<(), Refusal> {
-        let desk = Desk {
-            service,
-            endpoint,
-            credentials,
+    pub async fn ask(&self, enquiry: &mut Enquiry<'_>, of: CallDesk<'_>) -> Result<(), Refusal> {
+        let endpoint = own_endpoint(of)?;
+        let own = Desk {
+            service: of.service,
+            endpoint: &endpoint,
+            credentials: of.credentials,
             purpose: "lookup",
         };
         loop {
@@ -108,14 +124,24 @@ impl Lookups {
             if calls.is_empty() {
                 return Ok(());
             }
+            let elsewhere = elsewhere(&calls, of)?;
             let most = calls
                 .iter()
                 .map(|c| c.concurrency)
                 .min()
                 .unwrap_or(1)
                 .clamp(1, CONCURRENCY_MAX);
+            let elsewhere = &elsewhere;
             let mut answers = futures_util::stream::iter(calls)
                 .map(|call| async move {
+                    let desk = match elsewhere.get(&call.service) {
+                        Some((service, endpoint)) => Desk {
+                            service,
+                            endpoint,
+                            ..own
+                        },
+                        None => own,
+                    };
                     let answer = self.call(desk, &call).await;
                     (call, answer)
                 })
@@ -127,28 +153,53 @@ impl Lookups {
     }
 
     async fn call(&self, desk: Desk<'_>, call: &LookupCall) -> Result<LookupAnswer, Refusal> {
-        let key = call.cacheable.then(|| Key {
+        if !call.cacheable || self.cache_ttl.is_zero() {
+            return self.timed(desk, call).await;
+        }
+        let key = Key {
             access_key_id: desk.credentials.access_key_id().to_owned(),
             host: desk.endpoint.host.to_string(),
             operation: call.operation.clone(),
             input: call.input.to_json().to_string(),
-        });
-        if let Some(pages) = key.as_ref().and_then(|key| self.kept(key)) {
+        };
+        if let Some(pages) = self.kept(&key) {
             return Ok(LookupAnswer::Pages(pages));
         }
+        let flight = Arc::clone(lock(&self.flights).entry(key.clone()).or_default());
+        let landed = Landing {
+            flights: &self.flights,
+            key: &key,
+        };
+        let alone = flight.lock().await;
+        let answer = match self.kept(&key) {
+            Some(pages) => Ok(LookupAnswer::Pages(pages)),
+            None => self.timed(desk, call).await,
+        };
+        if let Ok(LookupAnswer::Pages(pages)) = &answer {
+            self.keep(key.clone(), pages.clone());
+        }
+        drop(alone);
+        drop(flight);
+        drop(landed);
+        answer
+    }
+
+    async fn timed(&self, desk: Desk<'_>, call: &LookupCall) -> Result<LookupAnswer, Refusal> {
         let begun = Instant::now();
         let answer = self.pages(desk, call).await;
         let source = format!("{}:{}", desk.service.id, call.operation);
         self.watch
             .lookup_took(&source, outcome(&answer), begun.elapsed());
-        if let (Some(key), Ok(LookupAnswer::Pages(pages))) = (key, &answer) {
-            self.keep(key, pages.clone());
-        }
         answer
     }
 
     async fn pages(&self, desk: Desk<'_>, call: &LookupCall) -> Result<LookupAnswer, Refusal> {
         let operation = read(desk.service, &call.operation)?;
+        let endpoint = prefixed(desk.endpoint, operation, &call.input)?;
+        let desk = Desk {
+            endpoint: &endpoint,
+            ..desk
+        };
         let mut input = call.input.clone();
         let mut pages = Vec::new();
         while pages.len() < PAGES_MAX {
@@ -201,6 +252,77 @@ impl Lookups {
             kept.insert(key, (Instant::now(), pages));
         }
     }
+}
+
+/// Forgets a flight once nobody waits for it, however it ended.
+struct Landing<'f> {
+    flights: &'f Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>,
+    key: &'f Key,
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        let mut flights = lock(self.flights);
+        let alone = flights.get(self.key).map(Arc::strong_count);
+        if alone.is_some_and(|holders| holders <= LAST_HOLDERS) {
+            flights.remove(self.key);
+        }
+    }
+}
+
+/// Where the lookups go that ask another service than the call's own: its host in the call's region.
+fn elsewhere(calls: &[LookupCall], of: CallDesk<'_>) -> Result<Elsewhere, Refusal> {
+    let mut found = Elsewhere::new();
+    for call in calls.iter().filter(|call| call.service != of.service.id) {
+        if found.contains_key(&call.service) {
+            continue;
+        }
+        let unknown = || Refusal::Internal {
+            message: format!(
+                "`{}` is asked for what the call would do, but the catalog has no host of it in `{}`",
+                call.service, of.endpoint.region
+            ),
+        };
+        let service = of.catalog.service(&call.service).ok().flatten();
+        let endpoint = of.catalog.beside(&call.service, of.endpoint);
+        let pair = service.zip(endpoint).ok_or_else(unknown)?;
+        found.insert(call.service.clone(), pair);
+    }
+    Ok(found)
+}
+
+/// Where the lookups of the call's own service go: to its host, or, where something of the call stands in that, to the
+/// plain one beside it: what is looked up needn't be what stands there.
+fn own_endpoint(of: CallDesk<'_>) -> Result<Cow<'_, Endpoint>, Refusal> {
+    if of.endpoint.addressed == Addressed::Service {
+        return Ok(Cow::Borrowed(of.endpoint));
+    }
+    let plain = of.catalog.beside(&of.service.id, of.endpoint);
+    plain.map(Cow::Owned).ok_or_else(|| Refusal::Internal {
+        message: format!(
+            "the catalog has no plain host of `{}` in `{}`, which lookups would go to",
+            of.service.id, of.endpoint.region
+        ),
+    })
+}
+
+/// The endpoint with what the operation puts before its host.
+fn prefixed<'e>(
+    endpoint: &'e Endpoint,
+    operation: &Operation,
+    input: &Object,
+) -> Result<Cow<'e, Endpoint>, Refusal> {
+    let Some(prefix) = &operation.host_prefix else {
+        return Ok(Cow::Borrowed(endpoint));
+    };
+    let label = |name: &str| input.get(name).and_then(Value::as_str).map(str::to_owned);
+    let filled = Template(prefix.clone()).fill(label);
+    let host = filled.and_then(|prefix| Host::parse(&format!("{prefix}{}", endpoint.host)).ok());
+    let host = host.ok_or_else(|| failed(&operation.name, "its host can't be told"))?;
+    Ok(Cow::Owned(Endpoint {
+        host,
+        ..endpoint.clone()
+    }))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -233,18 +233,6 @@ def test_a_policy_can_refuse_a_read_by_its_filter(new_guard, upstream, cloud):
         client.list_instance_types(InstanceConfigurationFilter={**wanted, "BillingMode": "HOURLY"})
 
 
-def test_a_volumes_tags_cannot_be_read_so_deleting_it_is_refused(guard, upstream, cloud):
-    client = guard.client("workspaces-instances")
-    denied(
-        guard,
-        upstream,
-        client,
-        lambda: client.delete_volume(VolumeId="vol-0123456789abcdef0"),
-        reason="no call that reads a volume's tags",
-    )
-    assert upstream.calls() == []
-
-
 def test_a_volume_is_judged_by_the_instance_that_loses_it(guard, upstream, cloud):
     client = guard.client("workspaces-instances")
     guarded, plain = cloud.add_instance(tags={"protected": "true"}), cloud.add_instance()

@@ -211,6 +211,8 @@ impl Entry {
             shapes: Vec::new(),
             routes: Routes::default(),
             names: std::collections::BTreeMap::new(),
+            reads: std::collections::BTreeMap::new(),
+            types: std::collections::BTreeMap::new(),
         }
     }
 }

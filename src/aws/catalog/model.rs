@@ -117,6 +117,47 @@ pub struct Service {
     /// How the things that its operations name are spelt, by type, where that is known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub names: BTreeMap<String, Naming>,
+    /// How tags and ARNs are read, by operation, as far as the model tells.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reads: BTreeMap<String, Read>,
+    /// What the model tells of each type of resource that guarded operations name; `*` stands for every other.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: BTreeMap<String, TypeEntry>,
+}
+
+/// How one operation tells the tags or the ARN of a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Read {
+    pub operation: String,
+    /// What the input holds, by member: `{arn}`, `{id}` or `{parent0}` (the outermost parent's id), or a word. A member
+    /// whose name ends in `[]` takes a list of one.
+    pub input: BTreeMap<String, String>,
+    /// Where the items stand, for an answer that is a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<String>,
+    /// In an item or in the answer: the id, which has to be the one that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// In an item or in the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arn: Option<String>,
+    /// In an item or in the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<String>,
+    /// Paging: the member of the answer and the member of the next input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<(String, String)>,
+    /// Error codes by which the service says that it doesn't know the resource.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<String>,
+}
+
+/// What the model tells of a type of resource.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TypeEntry {
+    /// Keys of [`Service::reads`], the best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<String>,
 }
 
 /// How things of one type are spelt.

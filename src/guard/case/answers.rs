@@ -1,12 +1,14 @@
 //! Answers to a case's lookups: word for word where it gives them, else made from what it says AWS knows.
 
 use http::HeaderMap;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::{Answer, CaseFault, Known, Run, Stop, fault, object};
 use crate::aws::protocol;
-use crate::aws::value::{Object, Value};
+use crate::aws::value::{Number, Object, Value};
 use crate::guard::facts::{Attribute, Enquiry, Facts, LookupAnswer, LookupCall, Needs};
-use crate::guard::knowledge::LookupRule;
+use crate::guard::knowledge::{AttributePlace, LookupRule};
 use crate::guard::path::Path;
 use crate::guard::target::Spelling;
 
@@ -46,7 +48,7 @@ impl Run<'_> {
         for (spelling, id) in enquiry.subjects(call) {
             let known = self.known(call, spelling, id)?;
             if known.unknown {
-                if rule.items.is_none() {
+                if rule.items.is_none() || !rule.unknown_id.is_empty() {
                     return Ok(unknown(rule));
                 }
                 continue;
@@ -58,6 +60,10 @@ impl Run<'_> {
                 spelling,
                 known,
             };
+            if rule.each_is_a_tag {
+                items.extend(made.tags()?);
+                continue;
+            }
             let item = made.item(&self.arn(known, id.unwrap_or(spelling.as_str())))?;
             items.push(Value::Object(item));
         }
@@ -79,7 +85,7 @@ impl Run<'_> {
             (Some(pages), None) => {
                 let pages = pages
                     .iter()
-                    .map(|page| self.page(&operation, &object(page)));
+                    .map(|page| self.page(&call.service, &operation, &object(page)));
                 pages.collect::<Result<_, _>>().map(LookupAnswer::Pages)
             }
             (None, Some(code)) => Ok(LookupAnswer::Error {
@@ -95,21 +101,22 @@ impl Run<'_> {
     }
 
     /// A page read as AWS's answers are.
-    fn page(&self, operation: &str, page: &Object) -> Result<Object, CaseFault> {
+    fn page(&self, of: &str, operation: &str, page: &Object) -> Result<Object, CaseFault> {
         let bad = |message: String| CaseFault::BadAnswer {
             operation: operation.to_owned(),
             message,
         };
-        let found = self.service.operations.get(operation);
+        let service = match self.catalog.service(of)? {
+            Some(service) => service,
+            None => return Err(bad(format!("is of `{of}`, which the catalog doesn't have"))),
+        };
+        let found = service.operations.get(operation);
         let found = found.ok_or_else(|| bad("is of no operation of the service".to_owned()))?;
         let body = page.to_json().to_string();
-        let read = protocol::decode_output(
-            self.service,
-            found,
-            self.protocol()?,
-            &HeaderMap::new(),
-            body.as_bytes(),
-        );
+        let spoken = protocol::preferred(&service)
+            .ok_or_else(|| bad(format!("is of `{of}`, whose protocol isn't spoken")))?;
+        let read =
+            protocol::decode_output(&service, found, spoken, &HeaderMap::new(), body.as_bytes());
         read.map_err(|e| bad(format!("can't be read: {e}")))
     }
 
@@ -178,7 +185,7 @@ impl Made<'_> {
         }
         for (attribute, path) in &rule.attributes {
             match self.attribute(*attribute) {
-                Some(text) => path.set(&mut item, Value::String(text.clone())),
+                Some(text) => put_attribute(path, &mut item, &text),
                 None if known.absent.contains(attribute) => {}
                 None if self.needs.attributes.contains_key(attribute) => {
                     return Err(self.lacks(&format!("`{attribute}`")));
@@ -200,6 +207,22 @@ impl Made<'_> {
         Ok(item)
     }
 
+    /// An item for each tag.
+    fn tags(&self) -> Result<Vec<Value>, CaseFault> {
+        let tags = self.known.tags.as_ref();
+        let tags = tags.ok_or_else(|| self.lacks("the tags"))?;
+        let item = |(key, value): (&String, &String)| {
+            let mut item = Object::new();
+            if let Some(path) = &self.rule.id {
+                path.set(&mut item, Value::String(self.id().to_owned()));
+            }
+            item.set("Key", Value::String(key.clone()));
+            item.set("Value", Value::String(value.clone()));
+            Value::Object(item)
+        };
+        Ok(tags.iter().map(item).collect())
+    }
+
     fn id(&self) -> &str {
         let asked = self.spelling.as_str();
         self.known.id.as_deref().unwrap_or(asked)
@@ -212,13 +235,18 @@ impl Made<'_> {
         }
     }
 
-    fn attribute(&self, attribute: Attribute) -> Option<&String> {
+    fn attribute(&self, attribute: Attribute) -> Option<String> {
+        let known = self.known;
         match attribute {
-            Attribute::Arn => self.known.arn.as_ref(),
-            Attribute::BillingMode => self.known.billing_mode.as_ref(),
-            Attribute::RunningMode => self.known.running_mode.as_ref(),
-            Attribute::State => self.known.state.as_ref(),
-            Attribute::CreatedAt => self.known.created_at.as_ref(),
+            Attribute::Arn => known.arn.clone(),
+            Attribute::BillingMode => known.billing_mode.clone(),
+            Attribute::RunningMode => known.running_mode.clone(),
+            Attribute::State => known.state.clone(),
+            Attribute::CreatedAt => known.created_at.clone(),
+            Attribute::DeletionProtection => known.deletion_protection.map(|flag| flag.to_string()),
+            Attribute::ResourceCount => known.resource_count.map(|count| count.to_string()),
+            Attribute::Versioning => known.versioning.clone(),
+            Attribute::Empty => known.empty.map(|flag| flag.to_string()),
         }
     }
 
@@ -227,6 +255,47 @@ impl Made<'_> {
             operation: self.call.operation.clone(),
             fact: fact.to_owned(),
             id: self.id().to_owned(),
+        }
+    }
+}
+
+/// Puts an attribute where an answer would have it.
+fn put_attribute(place: &AttributePlace, item: &mut Object, text: &str) {
+    let spelt = || Value::String(text.to_owned());
+    match place {
+        AttributePlace::At(path) => path.set(item, spelt()),
+        AttributePlace::OneOf(of) => {
+            let word = of.one_of.first().filter(|_| text == "true").cloned();
+            of.path.set(item, Value::String(word.unwrap_or_default()));
+        }
+        AttributePlace::NoneOf(of) => {
+            let word = of.none_of.first().filter(|_| text != "true").cloned();
+            of.path.set(item, Value::String(word.unwrap_or_default()));
+        }
+        AttributePlace::Named(named) => {
+            let mut pair = Object::new();
+            named.key.set(&mut pair, Value::String(named.is.clone()));
+            named.value.set(&mut pair, spelt());
+            named.list.set(item, Value::List(vec![Value::Object(pair)]));
+        }
+        AttributePlace::Millis(at) => {
+            let moment = OffsetDateTime::parse(text, &Rfc3339);
+            let millis = moment.map(|m| m.unix_timestamp_nanos() / 1_000_000);
+            let millis = millis.ok().and_then(|m| i64::try_from(m).ok());
+            if let Some(millis) = millis {
+                at.millis.set(item, Value::Number(Number::from(millis)));
+            }
+        }
+        AttributePlace::Count(of) => {
+            let count = text.parse().unwrap_or_default();
+            let one = Value::Object(Object::new());
+            of.count.set(item, Value::List(vec![one; count]));
+        }
+        AttributePlace::Empty(of) => {
+            if let Some(path) = of.empty.first().filter(|_| text != "true") {
+                let one = Value::Object(Object::new());
+                path.set(item, Value::List(vec![one]));
+            }
         }
     }
 }

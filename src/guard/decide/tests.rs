@@ -90,7 +90,7 @@ pub(super) fn bare(id: &str) -> Facts {
         attributes: BTreeMap::new(),
         absent: Attribute::ALL.into(),
         id: Some(id.to_owned()),
-        aliases: Vec::new(),
+        ..Facts::default()
     }
 }
 

@@ -1,19 +1,28 @@
 //! What answers tell, and what their silence means.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::enquiry::{Enquiry, EnquiryError, LookupAnswer, LookupCall, Subject};
+use super::read::{self, read_tags};
+use super::spelling::{self, text};
 use super::{Attribute, Facts, Needs};
 use crate::aws::value::{Object, Value};
 use crate::guard::knowledge::LookupRule;
-use crate::guard::path::Path;
 use crate::guard::target::{ACCOUNT, SELECTOR, Spelling, pair};
 
-impl<'k> Enquiry<'k> {
+/// What an answer says about one thing: an item of its list, or all of its pages.
+struct Told<'a> {
+    /// The item, or the first page.
+    item: &'a Object,
+    /// The item alone, or every page.
+    all: &'a [&'a Object],
+}
+
+impl Enquiry<'_> {
     /// How a call is made and read.
     #[must_use]
-    pub fn rule(&self, call: &LookupCall) -> Option<&'k LookupRule> {
-        self.rules?.lookups.get(&call.lookup)
+    pub fn rule(&self, call: &LookupCall) -> Option<&LookupRule> {
+        self.lookups.get(&call.lookup).map(AsRef::as_ref)
     }
 
     /// What a call asks about: how the caller spelt each thing, and its id where that is known.
@@ -36,98 +45,142 @@ impl<'k> Enquiry<'k> {
     /// # Errors
     /// [`EnquiryError`] if AWS refused the call, doesn't know an id, or answered about something else.
     pub fn absorb(&mut self, call: &LookupCall, answer: LookupAnswer) -> Result<(), EnquiryError> {
-        let rules = self.rules;
-        let known = rules.and_then(|rules| rules.lookups.get_key_value(&call.lookup));
-        let Some((name, lookup)) = known else {
+        let Some(lookup) = self.lookups.get(&call.lookup).cloned() else {
             return Ok(());
         };
         let pages = match answer {
             LookupAnswer::Pages(pages) => pages,
+            LookupAnswer::Error { code, .. } if lookup.none.contains(&code) => vec![Object::new()],
+            LookupAnswer::Error { code, .. }
+                if call.subjects.len() > 1 && lookup.unknown_id.contains(&code) =>
+            {
+                self.ask_singly(call);
+                return Ok(());
+            }
             LookupAnswer::Error {
                 status,
                 code,
                 message,
             } => {
-                return Err(self.refused(call, lookup, status, &code, message));
+                return Err(self.refused(call, &lookup, status, &code, message));
             }
         };
         match &lookup.items {
+            Some(items) if lookup.each_is_a_tag => {
+                let items = pages.iter().flat_map(|page| items.values(page));
+                self.absorb_tags(call, &lookup, items)
+            }
             Some(items) => {
-                for page in &pages {
-                    for item in items.values(page) {
-                        self.absorb_item(call, name, lookup, item)?;
-                    }
-                }
-                Ok(())
+                let items = pages.iter().flat_map(|page| items.values(page));
+                items
+                    .into_iter()
+                    .try_for_each(|item| self.absorb_item(call, &lookup, item))
             }
             None => {
-                let page = pages.into_iter().next().unwrap_or_default();
-                let item = match &lookup.item {
-                    Some(path) => path.value(&page).and_then(Value::as_object).cloned(),
+                let found = pages.iter().filter_map(|page| match &lookup.item {
+                    Some(path) => path.value(page).and_then(Value::as_object),
                     None => Some(page),
-                };
-                let item = item.ok_or_else(|| failed(call, "the answer is about nothing"))?;
+                });
+                let all: Vec<&Object> = found.collect();
+                let item = all
+                    .first()
+                    .ok_or_else(|| failed(call, "the answer is about nothing"))?;
                 let at = call.subjects.first().copied().unwrap_or_default();
-                self.learn(call, name, lookup, at, &item)
+                self.learn(call, &lookup, at, &Told { item, all: &all })
             }
         }
     }
 
-    /// An item of a list: for the subject whose id it has, exactly; others are passed over.
+    /// AWS refuses a batch as a whole for one id that it doesn't know: each is asked for by itself.
+    fn ask_singly(&mut self, call: &LookupCall) {
+        self.singly.insert(call.lookup.clone());
+        for at in &call.subjects {
+            self.asked.remove(&(call.lookup.clone(), *at));
+        }
+    }
+
+    /// An item of a list: for each subject that it is about; others are passed over.
     fn absorb_item(
         &mut self,
         call: &LookupCall,
-        name: &'k str,
         lookup: &LookupRule,
         item: &Value,
     ) -> Result<(), EnquiryError> {
         let item = item
             .as_object()
             .ok_or_else(|| failed(call, "an item of the answer is no structure"))?;
-        let id = lookup
-            .id
-            .as_ref()
-            .and_then(|path| path.value(item))
-            .and_then(Value::as_str);
-        let of = call.subjects.iter().copied().find(|at| {
-            self.subjects
-                .get(*at)
-                .is_some_and(|s| id.is_some() && s.facts.id.as_deref() == id)
-        });
-        match of {
-            Some(at) => self.learn(call, name, lookup, at, item),
-            None => Ok(()),
+        let Some(id) = lookup.id.as_ref().and_then(|path| text(path, item)) else {
+            return Ok(());
+        };
+        for at in &call.subjects {
+            let is_about = |s: &Subject<'_>| s.is_called(lookup, item, &id);
+            if self.subjects.get(*at).is_some_and(is_about) {
+                let told = Told { item, all: &[item] };
+                self.learn(call, lookup, *at, &told)?;
+            }
         }
+        Ok(())
+    }
+
+    /// Items that are a tag each, of the resource whose id they have. A resource that none is of has none.
+    fn absorb_tags<'v>(
+        &mut self,
+        call: &LookupCall,
+        lookup: &LookupRule,
+        items: impl Iterator<Item = &'v Value>,
+    ) -> Result<(), EnquiryError> {
+        let mut found: BTreeMap<usize, BTreeMap<String, String>> = BTreeMap::new();
+        for item in items {
+            let unreadable = || failed(call, "an item of the answer is no tag");
+            let (key, value) = pair(item).ok_or_else(unreadable)?;
+            let item = item.as_object().ok_or_else(unreadable)?;
+            let id = lookup.id.as_ref().and_then(|path| text(path, item));
+            let id = id.ok_or_else(unreadable)?;
+            for at in &call.subjects {
+                let is_about = |s: &Subject<'_>| s.is_called(lookup, item, &id);
+                if self.subjects.get(*at).is_some_and(is_about)
+                    && let Some(before) = found
+                        .entry(*at)
+                        .or_default()
+                        .insert(key.to_owned(), value.to_owned())
+                    && before != value
+                {
+                    return Err(failed(call, "two answers disagree about the tags"));
+                }
+            }
+        }
+        for at in &call.subjects {
+            let tags = found.remove(at).unwrap_or_default();
+            if let Some(subject) = self.subjects.get_mut(*at) {
+                subject.tag(tags).map_err(|message| failed(call, message))?;
+                subject.answered.insert(call.lookup.clone());
+            }
+        }
+        Ok(())
     }
 
     fn learn(
         &mut self,
         call: &LookupCall,
-        lookup_name: &'k str,
         lookup: &LookupRule,
         at: usize,
-        item: &Object,
+        told: &Told<'_>,
     ) -> Result<(), EnquiryError> {
-        let text = |path: &Path| path.value(item).and_then(Value::as_str).map(str::to_owned);
-        let id = lookup
-            .id
-            .as_ref()
-            .map(|path| text(path).ok_or_else(|| failed(call, "the answer has no id")));
+        let item = told.item;
+        let is_silent = item.is_empty() && !lookup.none.is_empty();
+        let id = lookup.id.as_ref().filter(|_| !is_silent);
+        let id =
+            id.map(|path| text(path, item).ok_or_else(|| failed(call, "the answer has no id")));
         let id = id.transpose()?;
         let Some(subject) = self.subjects.get_mut(at) else {
             return Ok(());
         };
-        match (&subject.facts.id, &id) {
-            (Some(asked), Some(answered)) if asked != answered => {
-                return Err(failed(
-                    call,
-                    &format!("asked for `{asked}`, it answered about `{answered}`"),
-                ));
-            }
-            (None, Some(answered)) => subject.facts.id = Some(answered.clone()),
-            _ => {}
+        if let Some(answered) = &id {
+            subject
+                .identify(lookup, item, answered)
+                .map_err(|message| failed(call, &message))?;
         }
-        let name = lookup.name.as_ref().and_then(text);
+        let name = lookup.name.as_ref().and_then(|path| text(path, item));
         if let (Spelling::Name(asked), Some(answered)) = (&subject.spelling, &name)
             && asked != answered
         {
@@ -136,44 +189,33 @@ impl<'k> Enquiry<'k> {
                 &format!("asked for `{asked}`, it answered about `{answered}`"),
             ));
         }
-        subject.facts.aliases.extend(name);
+        let aliases = lookup.aliases.iter().filter_map(|path| text(path, item));
         subject
             .facts
             .aliases
-            .extend(lookup.aliases.iter().filter_map(text));
-        if let Some(arn) = lookup.arn.as_ref().and_then(text) {
+            .extend(name.into_iter().chain(aliases));
+        if let Some(arn) = spelling::arn(lookup, item) {
             subject
                 .tell(Attribute::Arn, Some(arn))
                 .map_err(|message| failed(call, &message))?;
         }
-        for (attribute, path) in &lookup.attributes {
-            let value = path
-                .value(item)
-                .map(|value| attribute_text(*attribute, value));
-            let value = match value {
-                Some(value) => {
-                    Some(value.ok_or_else(|| failed(call, &format!("`{path}` can't be read")))?)
-                }
-                None => lookup.defaults.get(attribute).cloned(),
-            };
+        for (attribute, place) in &lookup.attributes {
+            let value = read::attribute(*attribute, place, told.all)
+                .map_err(|path| failed(call, &format!("`{path}` can't be read")))?;
+            let value = value.or_else(|| lookup.defaults.get(attribute).cloned());
             subject
                 .tell(*attribute, value)
                 .map_err(|message| failed(call, &message))?;
         }
         if let Some(path) = &lookup.tags {
-            let tags = read_tags(path.value(item))
-                .ok_or_else(|| failed(call, &format!("`{path}` can't be read")))?;
-            if subject
-                .facts
-                .tags
-                .as_ref()
-                .is_some_and(|known| *known != tags)
-            {
-                return Err(failed(call, "two answers disagree about the tags"));
+            let mut tags = BTreeMap::new();
+            for page in told.all {
+                read_tags(path.value(page), &mut tags)
+                    .ok_or_else(|| failed(call, &format!("`{path}` can't be read")))?;
             }
-            subject.facts.tags = Some(tags);
+            subject.tag(tags).map_err(|message| failed(call, message))?;
         }
-        subject.answered.insert(lookup_name);
+        subject.answered.insert(call.lookup.clone());
         Ok(())
     }
 
@@ -226,16 +268,13 @@ impl<'k> Enquiry<'k> {
                 ids: self.spelled(&unknown),
             });
         }
-        let arns: Vec<usize> = (0..self.subjects.len()).collect();
-        for at in arns {
-            let Some(mut subject) = self.take(at) else {
-                continue;
-            };
-            self.name_arn(&mut subject);
-            if let Some(slot) = self.subjects.get_mut(at) {
-                *slot = subject;
-            }
+        let mut subjects = std::mem::take(&mut self.subjects);
+        for subject in &mut subjects {
+            self.name_arn(subject);
+            let sends = subject.rule.as_ref().is_some_and(|rule| rule.send_id);
+            subject.facts.send_id = sends && subject.told_id.is_some();
         }
+        self.subjects = subjects;
         let facts = |at: &Option<usize>| {
             at.and_then(|at| self.subjects.get(at))
                 .map(|s| s.facts.clone())
@@ -245,20 +284,6 @@ impl<'k> Enquiry<'k> {
             .iter()
             .map(|at| facts(at).unwrap_or_default())
             .collect())
-    }
-
-    fn take(&mut self, at: usize) -> Option<Subject<'k>> {
-        let slot = self.subjects.get_mut(at)?;
-        let empty = Subject {
-            spelling: Spelling::Id(String::new()),
-            kind: String::new(),
-            rule: None,
-            wanted: Vec::new(),
-            answered: BTreeSet::new(),
-            facts: Facts::default(),
-            told: BTreeMap::new(),
-        };
-        Some(std::mem::replace(slot, empty))
     }
 
     /// Whether AWS was asked and didn't answer about the subject what was wanted.
@@ -276,6 +301,49 @@ impl<'k> Enquiry<'k> {
 }
 
 impl Subject<'_> {
+    /// Whether an item with this id is about the subject, by whatever it has been called so far.
+    fn is_called(&self, lookup: &LookupRule, item: &Object, id: &str) -> bool {
+        let asked = [&self.facts.id, &self.asked].into_iter().flatten();
+        asked
+            .into_iter()
+            .any(|asked| spelling::is_same(lookup, item, id, asked))
+    }
+
+    /// Takes the id that a lookup told: as AWS spells it. What the caller called it is one more name then.
+    fn identify(
+        &mut self,
+        lookup: &LookupRule,
+        item: &Object,
+        answered: &str,
+    ) -> Result<(), String> {
+        let id = spelling::bare(lookup, answered).to_owned();
+        if let Some(asked) = self.facts.id.clone() {
+            if !self.is_called(lookup, item, answered) {
+                return Err(format!(
+                    "asked for `{asked}`, it answered about `{answered}`"
+                ));
+            }
+            if asked != id {
+                self.facts.aliases.push(asked);
+            }
+        }
+        if self.told_id.as_ref().is_some_and(|before| *before != id) {
+            return Err("two answers disagree about the id".to_owned());
+        }
+        self.told_id = Some(id.clone());
+        self.facts.id = Some(id);
+        Ok(())
+    }
+
+    /// Takes the tags that a lookup told.
+    fn tag(&mut self, tags: BTreeMap<String, String>) -> Result<(), &'static str> {
+        if self.facts.tags.as_ref().is_some_and(|known| *known != tags) {
+            return Err("two answers disagree about the tags");
+        }
+        self.facts.tags = Some(tags);
+        Ok(())
+    }
+
     /// Takes what a lookup told of an attribute; `None` that there is no such thing.
     fn tell(&mut self, attribute: Attribute, value: Option<String>) -> Result<(), String> {
         match self.told.insert(attribute, value.clone()) {
@@ -321,37 +389,4 @@ fn failed(call: &LookupCall, message: &str) -> EnquiryError {
         operation: call.operation.clone(),
         message: message.to_owned(),
     }
-}
-
-/// An attribute as text; a time as RFC 3339 in UTC, whole seconds or milliseconds.
-fn attribute_text(attribute: Attribute, value: &Value) -> Option<String> {
-    match attribute {
-        Attribute::CreatedAt => crate::guard::time::rfc3339(value),
-        Attribute::Arn | Attribute::BillingMode | Attribute::RunningMode | Attribute::State => {
-            value.as_str().map(str::to_owned)
-        }
-    }
-}
-
-/// Tags as a list of pairs or as a map; `None` where they are neither, or a key stands twice.
-fn read_tags(value: Option<&Value>) -> Option<BTreeMap<String, String>> {
-    let mut tags = BTreeMap::new();
-    match value {
-        None | Some(Value::Null) => {}
-        Some(Value::List(items)) => {
-            for item in items {
-                let (key, value) = pair(item)?;
-                if tags.insert(key.to_owned(), value.to_owned()).is_some() {
-                    return None;
-                }
-            }
-        }
-        Some(Value::Object(members)) => {
-            for (key, value) in members.iter() {
-                tags.insert(key.to_owned(), value.as_str()?.to_owned());
-            }
-        }
-        Some(Value::Bool(_) | Value::Number(_) | Value::String(_)) => return None,
-    }
-    Some(tags)
 }

@@ -1,15 +1,20 @@
 //! The plan of lookups: what to ask, of which things, in which order.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::fill::{fill, variable};
 use super::{Attribute, Facts, Needs};
-use crate::aws::value::{Number, Object, Value};
-use crate::guard::knowledge::{Knowledge, LookupRule, ServiceRules, Template, TypeRule};
+use crate::aws::catalog::model::Service;
+use crate::aws::value::{Object, Value};
+use crate::guard::knowledge::{Knowledge, LookupRule, ServiceRules, TypeRule, derived};
 use crate::guard::target::{ACCOUNT, SELECTOR, Spelling, Target};
 
 /// A call to make.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LookupCall {
+    /// The service that is asked.
+    pub service: String,
     pub operation: String,
     pub input: Object,
     /// The member of the answer that says that there is more, and the member of the next input that asks for it.
@@ -89,16 +94,25 @@ pub struct Place {
     pub account_named: bool,
 }
 
+/// The most parents whose ids a lookup may ask with.
+const PARENTS_MAX: usize = 4;
+
 /// A plan of lookups for the resources of one call.
 #[derive(Debug)]
 pub struct Enquiry<'k> {
-    pub(super) rules: Option<&'k ServiceRules>,
+    service: &'k Service,
+    rules: Option<&'k ServiceRules>,
+    /// The lookups of the subjects' types by name: those of the service file as they stand there, and those that the
+    /// catalog derived.
+    pub(super) lookups: BTreeMap<String, Cow<'k, LookupRule>>,
     pub(super) place: Place,
     pub(super) needs: Needs,
     pub(super) subjects: Vec<Subject<'k>>,
     /// For each target, the subject whose facts count.
     pub(super) of: Vec<Option<usize>>,
     pub(super) asked: BTreeSet<(String, usize)>,
+    /// Lookups that AWS refused a batch of for an id in it: each subject is asked for by itself.
+    pub(super) singly: BTreeSet<String>,
 }
 
 /// One thing to learn about; several targets may share it.
@@ -106,14 +120,43 @@ pub struct Enquiry<'k> {
 pub(super) struct Subject<'k> {
     pub(super) spelling: Spelling,
     pub(super) kind: String,
-    pub(super) rule: Option<&'k TypeRule>,
+    /// The ids of its parents as the caller spelt them, outermost first.
+    pub(super) parents: Vec<String>,
+    pub(super) rule: Option<Cow<'k, TypeRule>>,
+    /// The lookups that its type has, the best first.
+    lookups: Vec<String>,
+    /// Whether its ARN was put together here, so that nobody has said that there is one.
+    made_arn: bool,
     /// The lookups to make.
-    pub(super) wanted: Vec<&'k str>,
+    pub(super) wanted: BTreeSet<String>,
     /// Those of them that answered about this very thing.
-    pub(super) answered: BTreeSet<&'k str>,
+    pub(super) answered: BTreeSet<String>,
     pub(super) facts: Facts,
+    /// The id that it is asked for by first.
+    pub(super) asked: Option<String>,
+    /// The id as AWS spells it, once a lookup told.
+    pub(super) told_id: Option<String>,
     /// What lookups told so far, to be held against what others tell.
     pub(super) told: BTreeMap<Attribute, Option<String>>,
+}
+
+impl<'k> Subject<'k> {
+    pub(super) fn new(spelling: Spelling, kind: String, parents: Vec<String>) -> Self {
+        Self {
+            spelling,
+            kind,
+            parents,
+            rule: None,
+            lookups: Vec::new(),
+            made_arn: false,
+            wanted: BTreeSet::new(),
+            answered: BTreeSet::new(),
+            facts: Facts::default(),
+            asked: None,
+            told_id: None,
+            told: BTreeMap::new(),
+        }
+    }
 }
 
 impl<'k> Enquiry<'k> {
@@ -123,29 +166,31 @@ impl<'k> Enquiry<'k> {
     /// [`EnquiryError::NoWay`] if something that a policy reads can't be looked up for a target.
     pub fn new(
         knowledge: &'k Knowledge,
-        service: &str,
+        service: &'k Service,
         targets: &[Target],
         needs: Needs,
         place: Place,
     ) -> Result<Self, EnquiryError> {
-        let rules = knowledge.service(service);
         let mut plan = Self {
-            rules,
+            service,
+            rules: knowledge.service(&service.id),
+            lookups: BTreeMap::new(),
             place,
             needs,
             subjects: Vec::new(),
             of: Vec::new(),
             asked: BTreeSet::new(),
+            singly: BTreeSet::new(),
         };
-        let mut known: HashMap<(String, Spelling), usize> = HashMap::new();
+        let mut known: HashMap<(String, Spelling, Vec<String>), usize> = HashMap::new();
         for target in targets {
-            let (spelling, kind) = plan.subject_of(target);
-            let key = (kind.clone(), spelling.clone());
+            let (spelling, kind, parents) = plan.subject_of(target);
+            let key = (kind.clone(), spelling.clone(), parents.clone());
             let at = match known.get(&key) {
                 Some(at) => *at,
                 None => {
                     let at = plan.subjects.len();
-                    let subject = plan.subject(spelling, kind, target)?;
+                    let subject = plan.subject(Subject::new(spelling, kind, parents), target)?;
                     plan.subjects.push(subject);
                     known.insert(key, at);
                     at
@@ -156,13 +201,21 @@ impl<'k> Enquiry<'k> {
         Ok(plan)
     }
 
-    fn subject_of(&self, target: &Target) -> (Spelling, String) {
+    fn subject_of(&self, target: &Target) -> (Spelling, String, Vec<String>) {
         let of_parent = self
             .type_rule(&target.kind)
             .is_some_and(|rule| rule.facts_of_parent);
         match target.parents.first() {
-            Some(parent) if of_parent => (Spelling::Id(parent.id.clone()), parent.kind.clone()),
-            _ => (target.spelling.clone(), target.kind.clone()),
+            Some(parent) if of_parent => (
+                Spelling::Id(parent.id.clone()),
+                parent.kind.clone(),
+                Vec::new(),
+            ),
+            _ => {
+                let parents = target.parents.iter().map(|parent| parent.id.clone());
+                let spelling = target.spelling.clone();
+                (spelling, target.kind.clone(), parents.collect())
+            }
         }
     }
 
@@ -172,38 +225,35 @@ impl<'k> Enquiry<'k> {
     }
 
     fn subject(
-        &self,
-        spelling: Spelling,
-        kind: String,
+        &mut self,
+        mut subject: Subject<'k>,
         target: &Target,
     ) -> Result<Subject<'k>, EnquiryError> {
-        let mut subject = Subject {
-            spelling,
-            rule: None,
-            kind,
-            wanted: Vec::new(),
-            answered: BTreeSet::new(),
-            facts: Facts::default(),
-            told: BTreeMap::new(),
-        };
-        if target.kind == SELECTOR {
+        if subject.kind == SELECTOR {
             return self.selects(&subject).map(|()| subject);
         }
-        if target.kind == ACCOUNT {
+        if subject.kind == ACCOUNT {
             self.has_nothing(&mut subject.facts);
             return Ok(subject);
         }
-        subject.rule = self.type_rule(&subject.kind);
+        self.know(&mut subject);
         let is_own = subject.kind == target.kind && subject.spelling == target.spelling;
         if let Some(arn) = target.arn.as_ref().filter(|_| is_own) {
             let facts = &mut subject.facts;
             facts.attributes.insert(Attribute::Arn, arn.clone());
+            subject.made_arn = !target.also.contains(arn) && target.spelling.as_str() != arn;
         }
         if target.loose {
             self.names_surely(&subject, target)?;
         }
         if let Spelling::Id(id) = &subject.spelling {
-            subject.facts.id = Some(id.clone());
+            // Where the id that is told is sent, what the caller wrote whole isn't looked up by a part of it: the
+            // part may have come to mean another thing.
+            let whole = target.also.iter().find(|also| also.starts_with("arn:"));
+            let sends = subject.rule.as_ref().is_some_and(|rule| rule.send_id);
+            let asked = whole.filter(|_| sends && is_own).unwrap_or(id);
+            subject.facts.id = Some(asked.clone());
+            subject.asked = Some(asked.clone());
         }
         self.name_arn(&mut subject);
         self.want(&mut subject)?;
@@ -215,7 +265,8 @@ impl<'k> Enquiry<'k> {
         let Some(policy) = &self.needs.names else {
             return Ok(());
         };
-        let told = |(_, lookup): &(&str, &LookupRule)| lookup.confirms && lookup.id.is_some();
+        let told =
+            |(_, lookup): &(&String, &Cow<'k, LookupRule>)| lookup.confirms && lookup.id.is_some();
         let by_name = matches!(target.spelling, Spelling::Name(_));
         let is_own = subject.kind == target.kind;
         if by_name || is_own && self.lookups_of(subject).iter().any(told) {
@@ -226,6 +277,36 @@ impl<'k> Enquiry<'k> {
             target.spelling.as_str()
         );
         Err(no_way(policy, "`protected`", subject, Some(why)))
+    }
+
+    /// Puts together what is known of the subject's type: from the service file, and from the catalog where that says
+    /// nothing of its tags.
+    fn know(&mut self, subject: &mut Subject<'k>) {
+        let none = TypeRule::default();
+        let said = self.type_rule(&subject.kind);
+        let rule = said.unwrap_or(&none);
+        let of_file = rule.lookups.iter().filter_map(|name| {
+            let (name, lookup) = self.rules?.lookups.get_key_value(name)?;
+            Some((name.clone(), Cow::Borrowed(lookup)))
+        });
+        let mut lookups: Vec<(String, Cow<'k, LookupRule>)> = of_file.collect();
+        let tagless = rule.untagged || rule.tags_unreadable.is_some() || rule.facts_of_parent;
+        let (arn, derived) = derived(self.service, &subject.kind);
+        if !tagless && !lookups.iter().any(|(_, lookup)| lookup.tells_tags()) {
+            let derived = derived.into_iter();
+            lookups.extend(derived.map(|(name, lookup)| (name, Cow::Owned(lookup))));
+        }
+        subject.rule = match (said, arn) {
+            (Some(said), None) => Some(Cow::Borrowed(said)),
+            (Some(said), Some(_)) if said.arn.is_some() => Some(Cow::Borrowed(said)),
+            (None, None) => None,
+            (said, arn) => Some(Cow::Owned(TypeRule {
+                arn,
+                ..said.cloned().unwrap_or_default()
+            })),
+        };
+        subject.lookups = lookups.iter().map(|(name, _)| name.clone()).collect();
+        self.lookups.extend(lookups);
     }
 
     /// What a selector matches can't be looked up: nobody knows it before AWS does.
@@ -264,69 +345,52 @@ impl<'k> Enquiry<'k> {
         let arn = if id.starts_with("arn:") {
             Some(id)
         } else {
-            let template = subject.rule.and_then(|rule| rule.arn.as_ref());
-            template.and_then(|template| template.fill(|variable| self.variable(variable, subject)))
+            let template = subject.rule.as_ref().and_then(|rule| rule.arn.as_ref());
+            subject.made_arn = template.is_some();
+            template.and_then(|template| template.fill(|name| variable(&self.place, name, subject)))
         };
         if let Some(arn) = arn {
             subject.facts.attributes.insert(Attribute::Arn, arn);
         }
     }
 
-    fn variable(&self, variable: &str, subject: &Subject<'_>) -> Option<String> {
-        match variable {
-            "id" => subject.facts.id.clone(),
-            "name" => match &subject.spelling {
-                Spelling::Name(name) => Some(name.clone()),
-                Spelling::Id(_) => None,
-            },
-            "arn" => subject.facts.attributes.get(&Attribute::Arn).cloned(),
-            "partition" => Some(self.place.partition.clone()),
-            "region" => Some(self.place.region.clone()),
-            "account" => Some(self.place.account.clone()),
-            _ => None,
-        }
-    }
-
     /// Chooses the lookups that meet the needs for a subject.
     fn want(&self, subject: &mut Subject<'k>) -> Result<(), EnquiryError> {
         let none = TypeRule::default();
-        let rule = subject.rule.unwrap_or(&none);
-        let lookups: Vec<(&'k str, &'k LookupRule)> = self.lookups_of(subject);
-        let mut wanted: BTreeSet<&'k str> = BTreeSet::new();
+        let rule = subject.rule.as_deref().unwrap_or(&none);
+        let lookups = self.lookups_of(subject);
+        let first = |tells: &dyn Fn(&LookupRule) -> bool| {
+            let mut telling = lookups.iter();
+            let found = telling.find(|l| tells(l.1) && self.can_ask(subject, l.1, &lookups));
+            found.map(|(name, _)| (*name).clone())
+        };
+        let mut wanted: BTreeSet<String> = BTreeSet::new();
+        let mut facts = subject.facts.clone();
         if rule.untagged {
-            subject.facts.tags = Some(BTreeMap::new());
+            facts.tags = Some(BTreeMap::new());
         }
-        subject.facts.absent.extend(rule.never.iter().copied());
+        facts.absent.extend(rule.never.iter().copied());
         if let Some(policy) = self.needs.tags.as_ref().filter(|_| !rule.untagged) {
-            let telling = lookups.iter().find(|(_, l)| l.tags.is_some());
-            let (name, _) = telling
-                .ok_or_else(|| no_way(policy, "the tags", subject, rule.tags_unreadable.clone()))?;
-            wanted.insert(name);
+            let name = first(&LookupRule::tells_tags);
+            wanted.insert(name.ok_or_else(|| {
+                let why = rule.tags_unreadable.clone();
+                let why = why.or_else(|| no_arn(&lookups));
+                no_way(policy, "the tags", subject, why)
+            })?);
         }
         for (attribute, policy) in &self.needs.attributes {
-            if subject.facts.attributes.contains_key(attribute) || rule.never.contains(attribute) {
+            if facts.attributes.contains_key(attribute) || rule.never.contains(attribute) {
                 continue;
             }
-            let tells = |l: &LookupRule| match attribute {
-                Attribute::Arn => l.arn.is_some(),
-                Attribute::BillingMode
-                | Attribute::RunningMode
-                | Attribute::State
-                | Attribute::CreatedAt => l.attributes.contains_key(attribute),
-            };
-            let telling = lookups.iter().find(|(_, l)| tells(l));
-            let (name, _) =
-                telling.ok_or_else(|| no_way(policy, &format!("`{attribute}`"), subject, None))?;
-            wanted.insert(name);
+            let name = first(&|lookup| lookup.tells(*attribute));
+            wanted.insert(
+                name.ok_or_else(|| no_way(policy, &format!("`{attribute}`"), subject, None))?,
+            );
         }
         if self.needs.names.is_some() {
             // A confirmed id is spelt as AWS spells it, so that no other spelling of it gets past the list.
-            wanted.extend(
-                lookups
-                    .iter()
-                    .filter(|(_, l)| names_more(l) || l.confirms)
-                    .map(|(name, _)| *name),
-            );
+            let telling = lookups.iter().filter(|(_, l)| l.names_more() || l.confirms);
+            wanted.extend(telling.map(|(name, _)| (*name).clone()));
         }
         if let Spelling::Name(given) = &subject.spelling {
             let resolving = lookups.iter().find(|(_, l)| l.resolves());
@@ -334,44 +398,52 @@ impl<'k> Enquiry<'k> {
                 name: given.clone(),
                 kind: subject.kind.clone(),
             })?;
-            wanted.insert(name);
+            wanted.insert((*name).clone());
         }
         if !wanted.is_empty() {
-            wanted.extend(
-                lookups
-                    .iter()
-                    .filter(|(_, l)| l.confirms)
-                    .map(|(name, _)| *name),
-            );
+            let confirming = lookups.iter().filter(|(_, l)| l.confirms);
+            wanted.extend(confirming.map(|(name, _)| (*name).clone()));
         }
-        let arn_unknown = !subject.facts.attributes.contains_key(&Attribute::Arn);
-        let needs_arn = lookups
-            .iter()
-            .any(|(name, l)| wanted.contains(name) && uses(l, "arn"));
-        if needs_arn && arn_unknown {
-            let telling = lookups.iter().find(|(_, l)| l.arn.is_some());
+        let mut asked = lookups.iter().filter(|(name, _)| wanted.contains(*name));
+        if asked.any(|(_, l)| l.uses("arn")) && !facts.attributes.contains_key(&Attribute::Arn) {
+            let telling = lookups.iter().find(|(_, l)| tells_arn(l));
             let (name, _) = telling.ok_or_else(|| {
-                no_way(
-                    self.needs.tags.as_deref().unwrap_or_default(),
-                    "the ARN",
-                    subject,
-                    None,
-                )
+                let policy = self.needs.tags.as_deref().unwrap_or_default();
+                no_way(policy, "the ARN", subject, None)
             })?;
-            wanted.insert(name);
+            wanted.insert((*name).clone());
         }
-        subject.wanted = wanted.into_iter().collect();
+        subject.facts = facts;
+        subject.wanted = wanted;
         Ok(())
     }
 
-    fn lookups_of(&self, subject: &Subject<'k>) -> Vec<(&'k str, &'k LookupRule)> {
-        let (Some(rules), Some(rule)) = (self.rules, subject.rule) else {
-            return Vec::new();
+    /// Whether a lookup can be made about a subject: its ARN can be had, and its parents are there. An ARN that was put
+    /// together here serves only where AWS says so if it doesn't know it: silence would be about nothing.
+    fn can_ask(
+        &self,
+        subject: &Subject<'k>,
+        lookup: &LookupRule,
+        lookups: &[(&String, &Cow<'k, LookupRule>)],
+    ) -> bool {
+        let known = subject.facts.attributes.contains_key(&Attribute::Arn);
+        let silent = lookup.unknown_id.is_empty() && lookup.id.is_none();
+        let arn = if known {
+            !(silent && subject.made_arn)
+        } else {
+            lookups.iter().any(|(_, l)| tells_arn(l))
         };
-        rule.lookups
+        let parents = (0..PARENTS_MAX)
+            .all(|at| !lookup.uses(&format!("parent{at}")) || subject.parents.len() > at);
+        let parent = !lookup.uses("parent") || !subject.parents.is_empty();
+        (arn || !lookup.uses("arn")) && parents && parent
+    }
+
+    fn lookups_of(&self, subject: &Subject<'k>) -> Vec<(&String, &Cow<'k, LookupRule>)> {
+        subject
+            .lookups
             .iter()
-            .filter_map(|name| rules.lookups.get_key_value(name))
-            .map(|(name, lookup)| (name.as_str(), lookup))
+            .filter_map(|name| self.lookups.get_key_value(name))
             .collect()
     }
 
@@ -380,12 +452,13 @@ impl<'k> Enquiry<'k> {
     /// # Errors
     /// [`EnquiryError::Failed`] where what is still wanted can't be asked for, since an answer lacked it.
     pub fn next_round(&mut self) -> Result<Vec<LookupCall>, EnquiryError> {
-        let Some(rules) = self.rules else {
-            return Ok(Vec::new());
-        };
         let mut calls = Vec::new();
         let mut waiting = None;
-        for (name, lookup) in &rules.lookups {
+        let lookups: Vec<String> = self.lookups.keys().cloned().collect();
+        for name in &lookups {
+            let Some(lookup) = self.lookups.get(name).cloned() else {
+                continue;
+            };
             let open: Vec<usize> = (0..self.subjects.len())
                 .filter(|at| self.is_open(*at, name))
                 .collect();
@@ -396,15 +469,16 @@ impl<'k> Enquiry<'k> {
                     waiting = waiting.or(Some(lookup.operation.clone()));
                     continue;
                 }
-                self.calls(name, lookup, &lookup.inputs_by_name, &[at], &mut calls);
+                self.calls(name, &lookup, &lookup.inputs_by_name, &[at], &mut calls);
             }
-            let (ready, not): (Vec<usize>, Vec<usize>) =
-                by_id.into_iter().partition(|at| self.is_ready(*at, lookup));
+            let (ready, not): (Vec<usize>, Vec<usize>) = by_id
+                .into_iter()
+                .partition(|at| self.is_ready(*at, &lookup));
             if !not.is_empty() {
                 waiting = waiting.or(Some(lookup.operation.clone()));
             }
-            for batch in ready.chunks(lookup.batch) {
-                self.calls(name, lookup, &lookup.inputs, batch, &mut calls);
+            for batch in self.batches(name, &lookup, ready) {
+                self.calls(name, &lookup, &lookup.inputs, &batch, &mut calls);
             }
         }
         match waiting {
@@ -416,11 +490,31 @@ impl<'k> Enquiry<'k> {
         }
     }
 
+    /// The subjects of a lookup, as many to a call as AWS takes. Where the call names their parents, only those that
+    /// have the same go together.
+    fn batches(&self, name: &str, lookup: &LookupRule, ready: Vec<usize>) -> Vec<Vec<usize>> {
+        let size = if self.singly.contains(name) {
+            1
+        } else {
+            lookup.batch
+        };
+        let mut groups: BTreeMap<&[String], Vec<usize>> = BTreeMap::new();
+        let nobody: &[String] = &[];
+        let of_parents = lookup.uses("parent");
+        for at in ready {
+            let parents = self.subjects.get(at).map(|s| s.parents.as_slice());
+            let key = parents.filter(|_| of_parents).unwrap_or(nobody);
+            groups.entry(key).or_default().push(at);
+        }
+        let chunks = groups.values().flat_map(|group| group.chunks(size));
+        chunks.map(<[usize]>::to_vec).collect()
+    }
+
     fn is_open(&self, at: usize, lookup: &str) -> bool {
         let wanted = self
             .subjects
             .get(at)
-            .is_some_and(|s| s.wanted.contains(&lookup));
+            .is_some_and(|s| s.wanted.contains(lookup));
         wanted && !self.asked.contains(&(lookup.to_owned(), at))
     }
 
@@ -433,7 +527,7 @@ impl<'k> Enquiry<'k> {
             .subjects
             .get(at)
             .is_some_and(|s| s.facts.attributes.contains_key(&Attribute::Arn));
-        arn || !uses(lookup, "arn")
+        arn || !lookup.uses("arn")
     }
 
     fn calls(
@@ -452,65 +546,38 @@ impl<'k> Enquiry<'k> {
             .filter_map(|at| self.subjects.get(*at))
             .collect();
         for input in inputs {
-            let mut filled = self.fill(input, &of);
+            let mut filled = fill(&self.place, input, &of);
             if let (Some(member), true) = (&lookup.account, self.place.account_named) {
                 filled.set(member, Value::String(self.place.account.clone()));
             }
             calls.push(LookupCall {
+                service: match &lookup.service {
+                    Some(other) => other.clone(),
+                    None => self.service.id.clone(),
+                },
                 operation: lookup.operation.clone(),
                 input: filled,
                 next: lookup.next.clone(),
                 concurrency: lookup.concurrency,
-                cacheable: lookup.tags.is_none(),
+                cacheable: !lookup.tells_tags(),
                 lookup: name.to_owned(),
                 subjects: subjects.to_vec(),
             });
         }
     }
+}
 
-    fn fill(&self, table: &toml::Table, of: &[&Subject<'_>]) -> Object {
-        table
-            .iter()
-            .map(|(key, value)| (key.clone(), self.fill_value(value, of)))
-            .collect()
-    }
+/// Whether a lookup tells the ARN to whoever doesn't know it.
+fn tells_arn(lookup: &LookupRule) -> bool {
+    lookup.arn.is_some() && !lookup.uses("arn")
+}
 
-    fn fill_value(&self, value: &toml::Value, of: &[&Subject<'_>]) -> Value {
-        match value {
-            toml::Value::Table(table) => Value::Object(self.fill(table, of)),
-            toml::Value::Array(items) => Value::List(
-                items
-                    .iter()
-                    .flat_map(|item| self.fill_item(item, of))
-                    .collect(),
-            ),
-            toml::Value::String(text) => match of.first() {
-                Some(subject) => self.fill_text(text, subject),
-                None => Value::String(text.clone()),
-            },
-            toml::Value::Boolean(b) => Value::Bool(*b),
-            toml::Value::Integer(n) => Value::Number(Number::from(*n)),
-            toml::Value::Float(f) => Value::String(f.to_string()),
-            toml::Value::Datetime(d) => Value::String(d.to_string()),
-        }
-    }
-
-    /// An item of a list: one value for each subject where it names the subject, else one value.
-    fn fill_item(&self, item: &toml::Value, of: &[&Subject<'_>]) -> Vec<Value> {
-        match item.as_str() {
-            Some(text) if text.contains("{id}") || text.contains("{arn}") => of
-                .iter()
-                .map(|subject| self.fill_text(text, subject))
-                .collect(),
-            Some(_) | None => vec![self.fill_value(item, of)],
-        }
-    }
-
-    fn fill_text(&self, text: &str, subject: &Subject<'_>) -> Value {
-        let template = Template(text.to_owned());
-        let filled = template.fill(|variable| self.variable(variable, subject));
-        filled.map_or(Value::Null, Value::String)
-    }
+/// Why no lookup of the tags can be made: all of them ask by an ARN.
+fn no_arn(lookups: &[(&String, &Cow<'_, LookupRule>)]) -> Option<String> {
+    let mut telling = lookups.iter().filter(|(_, l)| l.tells_tags());
+    let (_, lookup) = telling.next()?;
+    let by = "asks by the ARN, which isn't known";
+    Some(format!("`{}` {by}", lookup.operation)).filter(|_| lookup.uses("arn"))
 }
 
 fn no_way(policy: &str, fact: &str, subject: &Subject<'_>, why: Option<String>) -> EnquiryError {
@@ -520,34 +587,4 @@ fn no_way(policy: &str, fact: &str, subject: &Subject<'_>, why: Option<String>) 
         kind: subject.kind.clone(),
         why,
     }
-}
-
-impl LookupRule {
-    /// Whether it tells the id behind a name.
-    fn resolves(&self) -> bool {
-        !self.inputs_by_name.is_empty() && self.id.is_some()
-    }
-}
-
-fn names_more(lookup: &LookupRule) -> bool {
-    lookup.name.is_some() || !lookup.aliases.is_empty()
-}
-
-fn uses(lookup: &LookupRule, variable: &str) -> bool {
-    fn any(value: &toml::Value, needle: &str) -> bool {
-        match value {
-            toml::Value::String(text) => text.contains(needle),
-            toml::Value::Array(items) => items.iter().any(|item| any(item, needle)),
-            toml::Value::Table(table) => table.values().any(|value| any(value, needle)),
-            toml::Value::Integer(_)
-            | toml::Value::Float(_)
-            | toml::Value::Boolean(_)
-            | toml::Value::Datetime(_) => false,
-        }
-    }
-    let needle = format!("{{{variable}}}");
-    lookup
-        .inputs
-        .iter()
-        .any(|table| table.values().any(|value| any(value, &needle)))
 }

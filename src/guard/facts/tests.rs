@@ -1,6 +1,7 @@
 //! Failure is not absence: what each answer of AWS's lets a decision know.
 
 use super::*;
+use crate::aws::catalog::model::Service;
 use crate::aws::value::Object;
 use crate::guard::knowledge::Knowledge;
 use crate::guard::target::{ACCOUNT, ParentId, SELECTOR, Spelling, Target};
@@ -64,6 +65,15 @@ fn knowledge() -> Knowledge {
     Knowledge::default().overlay(&[file]).unwrap()
 }
 
+/// A service without operations, as far as lookups see it.
+fn service(id: &str) -> Service {
+    serde_json::from_value(serde_json::json!({
+        "id": id, "full_name": id, "signing_name": id, "signature": "v4", "protocols": ["json"],
+        "api_version": "2026-01-01", "operations": {}, "shapes": [],
+    }))
+    .unwrap()
+}
+
 fn object(json: &str) -> Object {
     let value = crate::aws::protocol::json::parse(json.as_bytes()).unwrap();
     value.as_object().unwrap().clone()
@@ -121,7 +131,8 @@ fn learn(
     answers: Answers<'_>,
 ) -> Result<Vec<Facts>, EnquiryError> {
     let knowledge = knowledge();
-    let mut enquiry = Enquiry::new(&knowledge, "x", targets, needs, place())?;
+    let service = service("x");
+    let mut enquiry = Enquiry::new(&knowledge, &service, targets, needs, place())?;
     for _ in 0..10 {
         let calls = enquiry.next_round()?;
         if calls.is_empty() {
@@ -198,8 +209,9 @@ fn what_aws_answers_without_is_absent_and_said_to_be() {
 fn only_what_is_needed_is_asked_for() {
     let asked = |needs: Needs| {
         let knowledge = knowledge();
+        let service = service("x");
         let targets = [target("x:Thing", "t-1")];
-        let mut enquiry = Enquiry::new(&knowledge, "x", &targets, needs, place()).unwrap();
+        let mut enquiry = Enquiry::new(&knowledge, &service, &targets, needs, place()).unwrap();
         let calls = enquiry.next_round().unwrap();
         calls.into_iter().map(|c| c.operation).collect::<Vec<_>>()
     };
@@ -468,7 +480,8 @@ fn a_time_is_read_in_any_spelling_and_nonsense_refuses() {
 /// The inputs of the calls that are made for some targets.
 fn inputs(targets: &[Target], needs: Needs, place: Place) -> Vec<String> {
     let knowledge = knowledge();
-    let mut enquiry = Enquiry::new(&knowledge, "x", targets, needs, place).unwrap();
+    let service = service("x");
+    let mut enquiry = Enquiry::new(&knowledge, &service, targets, needs, place).unwrap();
     let calls = enquiry.next_round().unwrap();
     calls
         .iter()
@@ -614,8 +627,9 @@ fn by_name(kind: &str, name: &str) -> Target {
 #[test]
 fn a_name_is_resolved_before_anything_else_is_asked() {
     let knowledge = knowledge();
+    let service = service("x");
     let targets = [by_name("x:Thing", "one")];
-    let mut enquiry = Enquiry::new(&knowledge, "x", &targets, tags(), place()).unwrap();
+    let mut enquiry = Enquiry::new(&knowledge, &service, &targets, tags(), place()).unwrap();
     let [resolving] = enquiry.next_round().unwrap().try_into().unwrap();
     assert_eq!(resolving.input.to_json().to_string(), r#"{"Name":"one"}"#);
     enquiry
@@ -697,10 +711,12 @@ fn an_arn_given_for_an_id_needs_no_lookup_of_the_arn() {
 #[test]
 fn a_service_without_a_file_has_no_way() {
     let knowledge = knowledge();
+    let service = service("y");
     let targets = [target("y:Thing", "t-1")];
-    let refused = Enquiry::new(&knowledge, "y", &targets, tags(), place());
+    let refused = Enquiry::new(&knowledge, &service, &targets, tags(), place());
     assert!(matches!(refused, Err(EnquiryError::NoWay { .. })));
-    let mut nothing = Enquiry::new(&knowledge, "y", &targets, Needs::default(), place()).unwrap();
+    let mut nothing =
+        Enquiry::new(&knowledge, &service, &targets, Needs::default(), place()).unwrap();
     assert!(nothing.next_round().unwrap().is_empty());
 }
 
@@ -709,17 +725,380 @@ fn a_service_without_a_file_has_no_way() {
 fn an_answer_that_tells_tags_is_never_kept() {
     let knowledge = Knowledge::embedded().unwrap();
     for rules in knowledge.services() {
+        let service = service(&rules.service);
         for (kind, rule) in &rules.types {
             if rule.facts_of_parent || rule.untagged || rule.tags_unreadable.is_some() {
                 continue;
             }
-            let targets = [target(kind, "arn:aws:x:eu-west-1:123456789012:x/x-1")];
-            let mut plan = Enquiry::new(&knowledge, &rules.service, &targets, tags(), place())
+            let targets = [Target {
+                parents: vec![ParentId {
+                    id: "p-1".to_owned(),
+                    kind: "x:Parent".to_owned(),
+                }],
+                ..target(kind, "arn:aws:x:eu-west-1:123456789012:x/x-1")
+            }];
+            let mut plan = Enquiry::new(&knowledge, &service, &targets, tags(), place())
                 .unwrap_or_else(|e| panic!("{kind}: {e}"));
             for call in plan.next_round().unwrap() {
-                let tells = rules.lookups[&call.lookup].tags.is_some();
+                let tells = rules.lookups[&call.lookup].tells_tags();
                 assert_eq!(call.cacheable, !tells, "{kind}: {}", call.operation);
             }
         }
     }
+}
+
+/// Ways in which AWS spells and answers that the first services don't have.
+const MORE: &str = r#"
+service = "x"
+[types."x:Zone"]
+lookups = ["zone"]
+[types."x:Db"]
+lookups = ["db"]
+[types."x:Bucket"]
+lookups = ["bucket"]
+[types."x:Batch"]
+lookups = ["batch"]
+[types."x:Any"]
+lookups = ["any"]
+[types."x:Inner"]
+lookups = ["inner"]
+[types."x:Secret"]
+lookups = ["secret"]
+send_id = true
+[lookups.zone]
+operation = "GetZone"
+inputs = [{ Id = "{id}" }]
+id = "Id"
+id_prefix = "/zone/"
+tags = "Tags"
+[lookups.db]
+operation = "DescribeDbs"
+inputs = [{ Db = "{id}" }]
+items = "Dbs[]"
+id = "Db"
+fold_case = true
+tags = "Tags"
+attributes = { deletionProtection = "Protected", resourceCount = "Size" }
+[lookups.bucket]
+operation = "GetTagging"
+inputs = [{ Bucket = "{id}" }]
+tags = "TagSet"
+none = ["NoSuchTagSet"]
+unknown_id = ["NoSuchBucket"]
+[lookups.batch]
+operation = "DescribeBatch"
+batch = 10
+inputs = [{ Ids = ["{id}"] }]
+items = "Items[]"
+id = "Id"
+tags = "Tags"
+unknown_id = ["NotFound"]
+[lookups.any]
+operation = "DescribeTags"
+batch = 10
+inputs = [{ Ids = ["{id}"] }]
+items = "Tags[]"
+id = "ResourceId"
+each_is_a_tag = true
+[lookups.inner]
+operation = "DescribeInner"
+batch = 10
+inputs = [{ Outer = "{parent}", Ids = ["{id}"] }]
+items = "Items[]"
+id = "Id"
+tags = "Tags"
+[lookups.secret]
+service = "elsewhere"
+operation = "DescribeSecret"
+inputs = [{ SecretId = "{id}" }]
+id = "ARN"
+arn = "ARN"
+spellings = ["Name"]
+partial_arn = true
+tags = "Tags"
+"#;
+
+/// As [`learn`], by the rules of [`MORE`]; each answer to the call with that text in its input.
+fn more(
+    targets: &[Target],
+    needs: Needs,
+    answers: Answers<'_>,
+) -> Result<(Vec<Facts>, Vec<String>), EnquiryError> {
+    let file = ("x.toml".to_owned(), MORE.to_owned());
+    let knowledge = Knowledge::default().overlay(&[file]).unwrap();
+    let service = service("x");
+    let mut enquiry = Enquiry::new(&knowledge, &service, targets, needs, place())?;
+    let mut asked = Vec::new();
+    for _ in 0..10 {
+        let calls = enquiry.next_round()?;
+        if calls.is_empty() {
+            return enquiry.finish().map(|facts| (facts, asked));
+        }
+        for call in calls {
+            let input = call.input.to_json().to_string();
+            let told = answers.iter().find(|(part, _)| input.contains(part));
+            let (_, told) = told.unwrap_or_else(|| panic!("asked {input}"));
+            asked.push(format!("{} {input}", call.service));
+            let answer = match told.strip_prefix('!') {
+                Some(code) => LookupAnswer::Error {
+                    status: 400,
+                    code: code.to_owned(),
+                    message: "said AWS".to_owned(),
+                },
+                None => LookupAnswer::Pages(told.lines().map(object).collect()),
+            };
+            enquiry.absorb(&call, answer)?;
+        }
+    }
+    panic!("it asks for ever");
+}
+
+fn of_more(kind: &str, id: &str, told: &str) -> Result<Facts, EnquiryError> {
+    let (facts, _) = more(&[target(kind, id)], tags(), &[("", told)])?;
+    Ok(facts[0].clone())
+}
+
+#[test]
+fn an_id_is_the_same_with_and_without_what_aws_puts_before_it() {
+    let zone = |asked: &str, answered: &str| {
+        of_more("x:Zone", asked, &format!(r#"{{"Id":"{answered}"}}"#))
+    };
+    for (asked, answered) in [
+        ("Z1", "/zone/Z1"),
+        ("/zone/Z1", "/zone/Z1"),
+        ("/zone/Z1", "Z1"),
+    ] {
+        assert_eq!(
+            zone(asked, answered).unwrap().id.as_deref(),
+            Some("Z1"),
+            "{asked}"
+        );
+    }
+    assert!(zone("Z1", "/zone/Z11").is_err());
+    assert!(zone("Z1", "/zone/z1").is_err());
+    assert_eq!(zone("/zone/Z1", "Z1").unwrap().aliases, ["/zone/Z1"]);
+}
+
+#[test]
+fn small_and_capital_letters_are_the_same_only_where_aws_takes_them_so() {
+    let facts = of_more("x:Db", "Orders", r#"{"Dbs":[{"Db":"orders"}]}"#).unwrap();
+    assert_eq!(facts.id.as_deref(), Some("orders"));
+    assert_eq!(facts.aliases, ["Orders"]);
+    assert!(!facts.send_id);
+    let other = of_more("x:Db", "Orders", r#"{"Dbs":[{"Db":"order"}]}"#).unwrap_err();
+    assert_eq!(other.to_string(), "AWS doesn't know `Orders`");
+}
+
+#[test]
+fn what_says_that_there_are_no_tags_is_not_a_failure_and_what_says_another_thing_is() {
+    let none = of_more("x:Bucket", "b", "!NoSuchTagSet").unwrap();
+    assert_eq!(none.tags, Some([].into()));
+    let unknown = of_more("x:Bucket", "b", "!NoSuchBucket").unwrap_err();
+    assert_eq!(unknown.to_string(), "AWS doesn't know `b`");
+    assert!(matches!(
+        of_more("x:Bucket", "b", "!AccessDenied"),
+        Err(EnquiryError::Denied { .. })
+    ));
+    assert!(matches!(
+        of_more("x:Bucket", "b", "!NoSuchTagSetError"),
+        Err(EnquiryError::Rejected { .. })
+    ));
+}
+
+#[test]
+fn tags_of_all_pages_count() {
+    let pages = "{\"TagSet\":[{\"Key\":\"a\",\"Value\":\"1\"}]}\n{\"TagSet\":[{\"Key\":\"b\",\"Value\":\"2\"}]}";
+    let facts = of_more("x:Bucket", "b", pages).unwrap();
+    assert_eq!(facts.tags.unwrap().len(), 2);
+    let twice = "{\"TagSet\":[{\"Key\":\"a\",\"Value\":\"1\"}]}\n{\"TagSet\":[{\"Key\":\"a\",\"Value\":\"2\"}]}";
+    assert!(of_more("x:Bucket", "b", twice).is_err());
+}
+
+#[test]
+fn a_batch_that_one_unknown_id_fails_is_asked_for_singly() {
+    let targets = [target("x:Batch", "a-1"), target("x:Batch", "a-2")];
+    let both = r#""a-1","a-2""#;
+    let one = |id: &str| format!(r#"{{"Items":[{{"Id":"{id}","Tags":[]}}]}}"#);
+    let (first, second) = (one("a-1"), one("a-2"));
+    let known = [
+        (both, "!NotFound"),
+        ("a-1", first.as_str()),
+        ("a-2", second.as_str()),
+    ];
+    let (facts, asked) = more(&targets, tags(), &known).unwrap();
+    assert_eq!((facts.len(), asked.len()), (2, 3));
+    let unknown = [
+        (both, "!NotFound"),
+        ("a-1", first.as_str()),
+        ("a-2", "!NotFound"),
+    ];
+    let refused = more(&targets, tags(), &unknown).unwrap_err();
+    assert_eq!(refused.to_string(), "AWS doesn't know `a-2`");
+}
+
+#[test]
+fn items_that_are_tags_go_to_whose_id_they_have() {
+    let targets = [target("x:Any", "a-1"), target("x:Any", "a-2")];
+    let told = r#"{"Tags":[{"ResourceId":"a-1","Key":"k","Value":"v"},{"ResourceId":"a-3","Key":"k","Value":"w"}]}"#;
+    let (facts, _) = more(&targets, tags(), &[("", told)]).unwrap();
+    assert_eq!(
+        facts[0].tags,
+        Some([("k".to_owned(), "v".to_owned())].into())
+    );
+    assert_eq!(facts[1].tags, Some([].into()));
+    for bad in [
+        r#"{"Tags":[{"Key":"k","Value":"v"}]}"#,
+        r#"{"Tags":[{"ResourceId":"a-1"}]}"#,
+        r#"{"Tags":[{"ResourceId":"a-1","Key":"k","Value":"v"},{"ResourceId":"a-1","Key":"k","Value":"w"}]}"#,
+    ] {
+        assert!(more(&targets, tags(), &[("", bad)]).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn what_stands_in_different_parents_is_asked_for_apart() {
+    let inner = |outer: &str| Target {
+        parents: vec![ParentId {
+            id: outer.to_owned(),
+            kind: "x:Outer".to_owned(),
+        }],
+        ..target("x:Inner", "i")
+    };
+    let tagged = r#"{"Items":[{"Id":"i","Tags":{"protected":"true"}}]}"#;
+    let plain = r#"{"Items":[{"Id":"i","Tags":{}}]}"#;
+    let answers = [("\"a\"", tagged), ("\"b\"", plain)];
+    let (facts, asked) = more(&[inner("a"), inner("b")], tags(), &answers).unwrap();
+    assert_eq!(asked.len(), 2);
+    let count = |facts: &Facts| facts.tags.as_ref().unwrap().len();
+    assert_eq!((count(&facts[0]), count(&facts[1])), (1, 0));
+    // Without its parent it can't be asked for.
+    assert!(matches!(
+        more(&[target("x:Inner", "i")], tags(), &[]),
+        Err(EnquiryError::NoWay { .. })
+    ));
+}
+
+#[test]
+fn an_id_that_was_told_is_sent_for_another_spelling_and_another_service_may_tell_it() {
+    let arn = "arn:aws:x:eu-west-1:123456789012:secret:db-AbCdEf";
+    let told = format!(r#"{{"ARN":"{arn}","Name":"db"}}"#);
+    for spelt in ["db", arn, "arn:aws:x:eu-west-1:123456789012:secret:db"] {
+        let (facts, asked) = more(&[target("x:Secret", spelt)], tags(), &[("", &told)]).unwrap();
+        assert_eq!(facts[0].id.as_deref(), Some(arn), "{spelt}");
+        assert!(facts[0].send_id);
+        assert!(asked[0].starts_with("elsewhere "));
+    }
+    for other in ["d", "DB", "arn:aws:x:eu-west-1:123456789012:secret:d"] {
+        let refused = more(&[target("x:Secret", other)], tags(), &[("", &told)]);
+        assert!(refused.is_err(), "{other}");
+    }
+}
+
+#[test]
+fn a_flag_is_a_flag_and_a_count_a_whole_number() {
+    let needs = || Needs {
+        attributes: [
+            (Attribute::DeletionProtection, "p".to_owned()),
+            (Attribute::ResourceCount, "p".to_owned()),
+        ]
+        .into(),
+        ..Needs::default()
+    };
+    let db = |flag: &str, count: &str| {
+        let told = format!(r#"{{"Dbs":[{{"Db":"d","Protected":{flag},"Size":{count}}}]}}"#);
+        more(&[target("x:Db", "d")], needs(), &[("", &told)])
+    };
+    for flag in ["true", r#""true""#] {
+        let (facts, _) = db(flag, "3").unwrap();
+        assert_eq!(facts[0].attributes[&Attribute::DeletionProtection], "true");
+        assert_eq!(facts[0].attributes[&Attribute::ResourceCount], "3");
+    }
+    for (flag, count) in [
+        (r#""yes""#, "3"),
+        ("1", "3"),
+        ("true", "1.5"),
+        ("true", r#""3""#),
+        ("[]", "3"),
+    ] {
+        assert!(db(flag, count).is_err(), "{flag} {count}");
+    }
+}
+
+/// What the catalog derived from the model, for types that no service file speaks of.
+fn derived_service() -> Service {
+    serde_json::from_value(serde_json::json!({
+        "id": "y", "full_name": "y", "signing_name": "y", "signature": "v4", "protocols": ["json"],
+        "api_version": "2026-01-01", "operations": {}, "shapes": [],
+        "reads": {
+            "ListTags": { "operation": "ListTags", "input": { "Arn": "{arn}" }, "tags": "Tags" },
+            "GetThing:y:Thing": {
+                "operation": "GetThing", "input": { "Id": "{id}", "Of": "{parent0}" },
+                "arn": "Thing.Arn", "unknown": ["NotFound"],
+            },
+        },
+        "types": {
+            "*": { "reads": ["ListTags"] },
+            "y:Thing": { "reads": ["ListTags", "GetThing:y:Thing"] },
+            "y:Made": { "reads": ["ListTags"] },
+        },
+        "names": { "y:Made": { "arn": "arn:{partition}:y:::made/{id}" } },
+    }))
+    .unwrap()
+}
+
+fn derived_calls(target: Target) -> Result<Vec<String>, EnquiryError> {
+    let knowledge = Knowledge::default();
+    let service = derived_service();
+    let mut enquiry = Enquiry::new(&knowledge, &service, &[target], tags(), place())?;
+    let calls = enquiry.next_round()?;
+    let calls = calls.iter();
+    Ok(calls
+        .map(|c| format!("{} {}", c.operation, c.input.to_json()))
+        .collect())
+}
+
+#[test]
+fn what_no_file_speaks_of_is_asked_for_as_the_catalog_derives() {
+    let arn = "arn:aws:y:::x/1";
+    assert_eq!(
+        derived_calls(target("y:Unheard", arn)).unwrap(),
+        [format!(r#"ListTags {{"Arn":"{arn}"}}"#)]
+    );
+    let inside = Target {
+        parents: vec![ParentId {
+            id: "p-1".to_owned(),
+            kind: "y:Outer".to_owned(),
+        }],
+        ..target("y:Thing", "t-1")
+    };
+    // The ARN first.
+    assert_eq!(
+        derived_calls(inside).unwrap(),
+        [r#"GetThing {"Id":"t-1","Of":"p-1"}"#]
+    );
+}
+
+#[test]
+fn an_arn_that_was_made_up_is_not_asked_for_where_aws_would_stay_silent_about_it() {
+    for target in [target("y:Made", "m-1"), target("y:Unheard", "u-1")] {
+        let refused = derived_calls(target).unwrap_err().to_string();
+        assert!(refused.contains("which can't be looked up"), "{refused}");
+    }
+    assert!(derived_calls(target("y:Made", "arn:aws:y:::made/m-1")).is_ok());
+}
+
+/// A part of what the caller wrote may have come to mean another thing.
+#[test]
+fn what_was_written_whole_is_looked_up_and_sent_whole() {
+    let arn = "arn:aws:x:eu-west-1:123456789012:secret:db-AbCdEf";
+    let written = || Target {
+        also: vec![arn.to_owned()],
+        ..target("x:Secret", "db")
+    };
+    let told = |id: &str| format!(r#"{{"ARN":"{id}","Name":"db"}}"#);
+    let (facts, asked) = more(&[written()], tags(), &[("", &told(arn))]).unwrap();
+    assert_eq!(asked, [format!(r#"elsewhere {{"SecretId":"{arn}"}}"#)]);
+    assert_eq!(facts[0].id.as_deref(), Some(arn));
+    let other = "arn:aws:x:eu-west-1:123456789012:secret:db-GhIjKl";
+    assert!(more(&[written()], tags(), &[("", &told(other))]).is_err());
 }

@@ -96,7 +96,7 @@ impl From<Parent> for Within {
             or: None,
             kind: parent.kind,
             optional: false,
-            default: None,
+            default: parent.default,
         }
     }
 }

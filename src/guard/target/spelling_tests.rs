@@ -349,7 +349,9 @@ fn names_surely(action: &str, input: &str) -> bool {
         ..Needs::default()
     };
     let knowledge = Knowledge::default();
-    Enquiry::new(&knowledge, service, &found.targets, needs, here()).is_ok()
+    let catalog = Catalog::embedded().unwrap();
+    let service = catalog.service(service).unwrap().unwrap();
+    Enquiry::new(&knowledge, &service, &found.targets, needs, here()).is_ok()
 }
 
 #[test]

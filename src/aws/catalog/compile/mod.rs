@@ -17,6 +17,7 @@ mod resource;
 mod rules;
 mod ruleset;
 mod service;
+mod tag_reads;
 mod types;
 mod wire;
 mod words;

@@ -8,7 +8,7 @@ use super::json::{flag, items, members, owned, text, texts};
 use super::members::Members;
 use super::rules::{Kind, Rules, RulesError, Source};
 use super::wire::Wire;
-use super::{CompileError, Data, Notes, conditions, loose, resource};
+use super::{CompileError, Data, Notes, conditions, loose, resource, tag_reads};
 use crate::aws::catalog::model::{
     Checksum, Location, Member, Operation, Protocol, Service, Shape, ShapeId, Signature, Structure,
     TimestampFormat, XmlNamespace, XmlRoot, XmlTraits,
@@ -63,6 +63,8 @@ pub(super) fn metadata(id: &str, model: &Value) -> Result<Service, CompileError>
         shapes: Vec::new(),
         names: BTreeMap::new(),
         routes: Routes::default(),
+        reads: BTreeMap::new(),
+        types: BTreeMap::new(),
     })
 }
 
@@ -140,6 +142,7 @@ fn read(
     service.operations = operations;
     data.types.apply(&mut service);
     service.names = data.names.of(&service);
+    (service.reads, service.types) = tag_reads::find(&service, model, rules);
     Ok(service)
 }
 

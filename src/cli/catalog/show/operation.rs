@@ -11,7 +11,7 @@ use crate::aws::catalog::condition::{Condition, When};
 use crate::aws::catalog::{Operation, Service};
 use crate::aws::class::{Class, Group};
 use crate::guard::facts::Attribute;
-use crate::guard::knowledge::Knowledge;
+use crate::guard::knowledge::{Knowledge, LookupRule, derived};
 
 /// An operation for people.
 pub(super) fn text(
@@ -131,18 +131,21 @@ struct Facts {
 impl Facts {
     fn of(service: &Service, kind: &str, knowledge: &Knowledge) -> Self {
         let rules = knowledge.service(&service.id);
-        let Some(rule) = knowledge.kind(&service.id, kind) else {
-            return Self {
-                arn: None,
-                tags: "no lookup is known: a policy that reads them refuses".to_owned(),
-                attributes: Vec::new(),
-            };
-        };
-        let lookups = || {
-            let named = rule.lookups.iter();
-            named.filter_map(|name| rules.and_then(|rules| rules.lookups.get(name)))
-        };
-        let by = lookups().find(|lookup| lookup.tags.is_some());
+        let rule = knowledge
+            .kind(&service.id, kind)
+            .cloned()
+            .unwrap_or_default();
+        let (arn, derived) = derived(service, kind);
+        let named = rule.lookups.iter();
+        let of_file: Vec<&LookupRule> = named
+            .filter_map(|name| rules.and_then(|rules| rules.lookups.get(name)))
+            .collect();
+        let tagged = of_file.iter().any(|lookup| lookup.tells_tags());
+        let derived = derived.iter().map(|(_, lookup)| lookup);
+        let more = derived.filter(|_| !tagged);
+        let all: Vec<&LookupRule> = of_file.iter().copied().chain(more).collect();
+        let lookups = || all.iter().copied();
+        let by = lookups().find(|lookup| lookup.tells_tags());
         let tags = match (&rule.tags_unreadable, by) {
             _ if rule.untagged => "AWS has none for this type".to_owned(),
             _ if rule.facts_of_parent => "those of its outermost parent".to_owned(),
@@ -160,7 +163,7 @@ impl Facts {
             }
         }
         Self {
-            arn: rule.arn.as_ref().map(|arn| arn.0.clone()),
+            arn: rule.arn.clone().or(arn).map(|arn| arn.0),
             tags,
             attributes,
         }
