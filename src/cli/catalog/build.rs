@@ -240,7 +240,8 @@ fn wanted(
     if args.services.iter().any(|s| s == "all") {
         return Ok(there.clone());
     }
-    for id in args.services.iter().filter(|id| !there.contains(*id)) {
+    let mut named = args.services.iter();
+    if let Some(id) = named.find(|id| !there.contains(*id)) {
         match nearest(id, there.iter().map(String::as_str)) {
             Some(near) => bail!("botocore has no service `{id}`; did you mean `{near}`?"),
             None => bail!("botocore has no service `{id}`"),
