@@ -134,7 +134,9 @@ pub enum TargetError {
     ParentList { path: String },
     #[error("the tag key `{key}` is set twice")]
     TagTwice { key: String },
-    #[error("`{action}` changes tags, but the catalog doesn't say where their keys stand")]
+    #[error(
+        "`{action}` changes tags and names none of their keys, so that no policy can tell which: name the keys"
+    )]
     NoTagKeys { action: String },
 }
 

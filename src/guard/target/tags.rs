@@ -34,7 +34,8 @@ pub(super) fn tags(
         }
     } else if let Some(structure) = service.input(operation) {
         let selects = |name: &str| rule.selectors.iter().any(|path| path.first() == name);
-        for member in tag_members(service, structure).filter(|m| !selects(m.name)) {
+        let of_tags = operation.class_of(input).0 == Class::Tag;
+        for member in tag_members(service, structure, of_tags).filter(|m| !selects(m.name)) {
             member.read(input, &mut keys, &mut values)?;
         }
     }
@@ -51,6 +52,8 @@ pub(super) fn tags(
 /// A member of an input that carries tags or tag keys.
 struct TagMember<'a> {
     name: &'a str,
+    /// Where the list stands in a structure of its own: `Items`, `TagSet`.
+    within: Option<&'a str>,
     form: TagForm,
 }
 
@@ -66,17 +69,41 @@ enum TagForm {
 fn tag_members<'a>(
     service: &'a Service,
     structure: &'a Structure,
+    of_tags: bool,
 ) -> impl Iterator<Item = TagMember<'a>> {
-    structure.members.iter().filter_map(|member| {
+    structure.members.iter().filter_map(move |member| {
         let lower = member.name.to_ascii_lowercase();
-        let form = match lower.as_str() {
-            "tags" | "taglist" | "tagset" | "tagstoadd" | "addtags" => form(service, member.shape)?,
-            "tagkeys" | "tagkeylist" | "tagstoremove" | "removetags" | "untagkeys" => TagForm::Keys,
-            _ => return None,
+        let named = match lower.as_str() {
+            "tags" | "taglist" | "tagslist" | "tagset" | "tagging" | "tagstoadd" | "addtags"
+            | "tagstoupdate" | "tagsmodel" | "tagkeys" | "tagkeylist" | "tagstoremove"
+            | "tagstodelete" | "removetags" | "removetagkeys" | "untagkeys" => true,
+            // Elsewhere these say something else.
+            "resourcetags" | "resourcetagkeys" | "keys" => of_tags,
+            _ => false,
+        };
+        if !named {
+            return None;
+        }
+        let (within, shape) = match service.shape(member.shape)? {
+            Shape::Structure(inner) => {
+                let only = inner.members.first().filter(|_| inner.members.len() == 1)?;
+                (Some(only.name.as_str()), only.shape)
+            }
+            Shape::List { .. }
+            | Shape::Map { .. }
+            | Shape::String { .. }
+            | Shape::Blob
+            | Shape::Boolean
+            | Shape::Integer
+            | Shape::Long
+            | Shape::Float
+            | Shape::Timestamp { .. }
+            | Shape::Document => (None, member.shape),
         };
         Some(TagMember {
             name: &member.name,
-            form,
+            within,
+            form: form(service, shape)?,
         })
     })
 }
@@ -116,7 +143,11 @@ impl TagMember<'_> {
         keys: &mut BTreeSet<String>,
         values: &mut BTreeMap<String, String>,
     ) -> Result<(), TargetError> {
-        let Some(value) = input.get(self.name) else {
+        let held = match (input.get(self.name), self.within) {
+            (Some(Value::Object(holder)), Some(within)) => holder.get(within),
+            (found, _) => found,
+        };
+        let Some(value) = held else {
             return Ok(());
         };
         match self.form {
