@@ -15,11 +15,9 @@ use crate::aws::catalog::Catalog;
 use crate::aws::catalog::model::{Operation, Service};
 use crate::aws::class::Class;
 use crate::aws::endpoint::{Addressed, Endpoint};
-use crate::aws::host::Host;
 use crate::aws::protocol::UpstreamError;
 use crate::aws::value::{Object, Value};
 use crate::guard::facts::{Enquiry, LookupAnswer, LookupCall};
-use crate::guard::knowledge::Template;
 use crate::guard::refusal::Refusal;
 use crate::sources::api::{Api, ApiFault, Desk};
 
@@ -195,11 +193,6 @@ impl Lookups {
 
     async fn pages(&self, desk: Desk<'_>, call: &LookupCall) -> Result<LookupAnswer, Refusal> {
         let operation = read(desk.service, &call.operation)?;
-        let endpoint = prefixed(desk.endpoint, operation, &call.input)?;
-        let desk = Desk {
-            endpoint: &endpoint,
-            ..desk
-        };
         let mut input = call.input.clone();
         let mut pages = Vec::new();
         while pages.len() < PAGES_MAX {
@@ -304,25 +297,6 @@ fn own_endpoint(of: CallDesk<'_>) -> Result<Cow<'_, Endpoint>, Refusal> {
             of.service.id, of.endpoint.region
         ),
     })
-}
-
-/// The endpoint with what the operation puts before its host.
-fn prefixed<'e>(
-    endpoint: &'e Endpoint,
-    operation: &Operation,
-    input: &Object,
-) -> Result<Cow<'e, Endpoint>, Refusal> {
-    let Some(prefix) = &operation.host_prefix else {
-        return Ok(Cow::Borrowed(endpoint));
-    };
-    let label = |name: &str| input.get(name).and_then(Value::as_str).map(str::to_owned);
-    let filled = Template(prefix.clone()).fill(label);
-    let host = filled.and_then(|prefix| Host::parse(&format!("{prefix}{}", endpoint.host)).ok());
-    let host = host.ok_or_else(|| failed(&operation.name, "its host can't be told"))?;
-    Ok(Cow::Owned(Endpoint {
-        host,
-        ..endpoint.clone()
-    }))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
