@@ -155,6 +155,7 @@ fn question(catalog: &Catalog, count: usize, environment: &str) -> Question {
         },
         class: operation.class,
         group: operation.group,
+        parsed: true,
         guarded: true,
         protocol: Protocol::AwsJson,
         partition: "aws".to_owned(),
@@ -205,11 +206,9 @@ fn resource(n: usize, call: &Call, environment: &str) -> Resource {
         absent: [Attribute::BillingMode, Attribute::CreatedAt].into(),
         id: Some(id.clone()),
         aliases: Vec::new(),
+        send_id: false,
     };
-    let target = Target {
-        spelling: Spelling::Id(id),
-        kind: "AWS::WorkSpaces::Workspace".to_owned(),
-        parents: Vec::new(),
-    };
+    let kind = "AWS::WorkSpaces::Workspace";
+    let target = Target::new(Spelling::Id(id), kind, Vec::new());
     Resource::new(target, &call.account, facts, &Protected::default(), SERVICE)
 }
