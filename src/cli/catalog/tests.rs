@@ -189,7 +189,10 @@ fn a_service_that_is_gone_is_kept_with_its_hosts() {
         Some("botocore-9.7.0")
     );
     let hosts = catalog.templates("relics").unwrap();
-    assert!(hosts.contains(&"relics.{region}.{dns}".to_owned()), "{hosts:?}");
+    assert!(
+        hosts.contains(&"relics.{region}.{dns}".to_owned()),
+        "{hosts:?}"
+    );
 }
 
 #[test]
