@@ -5,6 +5,7 @@ from dataclasses import replace
 from unittest import mock
 
 import botocore.auth
+import botocore.crt.auth
 import pytest
 from botocore.auth import SigV4Auth
 
@@ -81,7 +82,11 @@ def test_a_clock_that_is_wrong(guard, upstream, minutes):
     def wrong(*args, **kwargs):
         return real(*args, **kwargs) + off
 
-    with mock.patch.object(botocore.auth, "get_current_datetime", wrong):
+    # Whichever signer botocore takes.
+    with (
+        mock.patch.object(botocore.auth, "get_current_datetime", wrong),
+        mock.patch.object(botocore.crt.auth, "get_current_datetime", wrong),
+    ):
         refused(guard, upstream, "workspaces", guard.key("ci"), "InvalidSignatureException")
 
 

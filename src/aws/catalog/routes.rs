@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName};
 use super::model::{Location, OlderForm, Operation, Protocol, Service, Shape, Signature};
 use super::template::{Segment, Template};
 
-/// A service's [`Table`], made when it is first asked for. A copy of a service makes its own.
+/// A service's table of routes, made when it is first asked for. A copy of a service makes its own.
 #[derive(Default)]
 pub struct Routes(OnceLock<Box<Table>>);
 

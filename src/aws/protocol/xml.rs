@@ -1,6 +1,6 @@
 //! XML, read into a small tree: elements, attributes and text, no DTD, no entities of a document's own.
 //!
-//! INVARIANT: at most [`DEPTH_MAX`] levels and [`ELEMENTS_MAX`] elements, every tag closed by its own name, nothing but
+//! INVARIANT: at most [`DEPTH_MAX`] levels and `ELEMENTS_MAX` elements, every tag closed by its own name, nothing but
 //! blanks and comments after the root.
 
 use super::json::DEPTH_MAX;

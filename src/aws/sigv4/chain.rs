@@ -58,7 +58,7 @@ impl Seed {
     /// The chain of a body in chunks.
     ///
     /// # Errors
-    /// [`KeyError`], for Signature Version 4A alone.
+    /// `KeyError`, for Signature Version 4A alone.
     pub fn chunks(&self) -> Result<ChunkChain, KeyError> {
         let key = match self.scope.algorithm {
             Algorithm::Hmac => Key::Hmac(day_key(&self.secret, self.at, &self.scope)),
@@ -159,7 +159,7 @@ impl ChunkChain {
     /// Signs the next piece; the signature has [`ChunkChain::width`] characters.
     ///
     /// # Errors
-    /// [`KeyError`], for Signature Version 4A alone.
+    /// `KeyError`, for Signature Version 4A alone.
     pub fn sign(&mut self, piece: Piece<'_>) -> Result<String, KeyError> {
         let text = self.string_to_sign(piece);
         self.previous = match &self.key {

@@ -120,7 +120,7 @@ pub struct Added {
 /// Reads a service that today's package has no more, from the newest older one that has it.
 ///
 /// # Errors
-/// As for [`service`].
+/// As for [`service()`].
 pub fn gone(
     models: &Models,
     release: &str,
