@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -209,7 +210,10 @@ class Guard:
         if not path.exists():
             done = self.run("ca")
             assert done.returncode == 0, done.stderr
-            path.write_text(done.stdout)
+            # Several threads may ask for it: it is there whole, or not at all.
+            beside = path.with_suffix(f".{threading.get_ident()}")
+            beside.write_text(done.stdout)
+            beside.replace(path)
         return path
 
     def variables(self, caller="ci", *, key=None):

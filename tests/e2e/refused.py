@@ -22,7 +22,7 @@ MODES = ("legacy", "standard", "adaptive")
 GUARDED = ("Delete", "Terminate", "Purge", "BatchDelete")
 # Operations that stand for their service: the first of sts would be answered by the guard itself, and that of
 # cloudsearchdomain goes as a form where its model has a query string, which isn't understood.
-INSTEAD = {"sts": "GetSessionToken", "cloudsearchdomain": "Suggest"}
+INSTEAD = {"sts": "GetSessionToken", "cloudsearchdomain": "Suggest", "s3vectors": "ListVectorBuckets"}
 # Hosts that another call answers; botocore has none of its own.
 ENDPOINTS = {"cloudsearchdomain": "https://doc-movies-0123456789.us-east-1.cloudsearch.amazonaws.com"}
 

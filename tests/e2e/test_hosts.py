@@ -53,7 +53,7 @@ def told(expected, tmp_path_factory):
     config = tmp_path_factory.mktemp("hosts") / "palisade.toml"
     config.write_text(f'state_dir = "{config.parent / "state"}"\n')
     # What the tests themselves are told by isn't configuration.
-    environment = {name: value for name, value in os.environ.items() if name != "PALISADE_BIN"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PALISADE_")}
     ran = subprocess.run(
         [guard.BINARY, "--config", config, "catalog", "hosts", "--json"],
         input="".join(f"{host}\n" for host in hosts),
