@@ -99,6 +99,9 @@ fn one(service: &Service, mut target: Target, place: &Place) -> Target {
     target
 }
 
+/// How names begin that are URLs.
+const URL: &str = "https://";
+
 /// What a spelling says.
 enum Read {
     /// The id. `sure`: it stood in a form that nothing but this thing has.
@@ -148,6 +151,12 @@ fn read(naming: Option<&Naming>, given: &str, parent: Option<&str>, place: &Plac
     }
     if given.get(..4) == Some("arn:") {
         return Read::Elsewhere;
+    }
+    // What has a URL may be reached by more spellings of it than are known; an id is no part of a path.
+    let by_url = naming.names.iter().any(|form| form.starts_with(URL));
+    let is_known = naming.names.iter().any(|form| parts(form, given).is_some());
+    if by_url && !is_known && given.contains(['/', ':']) {
+        return Read::Alias;
     }
     Read::Id {
         id: fold(given),

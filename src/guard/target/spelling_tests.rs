@@ -379,6 +379,34 @@ fn a_name_behind_which_a_protected_thing_may_stand_is_refused() {
         "ec2:DeleteSecurityGroup",
         r#"{"GroupName":"web"}"#
     ));
+    // Aliases of access points, behind which any bucket may stand.
+    let bucket = |name: &str| format!(r#"{{"Bucket":"{name}","Key":"k"}}"#);
+    assert!(names_surely("s3:DeleteObject", &bucket("any-bucket")));
+    for alias in [
+        "ap-abcdefghijkl-s3alias",
+        "mfzwi23gnjvgw.mrap",
+        "my-ap-1234567890--op-s3",
+        "my-ap-1234567890--ol-s3",
+        "my-ap-1234567890-ext-s3alias",
+    ] {
+        assert!(!names_surely("s3:DeleteObject", &bucket(alias)), "{alias}");
+    }
+    // Of a queue's URL one spelling is known.
+    let queue = |url: &str| format!(r#"{{"QueueUrl":"{url}"}}"#);
+    let host = "sqs.eu-west-1.amazonaws.com";
+    let known = format!("https://{host}/123456789012/jobs");
+    assert!(names_surely("sqs:DeleteQueue", &queue(&known)));
+    assert!(names_surely("sqs:DeleteQueue", &queue("jobs")));
+    for url in [
+        format!("http://{host}/123456789012/jobs"),
+        format!("https://{host}:443/123456789012/jobs"),
+        format!("https://{host}/123456789012//jobs"),
+        format!("https://{host}/123456789012/jobs/"),
+        "/123456789012/jobs".to_owned(),
+        "123456789012/jobs".to_owned(),
+    ] {
+        assert!(!names_surely("sqs:DeleteQueue", &queue(&url)), "{url}");
+    }
     // Its documentation says that it takes a name as well as an id.
     assert!(!names_surely(
         "pcs:DeleteCluster",

@@ -520,6 +520,82 @@ fn an_update_that_takes_away_is_a_disruption() {
 }
 
 #[test]
+fn what_hides_in_a_flag_or_in_a_kind_is_found() {
+    let key = |more: &str| format!(r#"{{"Bucket":"b","Key":"k"{more}}}"#);
+    let bypass = key(r#","BypassGovernanceRetention":true"#);
+    check("s3:DeleteObject", &bypass, "unprotect");
+    check("s3:DeleteObject", &key(""), "destroy");
+    check(
+        "s3:DeleteObjects",
+        r#"{"Bucket":"b","BypassGovernanceRetention":true}"#,
+        "unprotect",
+    );
+    for operation in ["s3:CopyObject", "s3:CreateMultipartUpload"] {
+        check(operation, &key(r#","ACL":"public-read""#), "grant");
+        check(operation, &key(r#","GrantFullControl":"id=x""#), "grant");
+        check(
+            operation,
+            &key(r#","ACL":"bucket-owner-full-control""#),
+            "write",
+        );
+    }
+    check(
+        "s3:CreateBucket",
+        r#"{"Bucket":"b","ACL":"public-read-write"}"#,
+        "grant",
+    );
+    check("s3:CreateBucket", r#"{"Bucket":"b"}"#, "write");
+    let policy = |kind: &str| format!(r#"{{"policyType":"{kind}"}}"#);
+    check(
+        "logs:PutAccountPolicy",
+        &policy("RETENTION_POLICY"),
+        "unprotect",
+    );
+    check(
+        "logs:PutAccountPolicy",
+        &policy("SUBSCRIPTION_FILTER_POLICY"),
+        "indirect",
+    );
+    check(
+        "logs:PutAccountPolicy",
+        &policy("FIELD_INDEX_POLICY"),
+        "write",
+    );
+    check(
+        "guardduty:UpdateDetector",
+        r#"{"DetectorId":"d","Enable":false}"#,
+        "disable",
+    );
+    check(
+        "macie2:UpdateMacieSession",
+        r#"{"status":"PAUSED"}"#,
+        "disable",
+    );
+    check(
+        "ec2:ModifyVpcBlockPublicAccessOptions",
+        r#"{"InternetGatewayBlockMode":"off"}"#,
+        "unprotect",
+    );
+    check(
+        "qldb-session:SendCommand",
+        r#"{"ExecuteStatement":{"Statement":"DELETE FROM t"}}"#,
+        "indirect",
+    );
+    for operation in [
+        "apigateway:ImportRestApi",
+        "apigateway:PutRestApi",
+        "apigateway:TestInvokeMethod",
+        "apigatewayv2:ImportApi",
+        "iot:TestInvokeAuthorizer",
+        "cloudsearchdomain:UploadDocuments",
+    ] {
+        check(operation, "{}", "indirect");
+    }
+    check("config:PutConfigurationRecorder", "{}", "grant");
+    check("network-firewall:UpdateRuleGroup", "{}", "overwrite");
+}
+
+#[test]
 fn of_several_classes_the_most_guarded_counts() {
     check(
         "rds:ModifyDBInstance",
