@@ -51,8 +51,9 @@
 //! - Failure is not absence: a tag is absent only if AWS answered about that very resource without it.
 //! - A request meets one reading of the configuration, from its keys to the way out
 //!   ([`InForce`](pipeline::InForce)).
-//! - Nothing that works without the guard is handed out by it: `sts:AssumeRole` is answered here, and AWS's words about the
-//!   guard's own signature are withheld.
+//! - Nothing that works without the guard is handed out by it, unless a policy permits just that: `sts:AssumeRole` is
+//!   answered here, tokens and presigned URLs are of class `credentials`, and AWS's words about the guard's own signature are
+//!   withheld.
 //! - An API host is never tunnelled, whatever the configuration says.
 
 pub mod admin;

@@ -7,7 +7,8 @@
 //!   parse       guarded calls: strict decode into the typed input → Targets
 //!   enrich      facts for each target, only those that a policy in the slice can ask for
 //!   decide      Cedar, once per resource, then one verdict → Allowed, which owns the request
-//! assume        `sts:AssumeRole` alone: judged, recorded and answered here, with a virtual session
+//! answer        what AWS would answer with something that works without the guard, and what only the guard can make:
+//!               sessions, tokens, presigned URLs; judged, recorded and answered here, never sent
 //! sign          with the caller's upstream credentials: a guarded call with those of `guarded_role_arn`
 //! admit         the decision is recorded: guarded calls wait until it is durable → Admitted
 //! forward       once; then the outcome is recorded; then the answer
@@ -25,9 +26,9 @@
 )]
 
 mod admit;
+mod answer;
 mod answered;
 mod arrive;
-mod assume;
 mod authenticate;
 mod claim;
 mod doors;
@@ -50,7 +51,6 @@ use http::Response;
 use crate::admin::metrics::Metrics;
 use crate::aws::host::Host;
 use crate::config::{Egress, ForeignKeys, Limits, LookupConfig};
-use crate::guard::assume::is_asked;
 use crate::guard::call::Mode;
 use crate::guard::refusal::Refusal;
 use crate::journal::Journal;
@@ -151,8 +151,8 @@ impl Guard {
             Whose::Nobodys => self.unauthenticated(trail, identified)?,
             Whose::Ours | Whose::Foreign => self.authenticate(trail, identified).await?,
         };
-        if is_asked(&authenticated.call.action) {
-            return self.assume(trail, authenticated).await;
+        if let Some(answers) = authenticated.known.operation().answers {
+            return self.answer_itself(trail, authenticated, answers).await;
         }
         let allowed = self.judge(trail, authenticated).await?;
         let signed = self.sign(trail, allowed).await?;

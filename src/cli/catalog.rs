@@ -25,6 +25,7 @@ const PLACES: &str = include_str!(concat!(
     "/config/resources.toml"
 ));
 const TYPES: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/config/types.toml"));
+const OWN: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/config/own.toml"));
 const ARNS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/config/arns.toml"));
 
 /// What to do with a catalog.

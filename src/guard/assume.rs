@@ -12,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::aws::arn::{ArnError, RoleArn};
 use crate::aws::value::{Object, Value};
-use crate::guard::call::{Action, AssumedRole, Call, Caller};
+use crate::guard::call::{AssumedRole, Call, Caller};
 use crate::guard::keyring::{Session, SessionKey};
 
 const DURATION_DEFAULT: Duration = Duration::from_secs(3600);
@@ -50,12 +50,6 @@ pub enum AssumeError {
         "the caller `{caller}` may not assume `{role}`: its `may_assume` doesn't list the role"
     )]
     NotListed { caller: String, role: String },
-}
-
-/// Whether the guard answers this by itself.
-#[must_use]
-pub fn is_asked(action: &Action) -> bool {
-    action.service == "sts" && action.operation == "AssumeRole"
 }
 
 impl Assumption {

@@ -2,6 +2,7 @@
 //!
 //! INVARIANT: nothing here does I/O, reads a clock or knows tokio.
 
+pub mod answer;
 pub mod assume;
 pub mod call;
 pub mod case;
@@ -13,6 +14,7 @@ pub mod keyring;
 pub mod knowledge;
 pub mod path;
 pub mod policies;
+pub mod presign;
 pub mod protected;
 pub mod question;
 pub mod reads;
@@ -22,3 +24,4 @@ mod sample;
 pub mod schema;
 pub mod target;
 pub mod time;
+pub mod token;

@@ -4,11 +4,13 @@ use std::borrow::Cow;
 
 use crate::aws::answer::Kind;
 use crate::aws::sigv4::{AuthError, Family};
+use crate::guard::answer::AskError;
 use crate::guard::assume::AssumeError;
 use crate::guard::call::DecisionId;
 use crate::guard::decide::{Decision, Denial};
 use crate::guard::facts::EnquiryError;
 use crate::guard::keyring::UnknownKey;
+use crate::guard::presign::PresignError;
 
 /// Why a call is not forwarded. Each variant is one value of the label `reason`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub enum Refusal {
     LookupFailed { message: String },
     /// The configuration doesn't let the caller assume the role.
     NotAssumable { message: String },
+    /// No URL may be presigned for such a call.
+    NotPresignable { message: String },
     /// The caller's upstream credentials reach other accounts than this one.
     Account { message: String },
     /// There are no upstream credentials, and there will be none until somebody acts.
@@ -74,7 +78,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every value of the label `reason`.
-    pub const REASONS: [&'static str; 27] = [
+    pub const REASONS: [&'static str; 28] = [
         "misdirected",
         "unmodelled_host",
         "unmodelled_service",
@@ -94,6 +98,7 @@ impl Refusal {
         "lookup_denied",
         "lookup_failed",
         "not_assumable",
+        "not_presignable",
         "account",
         "credentials_lasting",
         "credentials_passing",
@@ -127,6 +132,7 @@ impl Refusal {
             Refusal::LookupDenied { .. } => "lookup_denied",
             Refusal::LookupFailed { .. } => "lookup_failed",
             Refusal::NotAssumable { .. } => "not_assumable",
+            Refusal::NotPresignable { .. } => "not_presignable",
             Refusal::Account { .. } => "account",
             Refusal::CredentialsLasting { .. } => "credentials_lasting",
             Refusal::CredentialsPassing { .. } => "credentials_passing",
@@ -164,6 +170,7 @@ impl Refusal {
             | Refusal::UnknownResource { .. }
             | Refusal::LookupDenied { .. }
             | Refusal::NotAssumable { .. }
+            | Refusal::NotPresignable { .. }
             | Refusal::Account { .. }
             | Refusal::CredentialsLasting { .. }
             | Refusal::JournalFailed { .. }
@@ -196,6 +203,7 @@ impl Refusal {
             | Refusal::LookupDenied { .. }
             | Refusal::LookupFailed { .. }
             | Refusal::NotAssumable { .. }
+            | Refusal::NotPresignable { .. }
             | Refusal::Account { .. }
             | Refusal::CredentialsLasting { .. }
             | Refusal::CredentialsPassing { .. }
@@ -272,6 +280,7 @@ impl Refusal {
             | Refusal::LookupDenied { message }
             | Refusal::LookupFailed { message }
             | Refusal::NotAssumable { message }
+            | Refusal::NotPresignable { message }
             | Refusal::Account { message }
             | Refusal::CredentialsLasting { message }
             | Refusal::CredentialsPassing { message }
@@ -371,6 +380,31 @@ impl From<UnknownKey> for Refusal {
             }
         };
         Refusal::Unauthenticated { kind, message }
+    }
+}
+
+impl From<AskError> for Refusal {
+    fn from(error: AskError) -> Self {
+        let message = error.to_string();
+        match error {
+            AskError::Assume(error) => error.into(),
+            AskError::Token(_) => Refusal::Malformed { message },
+            AskError::Presign(error) => error.into(),
+        }
+    }
+}
+
+impl From<PresignError> for Refusal {
+    fn from(error: PresignError) -> Self {
+        let message = error.to_string();
+        match error {
+            PresignError::Invalid { .. } | PresignError::Partition { .. } => {
+                Refusal::Malformed { message }
+            }
+            PresignError::Guarded { .. }
+            | PresignError::Body { .. }
+            | PresignError::Answered { .. } => Refusal::NotPresignable { message },
+        }
     }
 }
 

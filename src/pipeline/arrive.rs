@@ -166,13 +166,7 @@ impl Guard {
                 return Err(Refusal::UnmodelledHost { host });
             }
         };
-        let mut services = Vec::new();
-        for id in &endpoint.services {
-            let service = self.ruleset.catalog.service(id);
-            services.extend(service.map_err(|e| Refusal::Internal {
-                message: e.to_string(),
-            })?);
-        }
+        let services = self.services(&endpoint)?;
         trail.shape = Shape::asked(&services, &head(&parts));
         if services.iter().all(|s| s.operations.is_empty()) {
             return Err(Refusal::UnmodelledService {
@@ -198,6 +192,18 @@ impl Guard {
             framing,
             whose,
         })
+    }
+
+    /// The services behind an endpoint.
+    pub(super) fn services(&self, endpoint: &Endpoint) -> Result<Vec<Arc<Service>>, Refusal> {
+        let mut services = Vec::new();
+        for id in &endpoint.services {
+            let service = self.ruleset.catalog.service(id);
+            services.extend(service.map_err(|e| Refusal::Internal {
+                message: e.to_string(),
+            })?);
+        }
+        Ok(services)
     }
 
     /// Tells which operation the request is, and reads the body unless it may stream.
@@ -348,7 +354,8 @@ fn signed_for<'s>(
     let only = found.next().filter(|_| found.next().is_none());
     let mints = |s: &&Arc<Service>| {
         let mut operations = s.operations.values();
-        s.operations.is_empty() || operations.any(|o| o.class == Class::Credentials)
+        s.operations.is_empty()
+            || operations.any(|o| o.class == Class::Credentials && o.is_of_aws())
     };
     Ok(only.filter(|service| !mints(service)))
 }

@@ -10,9 +10,9 @@ use super::claim::Claim;
 use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::answer::Kind;
+use crate::aws::catalog::model::Answers;
 use crate::aws::sigv4::chunked::{Chunked, unwrapped_headers};
 use crate::aws::sigv4::{self, Authorization, Declared, Scope, Seed};
-use crate::guard::assume;
 use crate::guard::call::{Call, Caller};
 use crate::guard::keyring::Presented;
 use crate::sources::credentials::{CredentialsFault, Power, Signer};
@@ -56,7 +56,7 @@ impl Guard {
         let mut call = self.call(trail, &known, Arc::clone(&identity.caller));
         trail.call = Some(Arc::new(call.clone()));
         proven_alike(trail, &identity.caller)?;
-        if assume::is_asked(&call.action) {
+        if known.operation().answers == Some(Answers::Session) {
             return Ok(Authenticated {
                 known,
                 call,

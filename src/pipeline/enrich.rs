@@ -6,8 +6,9 @@ use super::arrive::not_understood;
 use super::authenticate::{Authenticated, unsigned};
 use super::trail::Trail;
 use super::{Guard, Refusal};
+use crate::aws::catalog::model::Answers;
 use crate::aws::protocol;
-use crate::guard::assume::is_asked;
+use crate::guard::answer::Ask;
 use crate::guard::call::{Call, Mode};
 use crate::guard::decide::{self, Question};
 use crate::guard::facts::{Enquiry, Facts};
@@ -48,6 +49,12 @@ pub(super) struct Enriched {
     named: Option<NamePlace>,
 }
 
+impl Understood {
+    pub(super) const fn call(&self) -> &Call {
+        &self.call
+    }
+}
+
 impl Enriched {
     pub(super) fn into_parts(self) -> (Arc<Slice>, By, Question, Option<NamePlace>) {
         (self.slice, self.by, self.question, self.named)
@@ -86,8 +93,10 @@ impl Guard {
         }
         let service = known.identified.service();
         trail.seen.input = self.redacted(service, &call);
-        if is_asked(&call.action) {
-            call.account = self.assumption(&call)?.account().to_owned();
+        if let Some(answers @ Answers::Session) = known.operation().answers
+            && let Ask::Session(assumption) = self.ask(answers, &call)?
+        {
+            call.account = assumption.account().to_owned();
         }
         let own = call.account.clone();
         let rules = self.ruleset.rules();

@@ -220,8 +220,8 @@ impl Budget {
 #[derive(Debug, Default)]
 pub struct Held(Option<OwnedSemaphorePermit>);
 
-/// A whole body. It holds its part of the budget until it is dropped.
-#[derive(Debug)]
+/// A whole body; by default an empty one. It holds its part of the budget until it is dropped.
+#[derive(Debug, Default)]
 pub struct Buffered {
     bytes: Bytes,
     held: Option<OwnedSemaphorePermit>,

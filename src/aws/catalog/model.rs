@@ -221,6 +221,30 @@ pub struct OlderForm {
     pub operation: Operation,
 }
 
+/// What the guard answers a call with, in AWS's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answers {
+    /// A virtual session in a role.
+    Session,
+    /// A token for a Kubernetes cluster.
+    EksToken,
+    /// A token for a database, in the place of a password.
+    RdsToken,
+    /// A URL that makes one call.
+    PresignedUrl,
+}
+
+impl Answers {
+    /// Whether AWS has such an operation itself.
+    const fn is_of_aws(self) -> bool {
+        match self {
+            Answers::Session => true,
+            Answers::EksToken | Answers::RdsToken | Answers::PresignedUrl => false,
+        }
+    }
+}
+
 /// One operation of a service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Operation {
@@ -246,7 +270,7 @@ pub struct Operation {
     pub host_prefix: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<ShapeId>,
-    /// Kept only for operations that lookups use or could use (reads).
+    /// Kept only for operations that lookups use or could use (reads), and for what the guard answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<ShapeId>,
     /// Whether the operation goes unsigned (`auth: none` in the model).
@@ -277,6 +301,17 @@ pub struct Operation {
     /// The release of botocore that had the operation last, of those that were looked at: today's has it no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<String>,
+    /// With what the guard answers by itself. Calls of such an operation are never sent to AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Answers>,
+}
+
+impl Operation {
+    /// Whether AWS has it, and not the guard alone.
+    #[must_use]
+    pub fn is_of_aws(&self) -> bool {
+        self.answers.is_none_or(Answers::is_of_aws)
+    }
 }
 
 /// The element around an input's members.

@@ -2,6 +2,7 @@ mod resources;
 
 use super::*;
 use crate::aws::catalog::index::RegionSet;
+use crate::aws::catalog::model::Answers;
 use crate::aws::endpoint::{Addressed, Endpoint};
 
 fn catalog() -> &'static Catalog {
@@ -400,12 +401,38 @@ fn resources_are_found_where_they_were_reviewed() {
 }
 
 #[test]
-fn outputs_are_kept_for_reads_and_for_nothing_else() {
+fn outputs_are_kept_for_reads_and_for_what_the_guard_answers() {
     let catalog = catalog();
     for id in few::REVIEWED {
         for operation in catalog.service(id).unwrap().unwrap().operations.values() {
             let read = operation.class == crate::aws::class::Class::Read;
-            assert_eq!(operation.output.is_some(), read, "{}", operation.name);
+            let kept = read || operation.answers.is_some();
+            assert_eq!(operation.output.is_some(), kept, "{}", operation.name);
         }
     }
+}
+
+#[test]
+fn the_guard_answers_these_and_no_others() {
+    let catalog = Catalog::embedded().unwrap();
+    let mut found = Vec::new();
+    for id in catalog.service_ids() {
+        let service = catalog.service(id).unwrap().unwrap();
+        let answered = service.operations.values().filter(|o| o.answers.is_some());
+        found.extend(answered.map(|o| (format!("{id}:{}", o.name), o.answers.unwrap())));
+        for form in &service.older {
+            let name = &form.operation.name;
+            assert_eq!(form.operation.answers, service.operations[name].answers);
+        }
+    }
+    let expected = [
+        ("eks:GetToken", Answers::EksToken),
+        ("palisade:PresignUrl", Answers::PresignedUrl),
+        ("rds:GenerateDBAuthToken", Answers::RdsToken),
+        ("sts:AssumeRole", Answers::Session),
+    ];
+    assert_eq!(
+        found,
+        expected.map(|(name, answers)| (name.to_owned(), answers))
+    );
 }

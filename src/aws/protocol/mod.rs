@@ -28,6 +28,7 @@ pub mod json;
 mod malformed;
 mod output;
 mod output_xml;
+pub mod own_answer;
 pub mod path;
 mod query;
 mod query_answer;
@@ -63,6 +64,7 @@ pub use host_prefix::at;
 pub use identify::{identify, needs_body};
 pub use malformed::{EncodeError, Malformed, OutputError, name};
 pub use output::decode_output;
+pub use own_answer::{answer, is_answered};
 pub use query_answer::{query_answer, query_answer_in};
 
 /// A request whose operation is known. Made by [`identify`], and for one that isn't known by [`Identified::unknown`].
@@ -157,6 +159,7 @@ impl Identified {
                 xml_root: None,
                 checksum: None,
                 gone: None,
+                answers: None,
             }),
             // Never written anew: a protocol in which requests pass as they are.
             protocol: Protocol::RestJson,

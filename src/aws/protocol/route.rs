@@ -380,6 +380,7 @@ mod tests {
             xml_root: None,
             checksum: None,
             gone: None,
+            answers: None,
         }
     }
 

@@ -15,6 +15,7 @@ pub mod error;
 pub mod events;
 mod hex;
 pub mod payload;
+pub mod presign;
 pub mod presigned;
 pub mod sign;
 pub mod verify;
@@ -30,7 +31,8 @@ pub use authorization::{Algorithm, Authorization, Scope};
 pub use chain::Seed;
 pub use error::{AuthError, Family};
 pub use payload::{Declared, payload_hash, sha256_hex};
-pub use presigned::{Lifted, lift};
+pub use presign::presign;
+pub use presigned::{Lifted, lift, lift_all, unsigned_query};
 pub use sign::{Over, SignError, Unsigned, sign, sign_over};
 pub use verify::verify;
 

@@ -38,7 +38,7 @@ const NAMES: [&str; 8] = [
 const VERSION_2: &str = "AWSAccessKeyId";
 
 /// AWS's own bound: seven days.
-const EXPIRES_SECONDS_MAX: u64 = 604_800;
+pub(super) const EXPIRES_SECONDS_MAX: u64 = 604_800;
 
 /// When a URL was signed, and for how long it is good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,6 +184,21 @@ pub(super) fn covered(query: &str) -> String {
     kept.join("&")
 }
 
+/// A query without what authenticates; the bytes of the rest are as they were.
+///
+/// # Errors
+/// [`AuthError::Malformed`] for a broken escape.
+pub fn unsigned_query(query: &str) -> Result<String, AuthError> {
+    let mut kept = Vec::new();
+    for piece in query.split('&') {
+        let name = piece.split_once('=').map_or(piece, |(name, _)| name);
+        if !piece.is_empty() && authentication(name)?.is_none() {
+            kept.push(piece);
+        }
+    }
+    Ok(kept.join("&"))
+}
+
 /// A request that was signed in its query, as if it had been signed in its header.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lifted {
@@ -201,6 +216,14 @@ pub fn lift(head: &Head<'_>) -> Result<Option<Lifted>, AuthError> {
     if !authenticates(head.query)? {
         return Ok(None);
     }
+    lift_all(head).map(Some)
+}
+
+/// The same for a request that is about to be signed in its query: AWS will read it so.
+///
+/// # Errors
+/// As for [`lift`].
+pub fn lift_all(head: &Head<'_>) -> Result<Lifted, AuthError> {
     let mut headers = head.headers.clone();
     let mut kept = Vec::new();
     for piece in head.query.unwrap_or_default().split('&') {
@@ -214,10 +237,10 @@ pub fn lift(head: &Head<'_>) -> Result<Option<Lifted>, AuthError> {
         }
     }
     let query = kept.join("&");
-    Ok(Some(Lifted {
+    Ok(Lifted {
         query: (!query.is_empty()).then_some(query),
         headers,
-    }))
+    })
 }
 
 fn add(headers: &mut HeaderMap, name: &[u8], value: &str) -> Result<(), AuthError> {

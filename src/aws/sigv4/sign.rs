@@ -59,6 +59,8 @@ pub enum SignError {
         "the query has an empty parameter, characters that a query may not have, or escapes that are broken or not UTF-8"
     )]
     Query,
+    #[error("a presigned URL is good for 1 to 604800 seconds")]
+    Expires,
     #[error("the clock is outside the years 1970 to 9999: set it")]
     Clock,
     #[error("the request cannot be signed: {0}")]
@@ -230,7 +232,7 @@ fn asymmetric(
     Ok((added, signature))
 }
 
-fn settings(signature: Signature, payload: &str) -> SigningSettings {
+pub(super) fn settings(signature: Signature, payload: &str) -> SigningSettings {
     let mut settings = SigningSettings::default();
     settings.excluded_headers = None;
     match signature {
@@ -251,7 +253,10 @@ fn settings(signature: Signature, payload: &str) -> SigningSettings {
 
 /// The signer panics on a URI without authority, takes what follows a `#` for a fragment, and signs query escapes as
 /// UTF-8: none of these may reach it.
-fn absolute_uri(request: &Unsigned<'_>, signature: Signature) -> Result<String, SignError> {
+pub(super) fn absolute_uri(
+    request: &Unsigned<'_>,
+    signature: Signature,
+) -> Result<String, SignError> {
     let host_fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
     if request.host.is_empty() || !request.host.bytes().all(host_fits) {
         return Err(SignError::Host);
@@ -280,7 +285,7 @@ fn absolute_uri(request: &Unsigned<'_>, signature: Signature) -> Result<String, 
     Ok(uri)
 }
 
-fn headers<'a>(request: &Unsigned<'a>) -> Result<Vec<(&'a str, &'a str)>, SignError> {
+pub(super) fn headers<'a>(request: &Unsigned<'a>) -> Result<Vec<(&'a str, &'a str)>, SignError> {
     let mut headers = vec![(HOST.as_str(), request.host)];
     for (name, value) in request.headers {
         if RESERVED.contains(name) {

@@ -9,9 +9,9 @@ use anyhow::{Context, bail};
 use super::botocore::Botocore;
 use super::changes::{self, Report};
 use super::progress::{Progress, Reader};
-use super::{ARNS, BuildArgs, PLACES, RULES, TYPES, cfn};
+use super::{ARNS, BuildArgs, OWN, PLACES, RULES, TYPES, cfn};
 use crate::aws::catalog::compile::{
-    self, Common, Data, Models, Names, Notes, Places, Rules, Schema, Types,
+    self, Common, Data, Models, Names, Notes, Own, Places, Rules, Schema, Types,
 };
 use crate::aws::catalog::{Catalog, Service, file};
 use crate::aws::nearest::nearest;
@@ -108,6 +108,7 @@ fn data(schemas: &[Schema]) -> anyhow::Result<Data> {
         places: Places::parse(PLACES).context("config/resources.toml")?,
         types: Types::new(TYPES, schemas).context("config/types.toml")?,
         names: Names::parse(ARNS).context("config/arns.toml")?,
+        own: Own::parse(OWN).context("config/own.toml")?,
     })
 }
 
@@ -157,11 +158,18 @@ impl Building {
         let ids: Vec<String> = package.services().map(str::to_owned).collect();
         for (at, id) in ids.iter().enumerate() {
             self.progress.of(release, id, at, ids.len());
-            let models = models(package, id)?;
+            let mut models = models(package, id)?;
+            self.data.own.add_to(&mut models)?;
             if wanted.contains(id) {
                 let service = compile::service(&models, &self.data, &mut self.notes)?;
                 self.services.push(service);
             }
+            self.keep(models);
+        }
+        let own: Vec<Models> = self.data.own.services().collect();
+        for models in own {
+            let service = compile::service(&models, &self.data, &mut self.notes)?;
+            self.services.push(service);
             self.keep(models);
         }
         Ok(())

@@ -266,7 +266,9 @@ fn end<'a>(service: &'a Service, shape: Option<&'a Shape>, steps: &[Step]) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::catalog::compile::{self, CompileError, Data, Models, Names, Places, Types};
+    use crate::aws::catalog::compile::{
+        self, CompileError, Data, Models, Names, Own, Places, Types,
+    };
 
     #[test]
     fn a_test_is_a_place_and_what_must_stand_there() {
@@ -352,6 +354,7 @@ mod tests {
             places: Places::parse("").unwrap(),
             types: Types::new("", &[]).unwrap(),
             names: Names::parse("").unwrap(),
+            own: Own::default(),
         };
         compile::service(&models, &data, &mut Default::default())
     }

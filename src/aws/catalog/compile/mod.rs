@@ -12,6 +12,7 @@ mod loose;
 mod members;
 mod names;
 mod older;
+mod own;
 mod places;
 mod resource;
 mod rules;
@@ -27,6 +28,7 @@ use serde_json::Value;
 pub use alias::fold;
 pub use hosts::HostFacts;
 pub use names::{Names, NamesError};
+pub use own::{Own, OwnError};
 pub use places::{Places, PlacesError};
 pub use resource::is_about_account;
 pub use rules::{Kind, Rules, RulesError, Source};
@@ -70,6 +72,8 @@ pub struct Data {
     pub types: Types,
     /// How those are spelt.
     pub names: Names,
+    /// What models get besides.
+    pub own: Own,
 }
 
 /// Why models don't make a catalog.
@@ -83,6 +87,8 @@ pub enum CompileError {
     Rules(#[from] RulesError),
     #[error(transparent)]
     Places(#[from] PlacesError),
+    #[error("config/own.toml: {0}")]
+    Own(#[from] OwnError),
 }
 
 /// What a person should look at after a build. None of it makes the catalog wrong.

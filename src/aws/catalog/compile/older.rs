@@ -117,6 +117,7 @@ fn form(
         input: old.input.map(|id| graft.shape(service, id)),
         output: today.output,
         errors: today.errors.clone(),
+        answers: today.answers,
         ..old.clone()
     }
 }

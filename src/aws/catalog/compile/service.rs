@@ -8,7 +8,7 @@ use super::json::{flag, items, members, owned, text, texts};
 use super::members::Members;
 use super::rules::{Kind, Rules, RulesError, Source};
 use super::wire::Wire;
-use super::{CompileError, Data, Notes, conditions, loose, resource, tag_reads};
+use super::{CompileError, Data, Notes, conditions, loose, own, resource, tag_reads};
 use crate::aws::catalog::model::{
     Checksum, Location, Member, Operation, Protocol, Service, Shape, ShapeId, Signature, Structure,
     TimestampFormat, XmlNamespace, XmlRoot, XmlTraits,
@@ -175,6 +175,7 @@ fn operation(
         }
         .into());
     }
+    let answers = own::answers(&full, description)?;
     if flag(description, "readonly") && kind != Kind::Class(Class::Read) {
         notes.readonly_but.push((full, kind));
     }
@@ -196,6 +197,7 @@ fn operation(
             .and_then(|e| owned(e, "hostPrefix")),
         input: input_name.map(|n| shapes.id(n)).transpose()?,
         output: match kind.class() {
+            _ if answers.is_some() => output_name.map(|n| shapes.id(n)).transpose()?,
             Class::Read => output_name.map(|n| shapes.id(n)).transpose()?,
             Class::Write
             | Class::Tag
@@ -219,6 +221,7 @@ fn operation(
         xml_root: description.get("input").and_then(xml_root).map(Box::new),
         checksum: checksum(description).map(Box::new),
         gone: None,
+        answers,
     })
 }
 

@@ -676,7 +676,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::aws::catalog::compile::{Data, Models, Names, Notes, Places, Types};
+    use crate::aws::catalog::compile::{Data, Models, Names, Notes, Own, Places, Types};
 
     #[test]
     fn an_operation_is_about_its_noun_or_the_tags_of_it() {
@@ -720,6 +720,7 @@ mod tests {
             places: Places::parse("").unwrap(),
             types: Types::new("", &[]).unwrap(),
             names: Names::parse("").unwrap(),
+            own: Own::default(),
         };
         crate::aws::catalog::compile::service(&models, &data, &mut Notes::default()).unwrap()
     }

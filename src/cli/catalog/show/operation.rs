@@ -53,6 +53,12 @@ pub(super) fn text(
     if operation.unsigned {
         writeln!(out, "signature    none: callers send it unsigned")?;
     }
+    if operation.answers.is_some() {
+        writeln!(
+            out,
+            "answered     by the guard itself: it is never sent to AWS"
+        )?;
+    }
     if let Some(release) = &operation.gone {
         writeln!(
             out,
@@ -114,7 +120,7 @@ fn write_resource(
     }
     writeln!(out, "tags         {}", facts.tags)?;
     for (attribute, operation) in &facts.attributes {
-        writeln!(out, "{:13}{operation}", attribute.as_str())?;
+        writeln!(out, "{:12} {operation}", attribute.as_str())?;
     }
     Ok(())
 }
@@ -204,6 +210,7 @@ pub(super) fn brief_json(service: &Service, operation: &Operation) -> Value {
         "conditions": operation.conditions,
         "hands": operation.hands,
         "gone": operation.gone,
+        "answers": operation.answers,
     })
 }
 
