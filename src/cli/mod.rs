@@ -9,6 +9,7 @@
     reason = "this folder does I/O and may read the clock"
 )]
 
+mod ask;
 mod ca;
 mod catalog;
 mod credentials;
@@ -21,10 +22,12 @@ mod journal;
 mod keys;
 mod log;
 mod policy;
+mod presign;
 #[cfg(test)]
 mod readme;
 mod serve;
 mod table;
+mod token;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -73,6 +76,10 @@ enum Command {
     Env(env::Arguments),
     /// Hand out virtual session keys: a credential process for AWS's configuration file
     Credentials(credentials::Arguments),
+    /// Have the guard make a token for a cluster or a database
+    Token(token::Arguments),
+    /// Have the guard make a URL that makes one call for whoever has it
+    Presign(presign::Arguments),
     /// Print the certificate authority that clients must trust, as PEM
     Ca,
     /// Issue, list and revoke callers' keys
@@ -97,6 +104,8 @@ impl Command {
             // The command's own output stands there; each refusal has a line of its own.
             Command::Exec(_) | Command::Env(_) | Command::Credentials(_) => LevelFilter::ERROR,
             Command::Serve(_)
+            | Command::Token(_)
+            | Command::Presign(_)
             | Command::Ca
             | Command::Keys(_)
             | Command::Policy(_)
@@ -152,6 +161,8 @@ fn run(arguments: Arguments) -> Answer {
         Command::Credentials(arguments) => {
             Ok(credentials::run(&arguments, || load(config))?.into())
         }
+        Command::Token(arguments) => Ok(token::run(&arguments)?.into()),
+        Command::Presign(arguments) => Ok(presign::run(&arguments)?.into()),
         Command::Ca => Ok(ca::run(&load(config)?)?.into()),
         Command::Policy(arguments) => policy::run(arguments, load(config)?),
         Command::Catalog(command) => catalog(&command, config),

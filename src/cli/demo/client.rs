@@ -20,11 +20,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::aws::catalog::{Catalog, Operation, Service};
-use crate::aws::endpoint::{Addressed, Resolved};
-use crate::aws::host::Host;
+use crate::aws::endpoint::Addressed;
 use crate::aws::protocol::{self, UpstreamError, WireRequest};
 use crate::aws::sigv4::{self, Unsigned, sha256_hex};
 use crate::aws::value::Object;
+use crate::cli::ask::endpoint;
 use crate::sources::clock::Clock;
 
 /// How long one call may take.
@@ -32,9 +32,6 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The longest answer that is read.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
-
-/// Where names of AWS's APIs stand.
-const SUFFIXES: [&str; 3] = ["amazonaws.com", "api.aws", "amazonaws.com.cn"];
 
 /// Calls AWS through one proxy.
 #[derive(Debug)]
@@ -138,17 +135,10 @@ impl Client {
 
     /// The service's host in the region, as the catalog has it.
     fn host(&self, service: &Service) -> anyhow::Result<String> {
-        for suffix in SUFFIXES {
-            let host = format!("{}.{}.{suffix}", service.id, self.region);
-            let is_it = match self.catalog.resolve(&Host::parse(&host)?) {
-                Resolved::Api(endpoint) => endpoint.services.contains(&service.id),
-                Resolved::Unmodelled | Resolved::Foreign => false,
-            };
-            if is_it {
-                return Ok(host);
-            }
-        }
-        bail!("the catalog has no host for `{}`", service.id)
+        let (id, region) = (&service.id, &self.region);
+        let endpoint = endpoint(&self.catalog, id, region);
+        let endpoint = endpoint.with_context(|| format!("`{id}` has no host in `{region}`"))?;
+        Ok(endpoint.host.to_string())
     }
 
     fn signed(

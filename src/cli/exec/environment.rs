@@ -140,7 +140,7 @@ impl Change {
 }
 
 /// The proxy that the user's own variables name for https, as most clients read them: lower case first.
-pub(super) fn proxy_of(given: &[(OsString, OsString)]) -> Option<(&'static str, String)> {
+pub(in crate::cli) fn proxy_of(given: &[(OsString, OsString)]) -> Option<(&'static str, String)> {
     let names = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
     names
         .into_iter()
