@@ -437,19 +437,7 @@ impl Fitting<'_> {
                 expected: wanted.as_str(),
             });
         }
-        match shape {
-            Shape::Structure(structure) => Ok(structure),
-            Shape::List { .. }
-            | Shape::Map { .. }
-            | Shape::String { .. }
-            | Shape::Blob
-            | Shape::Boolean
-            | Shape::Integer
-            | Shape::Long
-            | Shape::Float
-            | Shape::Timestamp { .. }
-            | Shape::Document => Ok(from),
-        }
+        Ok(shape.as_structure().unwrap_or(from))
     }
 
     /// The shape at a path.
@@ -465,19 +453,7 @@ impl Fitting<'_> {
                 (Into::Values, Shape::Map { value, .. }) => self.shape(*value)?,
                 (Into::Items | Into::Joined | Into::Values, _) => return None,
             };
-            structure = match shape {
-                Shape::Structure(inner) => Some(inner),
-                Shape::List { .. }
-                | Shape::Map { .. }
-                | Shape::String { .. }
-                | Shape::Blob
-                | Shape::Boolean
-                | Shape::Integer
-                | Shape::Long
-                | Shape::Float
-                | Shape::Timestamp { .. }
-                | Shape::Document => None,
-            };
+            structure = shape.as_structure();
             found = Some(shape);
         }
         found

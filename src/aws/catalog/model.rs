@@ -194,19 +194,7 @@ impl Service {
     /// The members of an operation's input; `None` where it takes none.
     #[must_use]
     pub fn input(&self, operation: &Operation) -> Option<&Structure> {
-        match self.shape(operation.input?)? {
-            Shape::Structure(s) => Some(s),
-            Shape::List { .. }
-            | Shape::Map { .. }
-            | Shape::String { .. }
-            | Shape::Blob
-            | Shape::Boolean
-            | Shape::Integer
-            | Shape::Long
-            | Shape::Float
-            | Shape::Timestamp { .. }
-            | Shape::Document => None,
-        }
+        self.shape(operation.input?)?.as_structure()
     }
 }
 
@@ -562,6 +550,26 @@ pub enum Shape {
     },
     /// Any JSON value.
     Document,
+}
+
+impl Shape {
+    /// The structure, where it is one.
+    #[must_use]
+    pub const fn as_structure(&self) -> Option<&Structure> {
+        match self {
+            Shape::Structure(structure) => Some(structure),
+            Shape::List { .. }
+            | Shape::Map { .. }
+            | Shape::String { .. }
+            | Shape::Blob
+            | Shape::Boolean
+            | Shape::Integer
+            | Shape::Long
+            | Shape::Float
+            | Shape::Timestamp { .. }
+            | Shape::Document => None,
+        }
+    }
 }
 
 /// How a timestamp is spelt, where the model says.

@@ -89,20 +89,8 @@ impl<'a> Members<'a> {
 }
 
 fn names(shape: &Shape) -> impl Iterator<Item = &str> {
-    let members = match shape {
-        Shape::Structure(s) => s.members.as_slice(),
-        Shape::List { .. }
-        | Shape::Map { .. }
-        | Shape::String { .. }
-        | Shape::Blob
-        | Shape::Boolean
-        | Shape::Integer
-        | Shape::Long
-        | Shape::Float
-        | Shape::Timestamp { .. }
-        | Shape::Document => &[],
-    };
-    members.iter().map(|m| m.name.as_str())
+    let members = shape.as_structure().map(|s| s.members.iter());
+    members.into_iter().flatten().map(|m| m.name.as_str())
 }
 
 struct Search<'a, F> {

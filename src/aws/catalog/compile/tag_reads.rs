@@ -323,19 +323,7 @@ impl Search<'_> {
     }
 
     fn structure(&self, id: ShapeId) -> Option<&Structure> {
-        match self.service.shape(id)? {
-            Shape::Structure(structure) => Some(structure),
-            Shape::List { .. }
-            | Shape::Map { .. }
-            | Shape::String { .. }
-            | Shape::Blob
-            | Shape::Boolean
-            | Shape::Integer
-            | Shape::Long
-            | Shape::Float
-            | Shape::Timestamp { .. }
-            | Shape::Document => None,
-        }
+        self.service.shape(id)?.as_structure()
     }
 
     /// Where the tags stand in an answer. `named`: what the answer is about, where it is about one type.
