@@ -161,6 +161,11 @@ fn run(arguments: Arguments) -> Answer {
         Command::Credentials(arguments) => {
             Ok(credentials::run(&arguments, || load(config))?.into())
         }
+        Command::Token(_) | Command::Presign(_) if config.is_some() => {
+            Err(Failure::usage(anyhow::anyhow!(
+                "this asks the guard that HTTPS_PROXY names and needs no configuration: leave --config out"
+            )))
+        }
         Command::Token(arguments) => Ok(token::run(&arguments)?.into()),
         Command::Presign(arguments) => Ok(presign::run(&arguments)?.into()),
         Command::Ca => Ok(ca::run(&load(config)?)?.into()),

@@ -37,6 +37,7 @@ struct Rds {
     /// The endpoint of the instance, the cluster or the proxy, as AWS names it
     #[arg(long, value_name = "HOST")]
     hostname: String,
+    /// Its port: 5432 of PostgreSQL, 3306 of MySQL
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
     /// The database's user, one that takes IAM authentication
