@@ -1,8 +1,12 @@
 //! `palisade presign`: a URL that makes one call for whoever has it, signed for AWS by the guard. What an SDK presigns with a
 //! virtual key is good at the guard alone.
 
+use std::time::Duration;
+
 use anyhow::anyhow;
 use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::ask::{As, Asking, answered};
 use super::failure::Failure;
@@ -48,7 +52,17 @@ async fn presign(arguments: &Arguments) -> Result<String, Failure> {
         "Expires": arguments.expires,
     });
     let answer = asking.call("palisade:PresignUrl", input).await?;
+    let asked = OffsetDateTime::now_utc() + Duration::from_secs(arguments.expires.into());
+    if let Some(until) = ends_before(answered(&answer, "Expiration")?, asked) {
+        eprintln!("palisade: good until {until} only, when the credentials end that signed it");
+    }
     Ok(format!("{}\n", answered(&answer, "Url")?))
+}
+
+/// When a URL ends, where that is a minute or more before what was asked.
+fn ends_before(expiration: &str, asked: OffsetDateTime) -> Option<&str> {
+    let until = OffsetDateTime::parse(expiration, &Rfc3339).ok()?;
+    (until + Duration::from_secs(60) < asked).then_some(expiration)
 }
 
 /// Bucket and key of an S3 URI.

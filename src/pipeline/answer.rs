@@ -175,6 +175,10 @@ impl Guard {
             }
         };
         let Minted { token, expires } = minted.map_err(not_signed)?;
+        // It's good for no longer than what it was signed with.
+        let expires = credentials()?
+            .expiry()
+            .map_or(expires, |end| expires.min(end));
         let expires = OffsetDateTime::from(expires).truncate_to_second();
         let expires = expires.format(&Rfc3339);
         let expires = expires.map_err(|e| internal(&e.to_string()))?;

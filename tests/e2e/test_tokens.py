@@ -7,6 +7,7 @@ import base64
 import contextlib
 import datetime
 import json
+import re
 import subprocess
 import urllib.parse
 import urllib.request
@@ -21,7 +22,7 @@ from awscli.customizations.eks.get_token import TokenGenerator
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
-from cloud import REGION
+from cloud import ACCOUNT, REGION
 from guard import BINARY, Guard, clean_environment
 from upstream import CREDENTIALS
 
@@ -304,3 +305,21 @@ def test_who_has_no_virtual_key_or_no_guard_is_told_what_to_do(palisade):
     assert done.returncode == 2 and "name.hash.region.rds.amazonaws.com" in done.stderr
     done = palisade("token", "eks", "--cluster", "open", HTTPS_PROXY="http://127.0.0.1:1")
     assert done.returncode == 1 and "the guard gives no answer" in done.stderr
+
+
+def test_a_url_ends_with_the_credentials_that_signed_it_and_says_so(new_guard, upstream, tmp_path):
+    work = upstream.sts.trust(f"arn:aws:iam::{ACCOUNT}:role/palisade/work")
+    policies = {"all.cedar": '@id("all")\npermit (principal, action, resource);'}
+    guard = new_guard(credentials={"accounts": [ACCOUNT], "role_arn": work}, policies=policies, protected=None).start()
+    environment = clean_environment(tmp_path, **guard.variables())
+
+    def said(seconds):
+        command = [BINARY, "presign", "s3://open-bucket/k", "--expires", str(seconds)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and f"X-Amz-Expires={seconds}" in done.stdout, done
+        return done.stderr
+
+    assert said(900) == ""
+    found = re.fullmatch(r"palisade: good until (\S+) only, when the credentials end that signed it\n", said(7200))
+    end = datetime.datetime.fromisoformat(found[1]) - datetime.datetime.now(datetime.timezone.utc)
+    assert datetime.timedelta(minutes=50) < end <= datetime.timedelta(hours=1)
