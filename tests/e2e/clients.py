@@ -32,11 +32,26 @@ class Told:
     # How often the client sent; `None` where it doesn't say.
     attempts: int | None
     request_id: str | None
-    done: subprocess.CompletedProcess
+    # AWS's answer, as the client shows it; `None` where it shows none.
+    output: object
+    # All that it printed.
+    text: str
 
-    @property
-    def text(self):
-        return self.done.stdout + self.done.stderr
+
+def told_of(told, text):
+    """Of what a client printed as JSON."""
+    # Where a client tells a number of its own, it is what was counted.
+    assert told.get("attempts_told") in (None, told["attempts"])
+    return Told(
+        told["ok"],
+        told.get("exception"),
+        told.get("code"),
+        told.get("message") or "",
+        told["attempts"],
+        told.get("request_id"),
+        told.get("output"),
+        text,
+    )
 
 
 @dataclass(frozen=True)
@@ -77,17 +92,7 @@ class Client:
         assert lines, done.stderr
         told = json.loads(lines[-1])
         assert (done.returncode == 0) == told["ok"], done
-        # Where a client tells a number of its own, it is what was counted.
-        assert told.get("attempts_told") in (None, told["attempts"])
-        return Told(
-            told["ok"],
-            told.get("exception"),
-            told.get("code"),
-            told.get("message") or "",
-            told["attempts"],
-            told.get("request_id"),
-            done,
-        )
+        return told_of(told, done.stdout + done.stderr)
 
 
 class Cli(Client):
@@ -100,11 +105,13 @@ class Cli(Client):
         return [*self.program, service, xform_name(operation, "-"), "--cli-input-json", json.dumps(given), *named]
 
     def read(self, done):
+        text = done.stdout + done.stderr
         if done.returncode == 0:
-            return Told(True, None, None, "", None, None, done)
+            output = json.loads(done.stdout) if done.stdout.startswith("{") else None
+            return Told(True, None, None, "", None, None, output, text)
         found = self._ERROR.search(done.stderr)
         code, message = (found[1], found[3].strip()) if found else (None, done.stderr)
-        return Told(False, f"exit {done.returncode}", code, message, None, None, done)
+        return Told(False, f"exit {done.returncode}", code, message, None, None, None, text)
 
 
 def boto3(mode):

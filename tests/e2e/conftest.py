@@ -22,6 +22,7 @@ for _name in list(os.environ):
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
 from guard import Guard, clean_environment  # noqa: E402
+from moto_server import Moto  # noqa: E402
 from tls import make_server_files  # noqa: E402
 from upstream import Upstream  # noqa: E402
 
@@ -53,6 +54,14 @@ def upstream(_upstream):
 @pytest.fixture
 def cloud(upstream):
     return upstream.cloud
+
+
+@pytest.fixture(scope="module")
+def moto():
+    """A stand-in that we didn't write."""
+    server = Moto()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

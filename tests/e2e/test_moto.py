@@ -2,7 +2,6 @@
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from apis import WORKSPACES
 from checks import error_of
@@ -10,19 +9,10 @@ from guard import Guard
 
 
 @pytest.fixture(scope="module")
-def moto():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
-
-
-@pytest.fixture(scope="module")
 def desks(moto):
     """Makes WorkSpaces in moto, directly."""
     settings = {
-        "endpoint_url": moto,
+        "endpoint_url": moto.url,
         "region_name": "us-east-1",
         "aws_access_key_id": "direct",
         "aws_secret_access_key": "direct",
@@ -60,7 +50,7 @@ def desks(moto):
 
 @pytest.fixture(scope="module")
 def guard(moto, tmp_path_factory):
-    with Guard(tmp_path_factory.mktemp("moto"), upstream=moto) as running:
+    with Guard(tmp_path_factory.mktemp("moto"), upstream=moto.url) as running:
         yield running
 
 

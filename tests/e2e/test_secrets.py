@@ -198,7 +198,7 @@ def test_not_by_roles_and_their_sessions(new_guard, upstream, cloud, tmp_path):
     ).start()
     told = CLI.call(guard, tmp_path, "sts", "AssumeRole", {"RoleArn": mine, "RoleSessionName": "me"})
     assert told.ok, told.text
-    keys = json.loads(told.done.stdout)["Credentials"]
+    keys = told.output["Credentials"]
     session = Key("ci", keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
     for key in (None, session):
         for api in APIS:

@@ -11,7 +11,6 @@ import pytest
 import requests
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from moto.server import ThreadedMotoServer
 
 import chunks
 import raw
@@ -26,20 +25,11 @@ MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def moto():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
-
-
-@pytest.fixture(scope="module")
 def direct(moto):
     """moto without the guard."""
     client = boto3.client(
         "s3",
-        endpoint_url=moto,
+        endpoint_url=moto.url,
         region_name=REGION,
         aws_access_key_id="direct",
         aws_secret_access_key="direct",
@@ -51,7 +41,7 @@ def direct(moto):
 
 @pytest.fixture(scope="module")
 def guard(moto, direct, tmp_path_factory):
-    with Guard(tmp_path_factory.mktemp("uploads"), upstream=moto) as running:
+    with Guard(tmp_path_factory.mktemp("uploads"), upstream=moto.url) as running:
         yield running
 
 
