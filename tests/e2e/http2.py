@@ -62,11 +62,21 @@ class Client:
         ]
         stream = self.connection.get_next_available_stream_id()
         self.connection.send_headers(stream, fields, end_stream=not body)
-        if body:
-            self.connection.send_data(stream, body, end_stream=True)
         self.answers[stream] = [{}, b"", False]
         self._flush()
+        self._send_body(stream, body)
         return stream
+
+    def _send_body(self, stream, body):
+        """As the guard gives room for it, until it has answered."""
+        while body and not self.answers[stream][2] and stream not in self.resets:
+            room = min(self.connection.local_flow_control_window(stream), self.connection.max_outbound_frame_size)
+            if not room:
+                self._read()
+                continue
+            self.connection.send_data(stream, body[:room], end_stream=len(body) <= room)
+            self._flush()
+            body = body[room:]
 
     def answer(self, stream):
         """The answer on a stream."""

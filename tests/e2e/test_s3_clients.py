@@ -2,6 +2,7 @@
 arrives byte for byte. What a policy denies is told at the first attempt, in S3's own words."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -308,6 +309,10 @@ EXCEPTIONS = {"JavaScript": "AccessDenied", "AWS CLI": "exit 255"}
 # --- presigned
 
 
+def curl_speaks_http_2():
+    return shutil.which("curl") and "HTTP2" in subprocess.check_output(["curl", "--version"], text=True)
+
+
 @pytest.mark.parametrize("key", ["presigned", "a//pre signed/ü+1"])
 def test_a_url_that_was_presigned_elsewhere_passes(client, direct, guard, key):
     direct.put_object(Bucket=BUCKET, Key=key, Body=b"presigned")
@@ -317,6 +322,27 @@ def test_a_url_that_was_presigned_elsewhere_passes(client, direct, guard, key):
     assert (got.status_code, got.content) == (200, b"presigned"), got.text
     wrong = requests.get(url.replace("presigned" if key == "presigned" else "signed", "other"), **through)
     assert (wrong.status_code, "SignatureDoesNotMatch" in wrong.text) == (403, True)
+
+
+@pytest.mark.skipif(not curl_speaks_http_2(), reason="needs curl with HTTP/2")
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+def test_curl_takes_presigned_urls(js, direct, guard, files, tmp_path, version):
+    key, path, back = f"by curl {version}", files(6 * MIB + 11), tmp_path / "back"
+    how = [version, "--silent", "--show-error", "--proxy", f"http://{guard.listen}", "--cacert", str(guard.ca)]
+    told = ["--write-out", "%{http_version} %{http_code}"]
+
+    def curl(*arguments):
+        command = ["curl", *how, *told, *arguments]
+        return subprocess.run(command, env=clean_environment(tmp_path), capture_output=True, text=True, timeout=30)
+
+    # Over HTTP/1.1 it expects a word before it sends so much.
+    put = curl("--upload-file", str(path), js.presign("PutObject", BUCKET, key))
+    spoken = version.removeprefix("--http")
+    assert put.stdout == f"{spoken} 200", put
+    assert arrived(direct, key, path)
+    got = curl("--output", str(back), js.presign("GetObject", BUCKET, key))
+    assert got.stdout == f"{spoken} 200", got
+    assert digest(back) == digest(path)
 
 
 def test_a_presigned_upload_arrives(js, direct, guard, files):

@@ -13,6 +13,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
 import chunks
+import http2
 import raw
 from checks import error_of
 from chunks import Chain
@@ -143,32 +144,46 @@ def test_ranges_heads_and_conditions_pass(s3, direct):
     assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 404
 
 
-@pytest.mark.parametrize("trailers", [None, {"x-amz-checksum-crc32": None}], ids=["bare", "trailer"])
-def test_signed_chunks_arrive(guard, direct, trailers):
-    if trailers:
-        trailers = {"x-amz-checksum-crc32": base64.b64encode(zlib.crc32(DATA).to_bytes(4, "big")).decode()}
-    answer = put_chunks(guard, "chunked", trailers=trailers)
+TRAILERS = {"x-amz-checksum-crc32": base64.b64encode(zlib.crc32(DATA).to_bytes(4, "big")).decode()}
+
+
+@pytest.mark.parametrize("over", [1, 2], ids=["HTTP/1.1", "HTTP/2"])
+@pytest.mark.parametrize(
+    "keyword, trailers",
+    [(chunks.SIGNED, None), (chunks.SIGNED_TRAILER, TRAILERS), (chunks.UNSIGNED_TRAILER, TRAILERS)],
+    ids=["signed", "signed with a trailer", "unsigned"],
+)
+def test_chunks_arrive(guard, direct, keyword, trailers, over):
+    key = f"chunked-{keyword}-{over}"
+    answer = put_chunks(guard, key, keyword, trailers=trailers, over=over)
     assert answer.status == 200, answer.body
-    assert stored(direct, "chunked") == DATA
+    assert stored(direct, key) == DATA
 
 
-def test_a_wrong_chunk_leaves_nothing_behind(guard, direct):
-    answer = put_chunks(guard, "broken", change=lambda body: body[:-200] + bytes([body[-200] ^ 1]) + body[-199:])
+@pytest.mark.parametrize("over", [1, 2], ids=["HTTP/1.1", "HTTP/2"])
+def test_a_wrong_chunk_leaves_nothing_behind(guard, direct, over):
+    def change(body):
+        return body[:-200] + bytes([body[-200] ^ 1]) + body[-199:]
+
+    answer = put_chunks(guard, f"broken-{over}", change=change, over=over)
     assert answer.status == 403
     assert b"<Code>SignatureDoesNotMatch</Code>" in answer.body
-    assert not exists(direct, "broken")
+    assert not exists(direct, f"broken-{over}")
 
 
-def put_chunks(guard, name, change=None, trailers=None):
+def put_chunks(guard, name, keyword=chunks.SIGNED, *, change=None, trailers=None, over=1):
     key, path = guard.key("ci"), f"/{name}"
-    keyword = chunks.SIGNED_TRAILER if trailers else chunks.SIGNED
     headers = {"Content-Encoding": "aws-chunked", "x-amz-decoded-content-length": str(len(DATA))}
     if trailers:
         headers["x-amz-trailer"] = ",".join(trailers)
     headers = chunks.sign_head(key, "PUT", HOST, path, headers, keyword)
-    body = chunks.write(DATA, 64 * 1024, chain=Chain(headers, key.secret_access_key), trailers=trailers)
+    chain = None if keyword == chunks.UNSIGNED_TRAILER else Chain(headers, key.secret_access_key)
+    body = chunks.write(DATA, 64 * 1024, chain=chain, trailers=trailers)
     if change:
         body = change(body)
+    if over == 2:
+        with http2.Client(guard, HOST) as client:
+            return client.answer(client.send("PUT", path, headers, body))
     with raw.tls(guard, HOST) as sock:
         raw.send(sock, "PUT", path, headers, body, host=HOST)
         return raw.read_answer(sock, "PUT")
