@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 from urllib.parse import quote
 
@@ -96,14 +97,14 @@ class Commands:
     def close(self):
         pass
 
-    def run(self, *arguments):
+    def run(self, *arguments, given=None):
         self.home.mkdir(exist_ok=True)
         config = self.home / "config"
         config.write_text(CLI_CONFIG.format(transfer=self.transfer))
         environment = clean_environment(self.home, **CLI.variables(self.guard), AWS_CONFIG_FILE=str(config))
-        done = subprocess.run(
-            [*CLI.program, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=60
-        )
+        command = [*CLI.program, *map(str, arguments)]
+        with open(given or os.devnull, "rb") as stdin:
+            done = subprocess.run(command, env=environment, stdin=stdin, capture_output=True, text=True, timeout=60)
         self.guard.shown.append(done.stdout + done.stderr)
         return done
 

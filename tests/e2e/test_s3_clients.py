@@ -168,6 +168,13 @@ def test_an_upload_in_parts_arrives_in_their_order(client, direct, files):
     assert digest(client.get(BUCKET, key)) == digest(path)
 
 
+def test_the_cli_sends_what_it_reads_from_a_pipe(cli, direct, files):
+    path = files(12 * MIB + 5)
+    done = cli.run("s3", "cp", "-", f"s3://{BUCKET}/piped", given=path)
+    assert done.returncode == 0, done.stderr
+    assert arrived(direct, "piped", path)
+
+
 @pytest.mark.parametrize("length", [0, 1000, 12 * MIB + 5])
 def test_transfers_over_the_common_runtime_arrive(guard, direct, files, moto, tmp_path, length):
     path, back, key = files(length), tmp_path / "back", f"crt-{length}"
@@ -281,6 +288,22 @@ def test_deleting_is_judged(client, direct, guard):
     refused(guard, client, "DeleteObjects", Delete={"Objects": both})
     assert keys(direct, given["one"]) == [given["one"]]
     assert keys(direct, kept) == [kept]
+
+
+def test_removing_a_folder_leaves_what_is_protected(cli, direct):
+    for key in ("kept-folder/one", "going/one", "going/two"):
+        direct.put_object(Bucket=BUCKET, Key=key, Body=b"x")
+    done = cli.run("s3", "rm", "--recursive", f"s3://{BUCKET}/going/")
+    assert done.returncode == 0, done.stderr
+    done = cli.run("s3", "rm", "--recursive", f"s3://{BUCKET}/kept-folder/")
+    assert done.returncode == 1
+    assert "(AccessDenied) when calling the DeleteObject operation: " in done.stdout + done.stderr
+    assert "protected-id" in done.stdout + done.stderr
+    moved = cli.run("s3", "mv", f"s3://{BUCKET}/kept-folder/one", f"s3://{BUCKET}/going/moved")
+    assert moved.returncode == 1, moved
+    assert keys(direct, "kept-folder/") == ["kept-folder/one"]
+    # A move is a copy first.
+    assert keys(direct, "going/") == ["going/moved"]
 
 
 def refused(guard, client, operation, **given):
