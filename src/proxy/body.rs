@@ -262,8 +262,8 @@ where
 
 /// How much of a refused body is read to no purpose, and for how long, so that its sender gets to read the answer: most
 /// clients look for one only once they have sent everything.
-const DISCARD_BYTES_MAX: u64 = 64 * 1024 * 1024;
-const DISCARD: Duration = Duration::from_secs(10);
+pub(super) const DISCARD_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub(super) const DISCARD: Duration = Duration::from_secs(10);
 
 /// Reads a body and forgets it, within bounds.
 pub async fn discard<B>(body: B)

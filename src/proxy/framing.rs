@@ -2,7 +2,7 @@
 //!
 //! hyper resolves two signals of length by the RFC's rules and forgets that there were two; ambiguity is refused
 //! here. [`Screened`] reads along, notes one [`Framing`] for each head, and enforces the time for a head.
-//! The service takes one note for each request that hyper hands it, and a request without a note is refused.
+//! A connection that ends within a body is closed gently: see `linger`. The service takes one note for each request that hyper hands it, and a request without a note is refused.
 //!
 //! INVARIANT: after a head that is ambiguous or chunked nothing more is screened, so no later request has a note,
 //! and the connection ends.
@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
+
+use super::linger::Linger;
 
 /// The longest head of a request, in bytes.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -77,6 +79,7 @@ pub struct Screened<S> {
     head: Duration,
     /// Set while a head is incomplete.
     deadline: Option<Pin<Box<Sleep>>>,
+    linger: Linger,
 }
 
 impl<S> Screened<S> {
@@ -92,6 +95,7 @@ impl<S> Screened<S> {
             screen,
             head,
             deadline: None,
+            linger: Linger::default(),
         };
         (screened, notes)
     }
@@ -128,6 +132,14 @@ impl Screen {
         match &self.state {
             State::Head(head) => !head.is_empty(),
             State::Body(_) | State::Done => false,
+        }
+    }
+
+    /// Whether the client may still be sending a body that nobody read to its end.
+    fn in_body(&self) -> bool {
+        match &self.state {
+            State::Head(_) => false,
+            State::Body(_) | State::Done => true,
         }
     }
 
@@ -273,7 +285,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Screened<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Screened<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Screened<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -299,7 +311,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Screened<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        let this = &mut *self;
+        if this.screen.in_body() {
+            return this.linger.poll(cx, &mut this.inner);
+        }
+        Pin::new(&mut this.inner).poll_shutdown(cx)
     }
 }
 

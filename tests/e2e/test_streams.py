@@ -256,6 +256,17 @@ def test_a_refused_body_is_never_asked_for(guard, sink):
     assert sink.taken == []
 
 
+@pytest.mark.parametrize("expect", [{}, {"Expect": "100-continue"}], ids=["plain", "expecting"])
+def test_a_client_that_waits_for_no_word_reads_its_refusal(guard, sink, expect):
+    """Such as the SDK for JavaScript, behind a proxy: it says that it waits, and doesn't."""
+    body = bytes(32 << 20)
+    with raw.tls(guard, HOST) as sock:
+        raw.send(sock, "PUT", PATH, {"x-amz-Data-Length": str(len(body)), **expect}, body, host=HOST)
+        answer = raw.read_answer(sock, "PUT")
+    assert answer.status == 403
+    assert sink.taken == []
+
+
 # --- memory
 
 
