@@ -24,8 +24,9 @@ def digest(path_or_bytes):
 class Lines:
     """A program that takes calls line by line, and stays: s3.mjs, and `sdk s3`."""
 
-    def __init__(self, name, client, command, guard, home):
+    def __init__(self, name, client, command, guard, home, caller="ci"):
         self.name, self.client, self.command, self.guard, self.home = name, client, command, guard, home
+        self.caller = caller
         self.process = None
         self.asked = 0
 
@@ -40,7 +41,7 @@ class Lines:
     def ask(self, operation, settings=None, how=None, **given):
         if not self.process:
             self.home.mkdir(exist_ok=True)
-            environment = clean_environment(self.home, **self.client.variables(self.guard))
+            environment = clean_environment(self.home, **self.client.variables(self.guard, self.caller))
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
             self.process = subprocess.Popen(self.command, env=environment, text=True, **pipes)
         line = {"operation": operation, "settings": settings or {}, "input": given, **(how or {})}
@@ -78,7 +79,6 @@ CLI_CONFIG = f"""[default]
 s3 =
   multipart_threshold = {PART}
   multipart_chunksize = {PART}
-  preferred_transfer_client = {{transfer}}
   signature_version = s3v4
 """
 
@@ -86,9 +86,8 @@ s3 =
 class Commands:
     """The AWS CLI: a process for each call."""
 
-    def __init__(self, name, guard, home, transfer="classic"):
-        self.name, self.guard, self.home = name, guard, home
-        self.transfer = transfer
+    def __init__(self, name, guard, home, caller="ci"):
+        self.name, self.guard, self.home, self.caller = name, guard, home, caller
         self.asked = 0
 
     def __str__(self):
@@ -100,8 +99,8 @@ class Commands:
     def run(self, *arguments, given=None):
         self.home.mkdir(exist_ok=True)
         config = self.home / "config"
-        config.write_text(CLI_CONFIG.format(transfer=self.transfer))
-        environment = clean_environment(self.home, **CLI.variables(self.guard), AWS_CONFIG_FILE=str(config))
+        config.write_text(CLI_CONFIG)
+        environment = clean_environment(self.home, **CLI.variables(self.guard, self.caller), AWS_CONFIG_FILE=str(config))
         command = [*CLI.program, *map(str, arguments)]
         with open(given or os.devnull, "rb") as stdin:
             done = subprocess.run(command, env=environment, stdin=stdin, capture_output=True, text=True, timeout=60)

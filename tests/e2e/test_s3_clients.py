@@ -14,13 +14,17 @@ from botocore.config import Config
 from checks import decision_id_in
 from clients import JAVASCRIPT, NODE, PROGRAMS
 from cloud import REGION
-from guard import PROTECTED, Guard, clean_environment
+from guard import CALLERS, PROTECTED, REPOSITORY, Guard, clean_environment
 from s3_clients import MIB, Commands, Lines, digest
 from upstream import CREDENTIALS
 
 BUCKET = "a-bucket-for-clients"
 TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 CLIENTS = ["JavaScript", "AWS CLI"]
+NO_UPLOADS = """
+@id("no-uploads") @reason("Readers only read.")
+forbid (principal in Group::"readers", action in [Action::"s3:PutObject", Action::"s3:UploadPart"], resource);
+"""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,10 @@ def direct(moto):
 @pytest.fixture(scope="module")
 def guard(moto, direct, tmp_path_factory):
     protected = f'{PROTECTED}[s3]\nids = ["{BUCKET}/kept*"]\n'
-    with Guard(tmp_path_factory.mktemp("s3"), upstream=moto.url, protected=protected) as running:
+    policies = {file.name: file.read_text() for file in sorted((REPOSITORY / "policies").glob("*.cedar"))}
+    policies["uploads.cedar"] = NO_UPLOADS
+    how = {"protected": protected, "policies": policies, "callers": {**CALLERS, "reader": ["readers"]}}
+    with Guard(tmp_path_factory.mktemp("s3"), upstream=moto.url, **how) as running:
         yield running
 
 
@@ -50,8 +57,9 @@ def clients(guard, tmp_path_factory):
     folder = tmp_path_factory.mktemp("clients")
     program = [NODE, "--no-warnings", str(PROGRAMS / "js/s3.mjs")]
     made = {
-        "JavaScript": Lines("JavaScript", JAVASCRIPT[0], program, guard, folder / "js"),
-        "AWS CLI": Commands("AWS CLI", guard, folder / "cli"),
+        (name, caller): make(name, *arguments, guard, folder / f"{name} {caller}", caller)
+        for name, make, arguments in [("JavaScript", Lines, (JAVASCRIPT[0], program)), ("AWS CLI", Commands, ())]
+        for caller in ("ci", "reader")
     }
     yield made
     for client in made.values():
@@ -60,17 +68,17 @@ def clients(guard, tmp_path_factory):
 
 @pytest.fixture(params=CLIENTS)
 def client(request, clients):
-    return clients[request.param]
+    return clients[request.param, "ci"]
 
 
 @pytest.fixture
 def js(clients):
-    return clients["JavaScript"]
+    return clients["JavaScript", "ci"]
 
 
 @pytest.fixture
 def cli(clients):
-    return clients["AWS CLI"]
+    return clients["AWS CLI", "ci"]
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +198,35 @@ def test_transfers_over_the_common_runtime_arrive(guard, direct, files, moto, tm
     assert len([came for came in ours if came.method == "PUT"]) == (3 if length > 5 * MIB else 1)
     assert arrived(direct, key, path)
     assert digest(back) == digest(path)
+
+
+@pytest.fixture(params=CLIENTS)
+def reader(request, clients):
+    return clients[request.param, "reader"]
+
+
+@pytest.mark.parametrize("length", [0, 1000, 6 * MIB + 11])
+@pytest.mark.parametrize("stream", [False, True], ids=["bytes", "stream"])
+def test_an_upload_that_is_denied_is_told_at_once(reader, direct, guard, files, stream, length):
+    """Whatever of its body is on the way still, the client reads the refusal, and doesn't try again."""
+    key = f"{reader}/denied"
+    before = len(refusals(guard))
+    told = reader.put(BUCKET, key, files(length), stream=stream)
+    assert not told.ok
+    assert (told.exception, told.code) == (EXCEPTIONS[reader.name], "AccessDenied"), told.text
+    assert told.attempts in (1, None)
+    assert "no-uploads" in told.message
+    guard.decision(decision_id_in(told.message))
+    assert len(refusals(guard)) == before + 1
+    assert keys(direct, key) == []
+
+
+def test_an_upload_whose_parts_are_denied_is_given_up(reader, direct, files):
+    told = reader.upload(BUCKET, f"{reader}/denied parts", files(21 * MIB + 7))
+    assert not told.ok
+    assert "no-uploads" in told.text
+    assert keys(direct, f"{reader}/denied") == []
+    assert "Uploads" not in direct.list_multipart_uploads(Bucket=BUCKET)
 
 
 # --- names

@@ -22,16 +22,17 @@ for await (const line of createInterface({ input: process.stdin })) {
   const given = JSON.parse(line);
   const settings = JSON.stringify(given.settings ?? {});
   const client = (clients[settings] ??= clientOf(sdk.S3Client, given.settings));
-  console.log(JSON.stringify(await told(client, () => call(client, given))));
+  const seen = await told(client, () => call(client, given));
+  // Of one call of several; `attempts` are those of all.
+  if (given.operation === "Upload") delete seen.attempts_told;
+  console.log(JSON.stringify(seen));
 }
 
 async function call(client, { operation, input, body, stream, save, part, presign }) {
   if (operation === "Upload") {
     // Of a stream that doesn't tell its length.
     const Body = createReadStream(body).pipe(new PassThrough());
-    // Its answer is the last one's.
-    const { $metadata, ...output } = await new Upload({ client, params: { ...input, Body }, partSize: part }).done();
-    return output;
+    return await new Upload({ client, params: { ...input, Body }, partSize: part }).done();
   }
   const Body = body && (stream ? createReadStream(body) : readFileSync(body));
   const command = new sdk[`${operation}Command`]({ ...input, ...(body && { Body }) });
