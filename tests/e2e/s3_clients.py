@@ -100,7 +100,8 @@ class Commands:
         self.home.mkdir(exist_ok=True)
         config = self.home / "config"
         config.write_text(CLI_CONFIG)
-        environment = clean_environment(self.home, **CLI.variables(self.guard, self.caller), AWS_CONFIG_FILE=str(config))
+        variables = {**CLI.variables(self.guard, self.caller), "AWS_CONFIG_FILE": str(config)}
+        environment = clean_environment(self.home, **variables)
         command = [*CLI.program, *map(str, arguments)]
         with open(given or os.devnull, "rb") as stdin:
             done = subprocess.run(command, env=environment, stdin=stdin, capture_output=True, text=True, timeout=60)

@@ -1,5 +1,6 @@
-"""The protocols of XML by the clients that speak them: REST-XML of Amazon Route 53 and the queries of Amazon EC2, with
-moto behind the guard. What is denied is told at the first attempt in the service's own shape; what is allowed is done."""
+"""The protocols of XML by the clients that speak them, with moto behind the guard: REST-XML of Amazon Route 53 and the
+queries of Amazon EC2. What is denied is told at the first attempt in the service's own shape; what is allowed is done.
+"""
 
 import itertools
 
@@ -41,7 +42,8 @@ class Zones:
 
     @staticmethod
     def alive(aws, given):
-        return f"/hostedzone/{given['Id']}" in [zone["Id"] for zone in aws["route53"].list_hosted_zones()["HostedZones"]]
+        zones = aws["route53"].list_hosted_zones()["HostedZones"]
+        return f"/hostedzone/{given['Id']}" in [zone["Id"] for zone in zones]
 
 
 class Volumes:

@@ -2,10 +2,11 @@
 //
 //   node s3.mjs
 //
-// Each line of its input is a call: `{"operation", "input", "settings"}`, and where it needs them `"body"`, the file that
-// is sent, as a stream with `"stream": true`; `"save"`, the file that takes what is read; `"presign": true` for a URL in
-// the place of the call. `settings` are the client's. Besides S3's own operations there is `Upload`, lib-storage's, in
-// parts of `"part"` bytes. Each line of its output is what the user gets of the call, as call.mjs tells it.
+// Each line of its input is a call: `{"operation", "input", "settings"}`, and where it needs them `"body"`, the file
+// that is sent, as a stream with `"stream": true`; `"save"`, the file that takes what is read; `"presign": true` for a
+// URL in the place of the call. `settings` are the client's. Besides S3's own operations there is `Upload`,
+// lib-storage's, in parts of `"part"` bytes. Each line of its output is what the user gets of the call, as call.mjs
+// tells it.
 
 import { createReadStream, createWriteStream, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
