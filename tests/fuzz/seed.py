@@ -32,7 +32,8 @@ def main(files):
         headers = [f"{k.lower()}: {v}" for k, v in request["headers"] if k.lower() in HEADERS]
         signed = [f"{k.lower()}: {v}" for k, v in request["headers"] if k.lower() in ("authorization", "x-amz-date")]
         try:
-            head = "\n".join([f"{request['service']} {request['method']} {request['target']}", *headers])
+            first = f"{request['service']} {request['method']} {request['target']}"
+            head = "\n".join([first, f"host: {request['host']}", *headers])
             head.encode("ascii")
         except UnicodeEncodeError:
             continue
@@ -40,7 +41,7 @@ def main(files):
         name = f"{protocol}-{request['service']}-{request['operation']}".lower()
         write("request", name, head.encode() + b"\n\n" + body)
         if len(done) < 4:
-            write("signature", name, "\n".join([head.split("\n")[0], *signed]).encode() + b"\n\n")
+            write("signature", name, "\n".join([first, *signed]).encode() + b"\n\n")
         if protocol in ("json", "rest-json") and body:
             write("json", name, body)
         elif protocol == "smithy-rpc-v2-cbor":

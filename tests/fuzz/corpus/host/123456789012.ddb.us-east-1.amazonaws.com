@@ -1,0 +1,1 @@
+123456789012.ddb.us-east-1.amazonaws.com

@@ -1,0 +1,1 @@
+123456789012.s3-control.us-east-1.amazonaws.com

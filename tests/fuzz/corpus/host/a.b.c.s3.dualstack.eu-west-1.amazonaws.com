@@ -1,0 +1,1 @@
+a.b.c.s3.dualstack.eu-west-1.amazonaws.com

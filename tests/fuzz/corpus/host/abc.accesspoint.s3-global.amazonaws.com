@@ -1,0 +1,1 @@
+abc.accesspoint.s3-global.amazonaws.com

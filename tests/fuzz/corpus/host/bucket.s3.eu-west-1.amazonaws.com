@@ -1,0 +1,1 @@
+bucket.s3.eu-west-1.amazonaws.com

@@ -1,0 +1,1 @@
+data-ats.iot.us-east-1.amazonaws.com

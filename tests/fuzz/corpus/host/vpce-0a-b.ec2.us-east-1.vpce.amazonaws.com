@@ -1,0 +1,1 @@
+vpce-0a-b.ec2.us-east-1.vpce.amazonaws.com

@@ -1,0 +1,19 @@
+//! Hosts: `bucket.s3.eu-west-1.amazonaws.com`.
+
+use palisade::aws::host::Host;
+
+use super::catalog;
+
+/// A host.
+pub fn read_host(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Ok(host) = Host::parse(text) else { return };
+    assert_eq!(
+        Host::parse(host.as_str()).as_ref(),
+        Ok(&host),
+        "it is spelt otherwise when it's parsed again"
+    );
+    let _ = catalog().resolve(&host);
+}
