@@ -1,5 +1,6 @@
 //! Bodies by themselves: JSON, CBOR, XML.
 
+use palisade::aws::protocol::xml::Element;
 use palisade::aws::protocol::{cbor, json, xml};
 use palisade::aws::role_keys::RoleKeys;
 
@@ -26,12 +27,15 @@ pub fn read_cbor(data: &[u8]) {
 pub fn read_xml(data: &[u8]) {
     let _ = RoleKeys::parse(data);
     let Ok(read) = xml::parse(data) else { return };
-    // What was taken for text is told from markup when it's written.
-    let whole = format!("<a>{}</a>", xml::escaped(&read.text));
-    let again = xml::parse(whole.as_bytes()).map(|a| a.text);
-    assert_eq!(
-        again.ok(),
-        Some(read.text),
-        "written anew it reads otherwise"
-    );
+    let again = xml::parse(written(&read).as_bytes());
+    assert_eq!(again.as_ref(), Ok(&read), "written anew it reads otherwise");
+}
+
+fn written(element: &Element) -> String {
+    let attributes = (element.attributes.iter())
+        .map(|(name, value)| format!(" {name}=\"{}\"", xml::escaped(value)));
+    let attributes: String = attributes.collect();
+    let children: String = element.children.iter().map(written).collect();
+    let (name, text) = (&element.name, xml::escaped(&element.text));
+    format!("<{name}{attributes}>{text}{children}</{name}>")
 }

@@ -15,5 +15,10 @@ pub fn read_host(data: &[u8]) {
         Ok(&host),
         "it is spelt otherwise when it's parsed again"
     );
+    assert_eq!(
+        Host::parse(&text.to_ascii_uppercase()),
+        Host::parse(&text.to_ascii_lowercase()),
+        "a host's name has no case"
+    );
     let _ = catalog().resolve(&host);
 }
