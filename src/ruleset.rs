@@ -3,12 +3,14 @@
 //! INVARIANT: a set is whole or refused; nothing of it is skipped.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cedar_policy::Effect;
 
+use crate::aws::catalog::file::FILE_BYTES_MAX;
 use crate::aws::catalog::{Catalog, CatalogError};
 use crate::aws::endpoint::VpcEndpointError;
 use crate::aws::sigv4::sha256_hex;
@@ -46,6 +48,8 @@ pub enum RulesetError {
     NoPolicyFile(PathBuf),
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    #[error("`{path}`, which `catalog` names in the configuration: {error}")]
+    Replaced { path: PathBuf, error: CatalogError },
     #[error("`egress.vpc_endpoints`: {0}")]
     VpcEndpoints(#[from] VpcEndpointError),
     #[error(transparent)]
@@ -128,13 +132,7 @@ impl Ruleset {
     /// [`RulesetError`] where it can't be read or is damaged.
     pub fn catalog(config: &Config) -> Result<Catalog, RulesetError> {
         let mut catalog = match &config.catalog {
-            Some(path) => {
-                let bytes = std::fs::read(path).map_err(|error| RulesetError::Read {
-                    path: path.clone(),
-                    error,
-                })?;
-                Catalog::from_bytes(bytes)?
-            }
+            Some(path) => replaced(path)?,
             None => Catalog::embedded()?,
         };
         catalog.declare(config.vpc_endpoints.clone())?;
@@ -311,6 +309,21 @@ fn texts(folder: &Path, extension: &str) -> Result<Vec<(String, String)>, Rulese
         .collect()
 }
 
+/// A catalog in the place of the embedded one. No more is read of its file than a catalog has.
+fn replaced(path: &Path) -> Result<Catalog, RulesetError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .map_err(|error| RulesetError::Read {
+            path: path.to_path_buf(),
+            error,
+        })?;
+    Catalog::from_bytes(bytes).map_err(|error| RulesetError::Replaced {
+        path: path.to_path_buf(),
+        error,
+    })
+}
+
 fn read(path: &Path) -> Result<String, RulesetError> {
     std::fs::read_to_string(path).map_err(|error| RulesetError::Read {
         path: path.to_path_buf(),
@@ -378,6 +391,24 @@ mod tests {
         let ruleset = load(&crate::aws::catalog::few::REVIEWED).unwrap();
         assert_eq!(ruleset.catalog.decoded(), 6);
         assert!(matches!(load(&["sts"]), Err(RulesetError::Policies(_))));
+    }
+
+    #[test]
+    fn a_file_that_is_no_catalog_is_named_and_never_read_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let short = folder.path().join("short.bin");
+        std::fs::write(&short, "catalog").unwrap();
+        let load = |path: &Path| replaced(path).unwrap_err().to_string();
+        assert_eq!(
+            load(&short),
+            format!(
+                "`{}`, which `catalog` names in the configuration: the file is not a catalog; make one with \
+                 `palisade catalog build`",
+                short.display()
+            )
+        );
+        let endless = load(Path::new("/dev/zero"));
+        assert!(endless.contains("larger than 67108864 bytes"), "{endless}");
     }
 
     #[test]

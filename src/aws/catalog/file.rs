@@ -23,6 +23,8 @@ const FORMAT: u16 = 2;
 const HEADER: usize = 50;
 /// More than the whole of AWS takes; a length above it is damage.
 const RAW_BYTES_MAX: usize = 64 << 20;
+/// The largest file that is a catalog, in bytes: of a larger one no more need be read.
+pub const FILE_BYTES_MAX: u64 = 64 << 20;
 const LEVEL: i32 = 19;
 
 /// Why bytes are not a catalog, or a part of it can't be read.
@@ -30,6 +32,10 @@ const LEVEL: i32 = 19;
 pub enum CatalogError {
     #[error("the file is not a catalog; make one with `palisade catalog build`")]
     NotACatalog,
+    #[error(
+        "the file is larger than {FILE_BYTES_MAX} bytes, as no catalog is; make one with `palisade catalog build`"
+    )]
+    TooLarge,
     #[error(
         "the catalog has format {found}, this version reads format {FORMAT}; build it again with `palisade catalog build`"
     )]
@@ -47,6 +53,9 @@ pub enum CatalogError {
 /// # Errors
 /// [`CatalogError`] where the bytes aren't a whole catalog of this format.
 pub fn read_index(bytes: &[u8]) -> Result<(Index, usize), CatalogError> {
+    if u64::try_from(bytes.len()).map_or(true, |length| length > FILE_BYTES_MAX) {
+        return Err(CatalogError::TooLarge);
+    }
     let header = bytes.get(..HEADER).ok_or(CatalogError::NotACatalog)?;
     let mut fields = Fields(header);
     if fields.take(MAGIC.len())? != MAGIC {

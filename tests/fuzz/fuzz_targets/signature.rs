@@ -1,5 +1,6 @@
 #![no_main]
 
+#[allow(dead_code, unused_imports, reason = "each target takes its own of it")]
 #[path = "../harness/mod.rs"]
 mod harness;
 
