@@ -1,18 +1,24 @@
 //! Requests, spelt as in HTTP/1.1, in short: a line `SERVICE METHOD TARGET`, lines `name: value`, an empty line, the body.
 //! The service's own host stands for the rest, unless a line `host: …` names another of its hosts.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::header::HOST;
 use http::{HeaderMap, Method};
+use palisade::aws::answer::{Kind, Shape, refusal};
 use palisade::aws::catalog::Service;
 use palisade::aws::endpoint::{Addressed, Resolved};
 use palisade::aws::head::Head;
 use palisade::aws::host::Host;
 use palisade::aws::protocol::{self, Identified, WireRequest};
 use palisade::aws::value::{Object, Value};
+use palisade::guard::knowledge::Knowledge;
+use palisade::guard::target::targets;
 
 use super::{catalog, head_and_body, headers};
+
+/// What a refusal repeats of a request at most, so that the whole of it is read back.
+const WORDS_BYTES_MAX: usize = 8192;
 
 /// A request: whatever decodes must encode to a request that decodes to the same.
 pub fn read_request(data: &[u8]) {
@@ -23,10 +29,29 @@ pub fn read_request(data: &[u8]) {
         .filter_map(|id| catalog().service(id).ok()?)
         .collect();
     let services = services.as_slice();
+    let head = request.head();
+    let words = String::from_utf8_lossy(&request.body);
     let Some((identified, read)) = request.understood(services) else {
+        let _ = refusal(
+            &Shape::asked(services, &head),
+            Kind::Malformed,
+            &words,
+            "id",
+        );
         return;
     };
     let service = identified.service();
+    let _ = targets(service, identified.operation(), knowledge(), &read);
+    // Whatever a refusal repeats of the request, it's read as what it is.
+    let refused = refusal(&Shape::of(&identified, &head), Kind::Denied, &words, "id");
+    if head.method != Method::HEAD && words.len() < WORDS_BYTES_MAX {
+        let (status, headers, body) = (refused.status, &refused.headers, &refused.body);
+        let error = protocol::decode_error(identified.protocol(), status, headers, body);
+        assert_eq!(
+            error.code, refused.code,
+            "refused otherwise than it is read"
+        );
+    }
     let wire = protocol::encode(
         service,
         identified.operation(),
@@ -38,10 +63,15 @@ pub fn read_request(data: &[u8]) {
     if let Ok(wire) = wire {
         request.means(services, &identified, &read, wire);
     }
-    let restated = protocol::restate(&identified, &request.head(), &request.body);
+    let restated = protocol::restate(&identified, &head, &request.body);
     if let Ok(Some(wire)) = restated {
         request.means(services, &identified, &read, wire);
     }
+}
+
+fn knowledge() -> &'static Knowledge {
+    static KNOWLEDGE: OnceLock<Knowledge> = OnceLock::new();
+    KNOWLEDGE.get_or_init(|| Knowledge::embedded().expect("the embedded files are right"))
 }
 
 pub(super) struct Request {
