@@ -239,7 +239,7 @@ impl<'a> Reader<'a> {
                 Some('&') => value.push(self.entity()?),
                 Some('\t' | '\n' | '\r') => {
                     value.push(' ');
-                    self.at += 1;
+                    self.at += if rest.starts_with("\r\n") { 2 } else { 1 };
                 }
                 Some(c) if c != '<' && is_char(c) => {
                     value.push(c);
@@ -268,13 +268,13 @@ impl<'a> Reader<'a> {
             "amp" => return Ok('&'),
             "quot" => return Ok('"'),
             "apos" => return Ok('\''),
-            _ => match name.strip_prefix("#x") {
-                Some(hex) => u32::from_str_radix(hex, 16),
-                None => name.strip_prefix('#').unwrap_or("?").parse(),
+            _ => match (name.strip_prefix("#x"), name.strip_prefix('#')) {
+                (Some(digits), _) => number(digits, 16),
+                (None, Some(digits)) => number(digits, 10),
+                (None, None) => None,
             },
         };
-        code.ok()
-            .and_then(char::from_u32)
+        code.and_then(char::from_u32)
             .filter(|c| is_char(*c))
             .ok_or(wrong)
     }
@@ -285,7 +285,7 @@ impl<'a> Reader<'a> {
             .find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':')))
             .unwrap_or(rest.len());
         let name = rest.get(..end).unwrap_or_default();
-        if name.is_empty() {
+        if !is_name(name) {
             return Err(self.expected("a name"));
         }
         self.at += end;
@@ -374,6 +374,21 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Digits alone: no sign stands before them.
+fn number(digits: &str, radix: u32) -> Option<u32> {
+    let plain = digits.chars().all(|c| c.is_digit(radix));
+    plain.then(|| u32::from_str_radix(digits, radix).ok())?
+}
+
+/// Whether this is a name with one prefix at most; <https://www.w3.org/TR/xml-names/#NT-QName>.
+fn is_name(text: &str) -> bool {
+    let begins = |part: &str| part.starts_with(|c: char| c.is_alphabetic() || c == '_');
+    match text.split_once(':') {
+        None => begins(text),
+        Some((prefix, local)) => begins(prefix) && begins(local) && !local.contains(':'),
+    }
+}
+
 fn local(name: &str) -> &str {
     name.rsplit_once(':').map_or(name, |(_, local)| local)
 }
@@ -456,6 +471,8 @@ mod tests {
             ),
             ("<a>&x;</a>", "an unknown entity stands at byte 3"),
             ("<a>&#0;</a>", "an unknown entity stands at byte 3"),
+            ("<a>&#+65;</a>", "an unknown entity stands at byte 3"),
+            ("<a>&#x+41;</a>", "an unknown entity stands at byte 3"),
             (
                 "<a></b>",
                 "the element `a` is closed by another name at byte 6",
@@ -475,6 +492,26 @@ mod tests {
             );
         }
         assert!(parse("<a>".repeat(100_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_name_has_one_prefix_at_most_and_neither_is_empty() {
+        for name in ["a:", ":a", ":", "a:b:c", "1", "-a", "a:1", ".", "1:a"] {
+            let text = format!("<{name}/>");
+            let error = parse(text.as_bytes()).unwrap_err();
+            assert_eq!(error.to_string(), "a name is missing at byte 1", "{name}");
+            let text = format!("<a {name}=\"\"/>");
+            let error = parse(text.as_bytes()).unwrap_err();
+            assert_eq!(error.to_string(), "a name is missing at byte 3", "{name}");
+        }
+        let root = parse("<a:é-1._ xmlns:a='u'/>".as_bytes()).unwrap();
+        assert_eq!(root.name, "é-1._");
+    }
+
+    #[test]
+    fn the_end_of_a_line_in_an_attribute_is_one_blank() {
+        let root = parse(b"<a b='1\r\n2\n3\t4'/>").unwrap();
+        assert_eq!(root.attributes, [("b".to_owned(), "1 2 3 4".to_owned())]);
     }
 
     proptest! {

@@ -27,14 +27,22 @@ pub fn read_cbor(data: &[u8]) {
 pub fn read_xml(data: &[u8]) {
     let _ = RoleKeys::parse(data);
     let Ok(read) = xml::parse(data) else { return };
+    if let Ok(request) = xml::parse_request(data) {
+        assert_eq!(request, read, "a request reads otherwise than an answer");
+    }
     let again = xml::parse(written(&read).as_bytes());
     assert_eq!(again.as_ref(), Ok(&read), "written anew it reads otherwise");
 }
 
 fn written(element: &Element) -> String {
-    let attributes = (element.attributes.iter())
-        .map(|(name, value)| format!(" {name}=\"{}\"", xml::escaped(value)));
-    let attributes: String = attributes.collect();
+    let attribute = |(name, value): &(String, String)| {
+        // Bare they would be read as blanks.
+        let value = xml::escaped(value)
+            .replace('\n', "&#10;")
+            .replace('\t', "&#9;");
+        format!(" {name}=\"{value}\"")
+    };
+    let attributes: String = element.attributes.iter().map(attribute).collect();
     let children: String = element.children.iter().map(written).collect();
     let (name, text) = (&element.name, xml::escaped(&element.text));
     format!("<{name}{attributes}>{text}{children}</{name}>")
