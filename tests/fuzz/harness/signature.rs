@@ -1,7 +1,7 @@
 //! What a request says of its signature, in the header or in the query. Requests are spelt as in `request`.
 
 use std::ops::Range;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use http::header::HOST;
@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderValue};
 use palisade::aws::catalog::model::Signature;
 use palisade::aws::head::Head;
 use palisade::aws::sigv4::{
-    Algorithm, AuthError, Authorization, Over, Seed, Unsigned, lift, payload_hash, sign_over,
-    verify,
+    Algorithm, AuthError, Authorization, Over, Seed, Unsigned, lift, payload_hash, presign,
+    sign_over, verify,
 };
 use time::{Date, Month};
 
@@ -94,11 +94,13 @@ fn sign(request: &Request, payload: &str, algorithm: Algorithm, signature: Signa
         signature,
     };
     let credentials = Credentials::new("PALISADETEST", SECRET, None, None, "test");
+    let presigned = presign(unsigned, &credentials, over, now(), Duration::from_secs(60));
     let Ok((added, _)) = sign_over(unsigned, &credentials, over, now()) else {
         return;
     };
     let mut headers = own;
     headers.insert(HOST, HeaderValue::from_static(HOST_NAME));
+    let in_url = headers.clone();
     headers.extend(added);
     let head = Head {
         headers: &headers,
@@ -109,6 +111,16 @@ fn sign(request: &Request, payload: &str, algorithm: Algorithm, signature: Signa
     // A query that authenticates, beside the header that does.
     let twice = matches!(verified, Err(AuthError::Malformed(why)) if why.contains("both"));
     assert!(verified.is_ok() || twice, "{verified:?}: {headers:?}");
+    if let (Ok(query), Algorithm::Hmac, false) = (presigned, algorithm, twice) {
+        let head = Head {
+            query: Some(&query),
+            headers: &in_url,
+            ..head
+        };
+        let verified = Authorization::of(&head)
+            .and_then(|auth| verify(&auth, &head, payload, SECRET, now(), signature));
+        assert_eq!(verified, Ok(()), "{query}");
+    }
 }
 
 /// When the request was signed, so that verifying goes on to what else there is; or a day like any other.
