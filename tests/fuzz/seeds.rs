@@ -112,16 +112,21 @@ fn seeds_of_keys() {
 const SERVICES: [(&str, &str); 5] = [
     (
         "sts",
-        "sts POST /\ncontent-type: application/x-www-form-urlencoded\n\nAction=GetCallerIdentity&Version=2011-06-15",
+        "sts POST /\ncontent-type: application/x-www-form-urlencoded\n\n\
+         Action=GetCallerIdentity&Version=2011-06-15",
     ),
     (
         "iotsecuretunneling",
-        "iotsecuretunneling POST /\ncontent-type: application/x-amz-json-1.1\nx-amz-target: IoTSecuredTunneling.CloseTunnel\n\n{\"tunnelId\":\"t-1\",\"delete\":true}",
+        "iotsecuretunneling POST /\ncontent-type: application/x-amz-json-1.1\n\
+         x-amz-target: IoTSecuredTunneling.CloseTunnel\n\n\
+         {\"tunnelId\":\"t-1\",\"delete\":true}",
     ),
     ("ebs", "ebs DELETE /snapshots/snap-1/blocks/1\n\n"),
     (
         "rds-data",
-        "rds-data POST /Execute\ncontent-type: application/json\n\n{\"resourceArn\":\"arn:aws:rds:us-east-1:1:cluster:a\",\"secretArn\":\"arn:b\",\"sql\":\"select 1\"}",
+        "rds-data POST /Execute\ncontent-type: application/json\n\n\
+         {\"resourceArn\":\"arn:aws:rds:us-east-1:1:cluster:a\",\
+         \"secretArn\":\"arn:b\",\"sql\":\"select 1\"}",
     ),
     (
         "mediastore-data",

@@ -1,5 +1,5 @@
-//! Requests, spelt as in HTTP/1.1, in short: a line `SERVICE METHOD TARGET`, lines `name: value`, an empty line, the body.
-//! The service's own host stands for the rest, unless a line `host: …` names another of its hosts.
+//! Requests, spelt as in HTTP/1.1, in short: a line `SERVICE METHOD TARGET`, lines `name: value`, an empty line, the
+//! body. The service's own host stands for the rest, unless a line `host: …` names another of its hosts.
 
 use std::sync::{Arc, OnceLock};
 
