@@ -42,6 +42,8 @@ pub struct Question {
     pub batch_size: usize,
     pub selector: bool,
     pub tag_keys: BTreeSet<String>,
+    /// Whether the call also takes off tags that it doesn't name, and their keys aren't among `tag_keys` yet.
+    pub tag_keys_open: bool,
     pub request_tags: BTreeMap<String, String>,
     pub now: SystemTime,
     pub dry_run: bool,
@@ -279,9 +281,12 @@ fn ask<R>(slice: &Slice, question: Question, request: R) -> Result<Allowed<R>, B
 }
 
 /// Judges by the forbids that need no facts, before any lookup is made. `None`: nothing speaks against it so far, or
-/// what it is about isn't known yet, since the caller gave a name.
+/// what it is about isn't known yet: the caller gave a name, or takes off tags that only a lookup tells.
 #[must_use]
 pub fn decide_early(slice: &Slice, question: &Question) -> Option<Denial> {
+    if question.tag_keys_open && slice.reads_tag_keys().is_some() {
+        return None;
+    }
     if let On::Resources(resources) = &question.on
         && resources.iter().any(Resource::is_unresolved)
     {
@@ -321,6 +326,12 @@ fn only_what_is_forbidden(denial: Denial) -> Denial {
 
 /// Holds a question to what its policies read: what nobody looked up must not read as absent.
 fn learnt(slice: &Slice, question: &Question) -> Result<(), Denial> {
+    if let Some(policy) = slice.reads_tag_keys().filter(|_| question.tag_keys_open) {
+        let message = format!(
+            "policy `{policy}` reads `context.tagKeys`, and nobody looked up which tags the call takes off"
+        );
+        return Err(Denial::Unjudgeable { message });
+    }
     let On::Resources(resources) = &question.on else {
         return Ok(());
     };

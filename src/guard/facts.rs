@@ -9,6 +9,7 @@
 mod answers;
 mod enquiry;
 mod fill;
+mod own_tags;
 mod read;
 mod spelling;
 
@@ -122,13 +123,21 @@ pub struct Needs {
     pub attributes: BTreeMap<Attribute, String>,
     /// The protected list of the service must be compared with every name of the thing.
     pub names: Option<String>,
+    /// Which tags the thing itself has, since the call takes off those that it doesn't name.
+    pub tag_keys: Option<String>,
 }
 
 impl Needs {
     /// Whether nothing has to be looked up.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.tags.is_none() && self.attributes.is_empty() && self.names.is_none()
+        let Self {
+            tags,
+            attributes,
+            names,
+            tag_keys,
+        } = self;
+        tags.is_none() && attributes.is_empty() && names.is_none() && tag_keys.is_none()
     }
 }
 
@@ -150,6 +159,9 @@ pub struct Facts {
     /// Other names of the same thing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
+    /// The keys of the tags that the thing itself has, where a call takes them off. `None`: not looked up.
+    #[serde(skip)]
+    pub tag_keys: Option<BTreeSet<String>>,
     /// Whether `id` is sent in place of the caller's spelling.
     #[serde(skip)]
     pub send_id: bool,

@@ -58,6 +58,9 @@ pub struct OperationRule {
     pub selectors: Vec<Path>,
     /// Where the tag keys stand that the call sets or removes; absent: in members named like tags.
     pub tag_keys: Option<Vec<Path>>,
+    /// The call leaves no tags but those that it sets: which ones it takes off, only a lookup tells.
+    #[serde(default)]
+    pub replaces_tags: bool,
     /// What AWS takes an absent member for, as policies see it. Never sent.
     #[serde(default)]
     pub defaults: BTreeMap<String, String>,
@@ -100,6 +103,8 @@ pub struct TypeRule {
     /// The resource has no facts of its own: those of its outermost parent count.
     #[serde(default)]
     pub facts_of_parent: bool,
+    /// Where they do, the lookup that tells the tags of the resource itself: for calls that change those.
+    pub own_tags: Option<String>,
     /// Attributes that AWS has no such thing as for this type, so that their absence is a fact.
     #[serde(default)]
     pub never: Vec<Attribute>,
@@ -251,11 +256,8 @@ impl Knowledge {
         for rules in self.services.values() {
             let file = format!("{}.toml", rules.service);
             for (kind, rule) in &rules.types {
-                if let Some(lookup) = rule
-                    .lookups
-                    .iter()
-                    .find(|l| !rules.lookups.contains_key(*l))
-                {
+                let mut named = rule.lookups.iter().chain(&rule.own_tags);
+                if let Some(lookup) = named.find(|l| !rules.lookups.contains_key(*l)) {
                     let (kind, lookup) = (kind.clone(), lookup.clone());
                     return Err(KnowledgeError::NoLookup { file, kind, lookup });
                 }
@@ -332,7 +334,15 @@ const EMBEDDED: &[(&str, &str)] = &[
         "route53.toml",
         include_str!("../../config/services/route53.toml"),
     ),
+    (
+        "inspector.toml",
+        include_str!("../../config/services/inspector.toml"),
+    ),
     ("s3.toml", include_str!("../../config/services/s3.toml")),
+    (
+        "s3control.toml",
+        include_str!("../../config/services/s3control.toml"),
+    ),
     (
         "secretsmanager.toml",
         include_str!("../../config/services/secretsmanager.toml"),

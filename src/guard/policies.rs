@@ -104,12 +104,17 @@ pub struct Slice {
 
 impl Slice {
     /// What has to be known about a resource before these policies may judge it. `names`: whether the service has
-    /// protected ids.
+    /// protected ids. `tag_keys` is among them for calls that take off tags that they don't name.
     #[must_use]
     pub fn needs(&self, names: bool) -> Needs {
         let mut needs = self.needs.clone();
         needs.names = needs.names.filter(|_| names);
         needs
+    }
+
+    /// The first of these policies that reads which tag keys a call changes.
+    pub(super) fn reads_tag_keys(&self) -> Option<&str> {
+        self.needs.tag_keys.as_deref()
     }
 
     /// The first thing that these policies read of a resource and that nobody looked up: the policy and the fact.
@@ -322,6 +327,9 @@ impl Slice {
             reads.join(&rule.reads);
             if !rule.reads.tags.is_empty() {
                 needs.tags.get_or_insert_with(|| rule.id.clone());
+            }
+            if rule.reads.context.contains("tagKeys") {
+                needs.tag_keys.get_or_insert_with(|| rule.id.clone());
             }
             if rule.reads.resource.contains("protected") {
                 needs.names.get_or_insert_with(|| rule.id.clone());

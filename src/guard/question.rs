@@ -16,7 +16,7 @@ use crate::guard::path::Path;
 use crate::guard::policies::{Policies, Slice};
 use crate::guard::protected::Protected;
 use crate::guard::target::{
-    ACCOUNT, NamePlace, Spelling, Target, TargetError, Targets, canonical, targets,
+    ACCOUNT, NamePlace, Spelling, Target, TargetError, Targets, canonical, targets, with_trimmed,
 };
 
 /// What decisions are made by, besides the catalog.
@@ -111,6 +111,7 @@ impl Rules<'_> {
             batch_size: found.map_or(1, |t| t.batch_size),
             selector: found.is_some_and(|t| t.selector),
             tag_keys: found.map(|t| t.tag_keys.clone()).unwrap_or_default(),
+            tag_keys_open: found.is_some_and(|t| t.replaces_tags),
             request_tags: found.map(|t| t.request_tags.clone()).unwrap_or_default(),
             now,
             dry_run: matches!(call.input.get("DryRun"), Some(Value::Bool(true))),
@@ -125,7 +126,8 @@ impl Rules<'_> {
             return None;
         }
         let service = &question.call.action.service;
-        let needs = slice.needs(self.protected.speaks_of(service));
+        let mut needs = slice.needs(self.protected.speaks_of(service));
+        needs.tag_keys = needs.tag_keys.filter(|_| found.replaces_tags);
         let by_name = |target: &Target| matches!(target.spelling, Spelling::Name(_));
         let named = found.targets.iter().any(by_name);
         (named || !needs.is_empty()).then_some(needs)
@@ -144,6 +146,9 @@ impl Rules<'_> {
 
     /// Puts what lookups told, in the order of the targets, into the question.
     pub fn learn(&self, question: &mut Question, found: Targets, facts: Vec<Facts>) {
+        if question.tag_keys_open {
+            question.take_off(&facts);
+        }
         question.on = On::Resources(self.resources(&question.call, found.targets, facts));
     }
 
@@ -172,6 +177,17 @@ impl Rules<'_> {
 }
 
 impl Question {
+    /// The call takes off what tags its resources have: their keys are among those that it changes.
+    fn take_off(&mut self, facts: &[Facts]) {
+        for of_one in facts {
+            match &of_one.tag_keys {
+                Some(keys) => self.tag_keys.extend(with_trimmed(keys.clone())),
+                None => return,
+            }
+        }
+        self.tag_keys_open = false;
+    }
+
     /// Where the caller gave a name and a lookup told the id, the id is sent in the name's place: a name may come to
     /// mean another resource before the call arrives. What policies see stays as the caller wrote it.
     pub fn name_by_id(&mut self, by: Option<&NamePlace>) {

@@ -19,7 +19,8 @@ use crate::guard::path::Path;
 pub(in crate::guard) use canonical::canonical;
 use place::{Other, Place};
 pub(crate) use tags::pair;
-use tags::tags;
+pub(in crate::guard) use tags::with_trimmed;
+use tags::{Tags, tags};
 use walk::Spot;
 
 /// The type of the resource that stands for the account itself.
@@ -40,8 +41,10 @@ pub struct Targets {
     pub account: Option<String>,
     /// Where the name stands that the call gives, and where the id belongs that takes its place.
     pub named: Option<NamePlace>,
-    /// Tag keys that the call sets or removes.
+    /// Tag keys that the call sets or removes, as far as its input names them.
     pub tag_keys: BTreeSet<String>,
+    /// Whether the call also takes off the tags that its resources have and that it doesn't name.
+    pub replaces_tags: bool,
     /// Tags that the call sets.
     pub request_tags: BTreeMap<String, String>,
 }
@@ -135,7 +138,7 @@ pub enum TargetError {
     #[error("the tag key `{key}` is set twice")]
     TagTwice { key: String },
     #[error(
-        "`{action}` changes tags and names none of their keys, so that no policy can tell which: name the keys"
+        "`{action}` changes tags, and nothing in it is known to name their keys, so that no policy can tell which"
     )]
     NoTagKeys { action: String },
 }
@@ -175,15 +178,20 @@ pub fn targets(
         let spelling = Spelling::Id(selecting.join(","));
         targets.push(Target::new(spelling, SELECTOR, Vec::new()));
     }
-    let (tag_keys, request_tags) = tags(service, operation, rule, input)?;
+    let Tags {
+        keys,
+        set,
+        replaces,
+    } = tags(service, operation, rule, input)?;
     Ok(Targets {
         targets,
         batch_size,
         selector,
         account,
         named: by,
-        tag_keys,
-        request_tags,
+        tag_keys: keys,
+        replaces_tags: replaces,
+        request_tags: set,
     })
 }
 

@@ -85,12 +85,12 @@ impl Trail {
     pub(super) fn see(&mut self, question: &Question, input: Json) {
         self.seen.batch_size = u64::try_from(question.batch_size).unwrap_or(u64::MAX);
         self.seen.input = input;
-        self.seen.context = context(question);
         self.learn(question);
     }
 
     /// Notes what lookups learnt.
     pub(super) fn learn(&mut self, question: &Question) {
+        self.seen.context = context(question);
         let resources = match &question.on {
             crate::guard::decide::On::Service => &[],
             crate::guard::decide::On::Resources(resources) => resources.as_slice(),

@@ -200,7 +200,9 @@ impl Made<'_> {
                     let tags = tags.map(|(k, v)| (k.clone(), Value::String(v.clone())));
                     path.set(&mut item, Value::Object(tags.collect()));
                 }
-                None if self.needs.tags.is_some() => return Err(self.lacks("the tags")),
+                None if self.needs.tags.is_some() || self.needs.tag_keys.is_some() => {
+                    return Err(self.lacks("the tags"));
+                }
                 None => {}
             }
         }

@@ -124,6 +124,7 @@ fn question(action: &str, on: On) -> Question {
         batch_size: 1,
         selector: false,
         tag_keys: BTreeSet::new(),
+        tag_keys_open: false,
         request_tags: BTreeMap::new(),
         now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600),
         dry_run: false,
@@ -773,4 +774,29 @@ fn the_request_of_every_action_is_what_the_schema_says() {
         }
     }
     assert!(judged > 300, "{judged}");
+}
+
+#[test]
+fn which_tags_go_is_known_before_a_policy_reads_it() {
+    let reading = forbid("keys", "context.tagKeys.contains(\"a\")");
+    let policies = load(&format!("{PERMIT}{reading}"));
+    let open = || Question {
+        tag_keys: ["a".to_owned()].into(),
+        tag_keys_open: true,
+        ..deleting(vec![resource("w-1", bare("w-1"))])
+    };
+    let refused = ask(&policies, open()).unwrap_err();
+    assert!(
+        matches!(&refused, Denial::Unjudgeable { message } if message.contains("which tags")),
+        "{refused:?}"
+    );
+    let groups = action_groups(&open().call);
+    let slice = policies.slice(&open().call.action, &groups).unwrap();
+    assert_eq!(decide_early(&slice, &open()), None);
+    let closed = || Question {
+        tag_keys_open: false,
+        ..open()
+    };
+    assert!(decide_early(&slice, &closed()).is_some());
+    assert!(ask(&load(PERMIT), open()).is_ok());
 }

@@ -275,15 +275,13 @@ impl Enquiry<'_> {
             subject.facts.send_id = sends && subject.told_id.is_some();
         }
         self.subjects = subjects;
-        let facts = |at: &Option<usize>| {
-            at.and_then(|at| self.subjects.get(at))
-                .map(|s| s.facts.clone())
+        let facts = |(at, own): (&Option<usize>, &Option<usize>)| {
+            let subject = at.and_then(|at| self.subjects.get(at));
+            let mut facts = subject.map(|s| s.facts.clone()).unwrap_or_default();
+            facts.tag_keys = self.keys_of(*own);
+            facts
         };
-        Ok(self
-            .of
-            .iter()
-            .map(|at| facts(at).unwrap_or_default())
-            .collect())
+        Ok(self.of.iter().zip(&self.own).map(facts).collect())
     }
 
     /// Whether AWS was asked and didn't answer about the subject what was wanted.

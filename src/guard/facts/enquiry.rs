@@ -101,7 +101,7 @@ const PARENTS_MAX: usize = 4;
 #[derive(Debug)]
 pub struct Enquiry<'k> {
     service: &'k Service,
-    rules: Option<&'k ServiceRules>,
+    pub(super) rules: Option<&'k ServiceRules>,
     /// The lookups of the subjects' types by name: those of the service file as they stand there, and those that the
     /// catalog derived.
     pub(super) lookups: BTreeMap<String, Cow<'k, LookupRule>>,
@@ -110,6 +110,8 @@ pub struct Enquiry<'k> {
     pub(super) subjects: Vec<Subject<'k>>,
     /// For each target, the subject whose facts count.
     pub(super) of: Vec<Option<usize>>,
+    /// For each target, the subject whose tags a call would change that takes tags off.
+    pub(super) own: Vec<Option<usize>>,
     pub(super) asked: BTreeSet<(String, usize)>,
     /// Lookups that AWS refused a batch of for an id in it: each subject is asked for by itself.
     pub(super) singly: BTreeSet<String>,
@@ -120,6 +122,8 @@ pub struct Enquiry<'k> {
 pub(super) struct Subject<'k> {
     pub(super) spelling: Spelling,
     pub(super) kind: String,
+    /// Whether the tags that a call changes are its own; not where only its facts count for something in it.
+    is_whole: bool,
     /// The ids of its parents as the caller spelt them, outermost first.
     pub(super) parents: Vec<String>,
     pub(super) rule: Option<Cow<'k, TypeRule>>,
@@ -145,6 +149,7 @@ impl<'k> Subject<'k> {
         Self {
             spelling,
             kind,
+            is_whole: true,
             parents,
             rule: None,
             lookups: Vec::new(),
@@ -179,24 +184,34 @@ impl<'k> Enquiry<'k> {
             needs,
             subjects: Vec::new(),
             of: Vec::new(),
+            own: Vec::new(),
             asked: BTreeSet::new(),
             singly: BTreeSet::new(),
         };
-        let mut known: HashMap<(String, Spelling, Vec<String>), usize> = HashMap::new();
+        let mut known: HashMap<(String, Spelling, Vec<String>, bool), usize> = HashMap::new();
         for target in targets {
+            let own = plan.plan_own_tags(target)?;
             let (spelling, kind, parents) = plan.subject_of(target);
-            let key = (kind.clone(), spelling.clone(), parents.clone());
+            let key = (
+                kind.clone(),
+                spelling.clone(),
+                parents.clone(),
+                own.is_none(),
+            );
             let at = match known.get(&key) {
                 Some(at) => *at,
                 None => {
                     let at = plan.subjects.len();
-                    let subject = plan.subject(Subject::new(spelling, kind, parents), target)?;
+                    let mut subject = Subject::new(spelling, kind, parents);
+                    subject.is_whole = own.is_none();
+                    let subject = plan.subject(subject, target)?;
                     plan.subjects.push(subject);
                     known.insert(key, at);
                     at
                 }
             };
             plan.of.push(Some(at));
+            plan.own.push(own.or(Some(at)));
         }
         Ok(plan)
     }
@@ -219,7 +234,7 @@ impl<'k> Enquiry<'k> {
         }
     }
 
-    fn type_rule(&self, kind: &str) -> Option<&'k TypeRule> {
+    pub(super) fn type_rule(&self, kind: &str) -> Option<&'k TypeRule> {
         let types = &self.rules?.types;
         types.get(kind).or_else(|| types.get("*"))
     }
@@ -233,6 +248,9 @@ impl<'k> Enquiry<'k> {
             return self.selects(&subject).map(|()| subject);
         }
         if subject.kind == ACCOUNT {
+            if let Some(policy) = &self.needs.tag_keys {
+                return Err(no_way(policy, "the tags that go", &subject, None));
+            }
             self.has_nothing(&mut subject.facts);
             return Ok(subject);
         }
@@ -317,7 +335,7 @@ impl<'k> Enquiry<'k> {
                 subject.spelling.as_str()
             ))
         };
-        if let Some(policy) = &self.needs.tags {
+        if let Some(policy) = self.needs.tags.as_ref().or(self.needs.tag_keys.as_ref()) {
             return Err(no_way(policy, "the tags", subject, why()));
         }
         if let Some((attribute, policy)) = self.needs.attributes.first_key_value() {
@@ -370,7 +388,10 @@ impl<'k> Enquiry<'k> {
             facts.tags = Some(BTreeMap::new());
         }
         facts.absent.extend(rule.never.iter().copied());
-        if let Some(policy) = self.needs.tags.as_ref().filter(|_| !rule.untagged) {
+        // What has the facts of another has a subject of its own for the tags that go.
+        let keys = self.needs.tag_keys.as_ref().filter(|_| subject.is_whole);
+        let by = self.needs.tags.as_ref().or(keys);
+        if let Some(policy) = by.filter(|_| !rule.untagged) {
             let name = first(&LookupRule::tells_tags);
             wanted.insert(name.ok_or_else(|| {
                 let why = rule.tags_unreadable.clone();
@@ -420,7 +441,7 @@ impl<'k> Enquiry<'k> {
 
     /// Whether a lookup can be made about a subject: its ARN can be had, and its parents are there. An ARN that was put
     /// together here serves only where AWS says so if it doesn't know it: silence would be about nothing.
-    fn can_ask(
+    pub(super) fn can_ask(
         &self,
         subject: &Subject<'k>,
         lookup: &LookupRule,
@@ -580,7 +601,12 @@ fn no_arn(lookups: &[(&String, &Cow<'_, LookupRule>)]) -> Option<String> {
     Some(format!("`{}` {by}", lookup.operation)).filter(|_| lookup.uses("arn"))
 }
 
-fn no_way(policy: &str, fact: &str, subject: &Subject<'_>, why: Option<String>) -> EnquiryError {
+pub(super) fn no_way(
+    policy: &str,
+    fact: &str,
+    subject: &Subject<'_>,
+    why: Option<String>,
+) -> EnquiryError {
     EnquiryError::NoWay {
         policy: policy.to_owned(),
         fact: fact.to_owned(),

@@ -163,6 +163,39 @@ const SAMPLES: &[Sample] = &[
         ],
     },
     Sample {
+        service: "s3control",
+        kind: "AWS::S3::Bucket",
+        spelt: "logs",
+        parents: &["123456789012"],
+        answers: &[("GetBucketTagging", "!NoSuchTagSet")],
+        id: "logs",
+        tagged: false,
+        attributes: &[],
+    },
+    Sample {
+        service: "s3control",
+        kind: "s3control:Job",
+        spelt: "j-1",
+        parents: &["123456789012"],
+        answers: &[("GetJobTagging", r#"{"Tags":[{"Key":"a","Value":"b"}]}"#)],
+        id: "j-1",
+        tagged: true,
+        attributes: &[],
+    },
+    Sample {
+        service: "s3control",
+        kind: "s3control:Config",
+        spelt: "lens",
+        parents: &["123456789012"],
+        answers: &[(
+            "GetStorageLensConfigurationTagging",
+            r#"{"Tags":[{"Key":"a","Value":"b"}]}"#,
+        )],
+        id: "lens",
+        tagged: true,
+        attributes: &[],
+    },
+    Sample {
         service: "dynamodb",
         kind: "AWS::DynamoDB::Table",
         spelt: "orders",
@@ -481,6 +514,15 @@ fn object(json: &str) -> Object {
     value.as_object().unwrap().clone()
 }
 
+fn place() -> Place {
+    Place {
+        partition: "aws".to_owned(),
+        region: "eu-west-1".to_owned(),
+        account: "123456789012".to_owned(),
+        account_named: false,
+    }
+}
+
 impl Sample {
     fn learn(&self, attributes: &[Attribute]) -> Result<Facts, EnquiryError> {
         let knowledge = Knowledge::embedded().unwrap();
@@ -495,14 +537,9 @@ impl Sample {
             tags: Some("p".to_owned()),
             attributes: attributes.iter().map(|a| (*a, "p".to_owned())).collect(),
             names: Some("p".to_owned()),
+            tag_keys: None,
         };
-        let place = Place {
-            partition: "aws".to_owned(),
-            region: "eu-west-1".to_owned(),
-            account: "123456789012".to_owned(),
-            account_named: false,
-        };
-        let mut enquiry = Enquiry::new(&knowledge, &service, &[target], needs, place)?;
+        let mut enquiry = Enquiry::new(&knowledge, &service, &[target], needs, place())?;
         loop {
             let calls = enquiry.next_round()?;
             if calls.is_empty() {
@@ -540,6 +577,43 @@ fn a_sample_answer_of_each_service_gives_its_facts() {
         let tags = facts.tags.unwrap();
         let found = tags.get("a").map(String::as_str);
         assert_eq!(found, sample.tagged.then_some("b"), "{}", sample.kind);
+    }
+}
+
+/// A key of one bucket is another's too, and each version has tags of its own.
+#[test]
+fn the_tags_of_an_object_are_asked_for_where_it_stands() {
+    let knowledge = Knowledge::embedded().unwrap();
+    for (kind, parents, expected) in [
+        (
+            "s3:Object",
+            vec![("photos", "s3:Bucket")],
+            r#"{"Bucket":"photos","Key":"it"}"#,
+        ),
+        (
+            "s3:ObjectVersion",
+            vec![("photos", "s3:Bucket"), ("a/b.png", "s3:Object")],
+            r#"{"Bucket":"photos","Key":"a/b.png","VersionId":"it"}"#,
+        ),
+    ] {
+        let parents = parents.into_iter().map(|(id, kind)| ParentId {
+            id: id.to_owned(),
+            kind: kind.to_owned(),
+        });
+        let target = Target::new(Spelling::Id("it".to_owned()), kind, parents.collect());
+        let needs = Needs {
+            tag_keys: Some("p".to_owned()),
+            ..Needs::default()
+        };
+        let service = service("s3");
+        let mut enquiry = Enquiry::new(&knowledge, &service, &[target], needs, place()).unwrap();
+        let calls = enquiry.next_round().unwrap();
+        let [call] = calls.as_slice() else {
+            panic!("{calls:?}")
+        };
+        assert_eq!(call.operation, "GetObjectTagging");
+        assert_eq!(call.input, object(expected), "{kind}");
+        assert!(!call.cacheable, "{kind}");
     }
 }
 

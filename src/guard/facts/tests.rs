@@ -15,6 +15,9 @@ lookups = ["tags", "thing"]
 never = ["createdAt"]
 [types."x:Part"]
 facts_of_parent = true
+[types."x:Leaf"]
+facts_of_parent = true
+own_tags = "leaftags"
 [types."x:Row"]
 lookups = ["rows"]
 [types."x:Plain"]
@@ -23,6 +26,10 @@ untagged = true
 tags_unreadable = "there is no call for it"
 [types."x:Far"]
 lookups = ["fartags", "far"]
+[lookups.leaftags]
+operation = "ListLeafTags"
+inputs = [{ In = "{parent0}", Id = "{id}" }]
+tags = "Tags"
 [lookups.tags]
 operation = "ListTags"
 inputs = [{ Id = "{id}" }]
@@ -98,6 +105,7 @@ fn everything() -> Needs {
         tags: Some(by()),
         attributes: [(Attribute::BillingMode, by()), (Attribute::State, by())].into(),
         names: Some(by()),
+        tag_keys: None,
     }
 }
 
@@ -1101,4 +1109,69 @@ fn what_was_written_whole_is_looked_up_and_sent_whole() {
     assert_eq!(facts[0].id.as_deref(), Some(arn));
     let other = "arn:aws:x:eu-west-1:123456789012:secret:db-GhIjKl";
     assert!(more(&[written()], tags(), &[("", &told(other))]).is_err());
+}
+
+fn going() -> Needs {
+    Needs {
+        tag_keys: Some("p".to_owned()),
+        ..Needs::default()
+    }
+}
+
+fn within(kind: &str) -> Target {
+    let parent = ParentId {
+        id: "t-1".to_owned(),
+        kind: "x:Thing".to_owned(),
+    };
+    let id = Spelling::Id("l-1".to_owned());
+    Target::new(id, kind, vec![parent])
+}
+
+#[test]
+fn the_tags_that_go_are_those_that_are_there() {
+    let needs = tags();
+    let tags = ("ListTags", r#"{"Tags":[{"Key":"a","Value":"b"}]}"#);
+    let facts = thing(going(), &[tags, THING]).unwrap();
+    assert_eq!(facts.tag_keys, Some(["a".to_owned()].into()));
+    // Nobody asked.
+    assert_eq!(thing(needs, &[tags, THING]).unwrap().tag_keys, None);
+}
+
+#[test]
+fn the_tags_that_go_are_the_things_own_and_its_facts_are_its_parents() {
+    let needs = Needs {
+        tags: Some("p".to_owned()),
+        ..going()
+    };
+    let answers = [
+        ("ListTags", r#"{"Tags":[{"Key":"a","Value":"b"}]}"#),
+        ("ListLeafTags", r#"{"Tags":[{"Key":"c","Value":"d"}]}"#),
+        THING,
+    ];
+    let leaf = || within("x:Leaf");
+    let facts = learn(&[leaf()], needs, &answers).unwrap();
+    assert_eq!(facts[0].tag_keys, Some(["c".to_owned()].into()));
+    let of_parent = [("a".to_owned(), "b".to_owned())];
+    assert_eq!(facts[0].tags, Some(of_parent.into()));
+    // The parent isn't asked where nobody reads its tags.
+    let facts = learn(&[leaf()], going(), &answers[1..2]).unwrap();
+    assert_eq!(facts[0].tag_keys, Some(["c".to_owned()].into()));
+    assert_eq!(facts[0].tags, None);
+}
+
+#[test]
+fn what_nobody_can_tell_of_the_tags_that_go_refuses() {
+    for target in [
+        within("x:Part"),
+        target("x:Sealed", "s-1"),
+        target(ACCOUNT, "123456789012"),
+        target(SELECTOR, "Filters"),
+    ] {
+        let refused = learn(std::slice::from_ref(&target), going(), &[]);
+        let refused = refused.unwrap_err();
+        assert!(
+            matches!(refused, EnquiryError::NoWay { .. }),
+            "{target:?}: {refused}"
+        );
+    }
 }

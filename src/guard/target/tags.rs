@@ -8,13 +8,20 @@ use crate::aws::class::Class;
 use crate::aws::value::{Object, Value};
 use crate::guard::knowledge::OperationRule;
 
-/// Keys, and tags.
-type Tags = (BTreeSet<String>, BTreeMap<String, String>);
+/// What a call does to tags.
+pub(super) struct Tags {
+    /// The keys that it sets or removes, as far as its input names them.
+    pub(super) keys: BTreeSet<String>,
+    /// The tags that it sets.
+    pub(super) set: BTreeMap<String, String>,
+    /// Whether it takes off the present tags that it doesn't name.
+    pub(super) replaces: bool,
+}
 
-/// The tag keys that a call sets or removes, and the tags that it sets.
+/// What a call does to tags. One of class `tag` that could name keys and names none takes all tags off.
 ///
 /// # Errors
-/// [`TargetError`] where a tag is no tag, or where an operation of class `tag` doesn't show its keys.
+/// [`TargetError`] where a tag is no tag, or where an operation of class `tag` has no place for keys that is known.
 pub(super) fn tags(
     service: &Service,
     operation: &Operation,
@@ -23,6 +30,7 @@ pub(super) fn tags(
 ) -> Result<Tags, TargetError> {
     let mut keys = BTreeSet::new();
     let mut values = BTreeMap::new();
+    let mut places = 0_usize;
     if let Some(paths) = &rule.tag_keys {
         for path in paths {
             for key in path.values(input) {
@@ -37,16 +45,27 @@ pub(super) fn tags(
         let of_tags = operation.class_of(input).0 == Class::Tag;
         for member in tag_members(service, structure, of_tags).filter(|m| !selects(m.name)) {
             member.read(input, &mut keys, &mut values)?;
+            places = places.saturating_add(1);
         }
     }
-    if operation.class_of(input).0 == Class::Tag && keys.is_empty() && rule.tag_keys.is_none() {
+    let is_tagging = operation.class_of(input).0 == Class::Tag;
+    let unnamed = is_tagging && keys.is_empty() && rule.tag_keys.is_none();
+    if unnamed && places == 0 && !rule.replaces_tags {
         let action = format!("{}:{}", service.id, operation.name);
         return Err(TargetError::NoTagKeys { action });
     }
-    // Some services take the spaces off: a policy sees the key either way.
+    Ok(Tags {
+        keys: with_trimmed(keys),
+        set: values,
+        replaces: rule.replaces_tags || unnamed,
+    })
+}
+
+/// Some services take the spaces off: a policy sees the key either way.
+pub(in crate::guard) fn with_trimmed(mut keys: BTreeSet<String>) -> BTreeSet<String> {
     let trimmed: Vec<String> = keys.iter().map(|key| key.trim().to_owned()).collect();
     keys.extend(trimmed);
-    Ok((keys, values))
+    keys
 }
 
 /// A member of an input that carries tags or tag keys.

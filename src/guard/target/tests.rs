@@ -531,10 +531,8 @@ fn every_guarded_operation_of_the_catalog_names_what_its_input_says() {
             for list in ["Tags", "AddTags"] {
                 input.remove(list);
             }
-            let found = match targets(service, operation, &knowledge, &input) {
-                Err(TargetError::NoTagKeys { .. }) => continue,
-                found => found.unwrap_or_else(|e| panic!("{name}: {e}")),
-            };
+            let found = targets(service, operation, &knowledge, &input);
+            let found = found.unwrap_or_else(|e| panic!("{name}: {e}"));
             let placed =
                 operation.resource.is_some() || rule.is_some_and(|r| r.resources.is_some());
             assert_eq!(found.targets.is_empty(), !placed, "{name}");

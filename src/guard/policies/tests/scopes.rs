@@ -77,6 +77,7 @@ fn question(catalog: &Catalog, service: &str, operation: &str) -> Question {
         batch_size: 1,
         selector: false,
         tag_keys: BTreeSet::new(),
+        tag_keys_open: false,
         request_tags: BTreeMap::new(),
         now: SystemTime::UNIX_EPOCH,
         dry_run: false,
