@@ -109,6 +109,8 @@ pub struct Call {
     pub group: Option<Group>,
     /// Whether it is read in full, and sent as it was read. Every guarded call is, and one whose class its input tells.
     pub parsed: bool,
+    /// Whether of a parsed call the member that is its whole body goes on unread: its head tells what it is.
+    pub body_beside: bool,
     /// Whether its record is durable before it is sent, and signed with what only such calls are.
     pub guarded: bool,
     pub protocol: Protocol,

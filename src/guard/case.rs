@@ -398,6 +398,7 @@ impl Run<'_> {
         Ok(Call {
             id: DecisionId::at(self.now()?),
             parsed,
+            body_beside: false,
             guarded: parsed,
             action,
             class: self.operation.class,

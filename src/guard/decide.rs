@@ -332,8 +332,15 @@ fn learnt(slice: &Slice, question: &Question) -> Result<(), Denial> {
         );
         return Err(Denial::Unjudgeable { message });
     }
+    if let Some(member) = unread(question).filter(|m| slice.reads.input.contains(m)) {
+        let action = &question.call.action;
+        let message = format!(
+            "the policies read `context.input.{member}`, which streams unread: a policy whose scope names `{action}` has it read"
+        );
+        return Err(Denial::Unjudgeable { message });
+    }
     let On::Resources(resources) = &question.on else {
-        return Ok(());
+        return named(slice, question);
     };
     for resource in resources {
         let id = resource.id();
@@ -346,6 +353,23 @@ fn learnt(slice: &Slice, question: &Question) -> Result<(), Denial> {
                 format!("policy `{policy}` reads {fact} of `{id}`, which nobody looked up");
             return Err(Denial::Unjudgeable { message });
         }
+    }
+    Ok(())
+}
+
+/// The member of the input that goes on unread.
+fn unread(question: &Question) -> Option<&str> {
+    let operation = question.operation().filter(|_| question.call.body_beside)?;
+    question.service.input(operation)?.payload.as_deref()
+}
+
+/// What its policies expect to be judged on what it names isn't judged on its service, if they read anything of that.
+fn named(slice: &Slice, question: &Question) -> Result<(), Denial> {
+    let on_what_it_names = question.operation().is_some_and(Operation::may_be_guarded);
+    let reads = !slice.reads.tags.is_empty() || !slice.reads.resource.is_empty();
+    if on_what_it_names && reads {
+        let message = "the policies read what the call names, which nobody read".to_owned();
+        return Err(Denial::Unjudgeable { message });
     }
     Ok(())
 }

@@ -39,7 +39,8 @@ impl Rules<'_> {
     }
 
     /// Whether a read or a write is guarded: by its service file, or because a policy reads its input.
-    fn guards(&self, action: &Action) -> Option<Mode> {
+    #[must_use]
+    pub fn guards(&self, action: &Action) -> Option<Mode> {
         let by_file = self.knowledge.operation(&action.service, &action.operation);
         if by_file.is_some_and(|rule| rule.guarded) {
             return Some(Mode::Enforce);

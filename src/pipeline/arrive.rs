@@ -16,7 +16,7 @@ use crate::aws::catalog::model::{Operation, Service};
 use crate::aws::class::Class;
 use crate::aws::endpoint::{Addressed, Endpoint, Resolved};
 use crate::aws::head::Head;
-use crate::aws::protocol::{self, Identified};
+use crate::aws::protocol::{self, Identified, Unknown};
 use crate::aws::sigv4::chunked::{Framing, Trailer};
 use crate::aws::sigv4::{AuthError, Declared, Seed};
 use crate::guard::call::{Action, Mode};
@@ -44,8 +44,7 @@ pub(super) struct Known {
     pub(super) endpoint: Endpoint,
     pub(super) identified: Identified,
     pub(super) action: Action,
-    /// Whether the call is read in full.
-    pub(super) parsed: bool,
+    pub(super) reading: Reading,
     pub(super) claim: Claim,
     /// Without a signature that stood in the query.
     pub(super) parts: Parts,
@@ -58,6 +57,15 @@ pub(super) struct Known {
     /// Why the operation isn't known, where the guard only monitors.
     pub(super) misread: Option<Refusal>,
     pub(super) whose: Whose,
+}
+
+/// How much of a call is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    None,
+    /// All but the body, which is bytes and tells nothing of what the call is.
+    Head,
+    Whole,
 }
 
 /// The body of a request.
@@ -264,14 +272,8 @@ impl Guard {
             service: identified.service().id.clone(),
             operation: operation.name.clone(),
         };
-        let parsed = match (self.ruleset.rules().parses(&action, operation), whose) {
-            (Some(Mode::Enforce), _) => true,
-            // A policy that only monitors may not cost a call what its length needs.
-            (Some(Mode::Monitor), Whose::Ours) => {
-                length(&parts).is_some_and(|l| l <= self.limits.body_bytes_max)
-            }
-            (Some(Mode::Monitor), Whose::Foreign | Whose::Nobodys) | (None, _) => false,
-        };
+        let reading = self.reading(&identified, &action, &head_to(&endpoint, &parts), whose)?;
+        let parsed = reading != Reading::None;
         trail.action = Some(action.to_string());
         trail.class = Some(operation.class);
         if misread.is_none() {
@@ -284,12 +286,14 @@ impl Guard {
         if is_form && framing.is_some() {
             return Err(in_pieces("a form"));
         }
-        let max = match (parsed, self.mode) {
-            (true, Mode::Enforce) if is_told_by_input(operation) => {
+        let max = match (reading, self.mode) {
+            (Reading::Whole, Mode::Enforce) if is_told_by_input(operation) => {
                 self.limits.body_buffer_max.min(CONDITIONAL_BYTES_MAX)
             }
-            (true, Mode::Enforce) => self.limits.body_bytes_max,
-            (true, Mode::Monitor) | (false, _) => self.limits.body_buffer_max,
+            (Reading::Whole, Mode::Enforce) => self.limits.body_bytes_max,
+            (Reading::Whole, Mode::Monitor) | (Reading::Head | Reading::None, _) => {
+                self.limits.body_buffer_max
+            }
         };
         let payload = match (whole, unread) {
             (Some(body), _) if u64::try_from(body.bytes().len()).is_ok_and(|len| len > max) => {
@@ -300,7 +304,8 @@ impl Guard {
                 Payload::Whole(self.read(body, self.limits.body_bytes_max).await?)
             }
             (None, Some(body))
-                if whose == Whose::Ours && (parsed || is_form || declared == Declared::Absent) =>
+                if whose == Whose::Ours
+                    && (reading == Reading::Whole || is_form || declared == Declared::Absent) =>
             {
                 self.is_somebodys(&claim, &parts)?;
                 Payload::Whole(self.read(body, max).await?)
@@ -312,7 +317,7 @@ impl Guard {
             endpoint,
             identified,
             action,
-            parsed,
+            reading,
             claim,
             parts,
             payload,
@@ -322,6 +327,49 @@ impl Guard {
             misread,
             whose,
         })
+    }
+
+    /// How much of a call is read before it is judged.
+    fn reading(
+        &self,
+        identified: &Identified,
+        action: &Action,
+        head: &Head<'_>,
+        whose: Whose,
+    ) -> Result<Reading, Refusal> {
+        let rules = self.ruleset.rules();
+        let beside = protocol::body_beside(identified).is_some();
+        let asked = if beside {
+            rules.guards(action)
+        } else {
+            rules.parses(action, identified.operation())
+        };
+        match (asked, whose) {
+            (Some(Mode::Enforce), _) => return Ok(Reading::Whole),
+            // A policy that only monitors may not cost a call what its length needs.
+            (Some(Mode::Monitor), Whose::Ours)
+                if length(head.headers).is_some_and(|l| l <= self.limits.body_bytes_max) =>
+            {
+                return Ok(Reading::Whole);
+            }
+            (Some(Mode::Monitor) | None, _) => {}
+        }
+        match whose {
+            _ if !beside => Ok(Reading::None),
+            Whose::Ours => Ok(Reading::Head),
+            // What goes on as it came is read only to see that it may.
+            Whose::Foreign | Whose::Nobodys => {
+                let input = protocol::decode_head(identified, head, Unknown::PassedOver);
+                let class = identified
+                    .operation()
+                    .class_of(&input.map_err(not_understood)?)
+                    .0;
+                Ok(match class.is_guarded() {
+                    true => Reading::Head,
+                    false => Reading::None,
+                })
+            }
+        }
     }
 
     async fn read(&self, body: Unread, max: u64) -> Result<Buffered, Refusal> {
@@ -387,8 +435,8 @@ fn in_pieces(what: &str) -> Refusal {
 }
 
 /// What the head says of the body's length.
-fn length(parts: &Parts) -> Option<u64> {
-    let length = parts.headers.get(http::header::CONTENT_LENGTH)?;
+fn length(headers: &http::HeaderMap) -> Option<u64> {
+    let length = headers.get(http::header::CONTENT_LENGTH)?;
     length.to_str().ok()?.parse().ok()
 }
 

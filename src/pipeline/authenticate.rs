@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use http::request::Parts;
 
-use super::arrive::{Known, Payload};
+use super::arrive::{Known, Payload, Reading};
 use super::claim::Claim;
 use super::trail::Trail;
 use super::{Guard, Refusal};
@@ -140,9 +140,10 @@ impl Guard {
             action: known.action.clone(),
             class: operation.class,
             group: operation.group,
-            parsed: known.parsed,
+            parsed: known.reading != Reading::None,
+            body_beside: known.reading == Reading::Head,
             // Unless its input puts it among reads and writes.
-            guarded: known.parsed,
+            guarded: known.reading != Reading::None,
             protocol: known.identified.protocol(),
             partition: known.endpoint.partition.clone(),
             region: known.endpoint.region.clone(),

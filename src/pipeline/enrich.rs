@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::arrive::not_understood;
+use super::arrive::{Known, Reading, not_understood};
 use super::authenticate::{Authenticated, unsigned};
 use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::catalog::model::Answers;
-use crate::aws::protocol;
+use crate::aws::protocol::{self, Unknown};
+use crate::aws::value::Object;
 use crate::guard::answer::Ask;
 use crate::guard::call::{Call, Mode};
 use crate::guard::decide::{self, Question};
@@ -81,9 +82,7 @@ impl Guard {
             });
         }
         let known = &authenticated.known;
-        let body = known.payload.bytes();
-        call.input =
-            protocol::decode(&known.identified, &known.head(), &body).map_err(not_understood)?;
+        call.input = input(known, Unknown::PassedOver)?;
         if !known.endpoint.leads_to(&call.account, &call.input) {
             let message = format!(
                 "the host `{}` leads to an account or a resource that the call doesn't name",
@@ -108,6 +107,10 @@ impl Guard {
         trail.class = Some(call.class);
         trail.call = Some(Arc::new(call.clone()));
         let targets = targets?;
+        if call.guarded && known.reading == Reading::Head {
+            // It is written anew: nothing may be missing in it.
+            input(known, Unknown::Refused)?;
+        }
         self.reaches(&call.caller.credentials, &own, &call.account)?;
         trail.call = Some(Arc::new(call.clone()));
         Ok(Understood {
@@ -222,4 +225,16 @@ impl Guard {
         }
         Ok(enquiry.finish()?)
     }
+}
+
+/// What a call says, as far as it is read. `unknown`: of what is read alone in the head.
+fn input(known: &Known, unknown: Unknown) -> Result<Object, Refusal> {
+    let read = match known.reading {
+        Reading::Whole => {
+            protocol::decode(&known.identified, &known.head(), &known.payload.bytes())
+        }
+        Reading::Head => protocol::decode_head(&known.identified, &known.head(), unknown),
+        Reading::None => Ok(Object::new()),
+    };
+    read.map_err(not_understood)
 }

@@ -7,7 +7,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 
 use super::answered::SignedWith;
-use super::arrive::{Known, Payload, not_understood};
+use super::arrive::{Known, Payload, Reading, not_understood};
 use super::authenticate::{Authenticated, refused, unsigned};
 use super::foreign::Whose;
 use super::streamed::Passing;
@@ -18,7 +18,7 @@ use crate::aws::endpoint::Endpoint;
 use crate::aws::protocol;
 use crate::aws::sigv4::chunked::Framing;
 use crate::aws::sigv4::{self, Over, Scope, Seed, Unsigned, sha256_hex};
-use crate::guard::call::DecisionId;
+use crate::guard::call::{Call, DecisionId};
 use crate::guard::decide::{Allowed, Decision, Question};
 use crate::guard::target::NamePlace;
 use crate::proxy::Body;
@@ -77,6 +77,18 @@ struct Own {
     seed: Option<Seed>,
 }
 
+impl Own {
+    fn of(known: Known) -> Self {
+        Self {
+            covered: known.covered().map(str::to_owned),
+            declared: known.declared,
+            payload: known.payload,
+            framing: known.framing,
+            seed: known.seed,
+        }
+    }
+}
+
 /// A request ready to be sent, with the judgement that allowed it. Made only from an [`Allowed`].
 pub(super) struct Signed {
     pub(super) question: Question,
@@ -102,10 +114,16 @@ impl Outgoing {
         authenticated: Authenticated,
         question: &mut Question,
     ) -> Result<Self, Refusal> {
-        if question.call.parsed {
-            Self::rebuilt(by, trail, authenticated, question)
-        } else {
-            Self::passed(trail, authenticated)
+        let Call {
+            parsed, guarded, ..
+        } = question.call;
+        match authenticated.known.reading {
+            Reading::Whole if parsed => Self::rebuilt(by, trail, authenticated, question),
+            // Of an unguarded call what was read goes on as it came.
+            Reading::Head if parsed && guarded => {
+                Self::reheaded(by, trail, authenticated, question)
+            }
+            Reading::Whole | Reading::Head | Reading::None => Self::passed(trail, authenticated),
         }
     }
 
@@ -129,15 +147,7 @@ impl Outgoing {
             &known.endpoint.addressed,
         )
         .map_err(|e| internal(format!("the call can't be rebuilt: {e}")))?;
-        let mut unsigned = HeaderMap::new();
-        // What the protocol itself says of the answer stands, and is signed.
-        let own = |name: &&HeaderName| !wire.headers.contains_key(*name);
-        for name in CLIENT_HEADERS.iter().filter(own) {
-            for value in known.parts.headers.get_all(name) {
-                unsigned.append(name, value.clone());
-            }
-        }
-        unsigned.insert(USER_AGENT, user_agent(&known.parts.headers, trail.id));
+        let unsigned = beside_signed(&known, trail, &wire.headers);
         Ok(Self {
             method: wire.method,
             path_and_query: wire.path_and_query,
@@ -145,6 +155,40 @@ impl Outgoing {
             unsigned,
             body: Carried::Bytes(wire.body.into()),
             endpoint: known.endpoint,
+            signing,
+        })
+    }
+
+    /// The head from the parsed form, with the client's own body behind it.
+    fn reheaded(
+        by: Option<&NamePlace>,
+        trail: &Trail,
+        authenticated: Authenticated,
+        question: &mut Question,
+    ) -> Result<Self, Refusal> {
+        let Authenticated { known, signer, .. } = authenticated;
+        let signing = Signing::of(&known, signer)?;
+        question.name_by_id(by);
+        let (input, addressed) = (&question.call.input, &known.endpoint.addressed);
+        let wire = protocol::encode_head(&known.identified, input, addressed);
+        let mut wire = wire.map_err(|e| Refusal::Internal {
+            message: format!("the call can't be rebuilt: {e}"),
+        })?;
+        // The body's own length counts.
+        wire.headers.remove(CONTENT_LENGTH);
+        for (name, value) in &known.parts.headers {
+            if is_of_body(name) && !wire.headers.contains_key(name) {
+                wire.headers.insert(name, value.clone());
+            }
+        }
+        let unsigned = beside_signed(&known, trail, &wire.headers);
+        Ok(Self {
+            method: wire.method,
+            path_and_query: wire.path_and_query,
+            headers: wire.headers,
+            unsigned,
+            endpoint: known.endpoint.clone(),
+            body: Carried::Known(Box::new(Own::of(known))),
             signing,
         })
     }
@@ -169,7 +213,7 @@ impl Outgoing {
             }
         }
         unsigned.insert(USER_AGENT, user_agent(&known.parts.headers, trail.id));
-        let covered = known.covered().map(str::to_owned);
+        let endpoint = known.endpoint.clone();
         let (method, path_and_query, body) = match restated {
             Some(wire) => {
                 headers.extend(wire.headers);
@@ -180,14 +224,9 @@ impl Outgoing {
                 let path_and_query = known.parts.uri.path_and_query();
                 let path_and_query =
                     path_and_query.map_or_else(|| "/".to_owned(), ToString::to_string);
-                let body = Carried::Known(Box::new(Own {
-                    covered,
-                    declared: known.declared,
-                    payload: known.payload,
-                    framing: known.framing,
-                    seed: known.seed,
-                }));
-                (known.parts.method, path_and_query, body)
+                let method = known.parts.method.clone();
+                let body = Carried::Known(Box::new(Own::of(known)));
+                (method, path_and_query, body)
             }
         };
         Ok(Self {
@@ -196,7 +235,7 @@ impl Outgoing {
             headers,
             unsigned,
             body,
-            endpoint: known.endpoint,
+            endpoint,
             signing,
         })
     }
@@ -385,6 +424,34 @@ fn is_of_signature(name: &HeaderName) -> bool {
             name.as_str(),
             "x-amz-date" | "x-amz-security-token" | "x-amz-content-sha256" | "x-amz-region-set"
         )
+}
+
+/// What goes along with a request that was written anew: what the client says of itself and of the answer.
+fn beside_signed(known: &Known, trail: &Trail, signed: &HeaderMap) -> HeaderMap {
+    let mut unsigned = HeaderMap::new();
+    // What the protocol itself says of the answer stands, and is signed.
+    let own = |name: &&HeaderName| !signed.contains_key(*name);
+    for name in CLIENT_HEADERS.iter().filter(own) {
+        for value in known.parts.headers.get_all(name) {
+            unsigned.append(name, value.clone());
+        }
+    }
+    unsigned.insert(USER_AGENT, user_agent(&known.parts.headers, trail.id));
+    unsigned
+}
+
+/// Headers that say how a body is framed, and by what it can be checked.
+fn is_of_body(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    matches!(
+        name,
+        "content-type"
+            | "content-md5"
+            | "content-encoding"
+            | "x-amz-decoded-content-length"
+            | "x-amz-trailer"
+            | "x-amz-sdk-checksum-algorithm"
+    ) || name.starts_with("x-amz-checksum-")
 }
 
 /// Headers that are signed: those that say what the call is. Others may be changed on the way.

@@ -156,6 +156,7 @@ fn question(catalog: &Catalog, count: usize, environment: &str) -> Question {
         class: operation.class,
         group: operation.group,
         parsed: true,
+        body_beside: false,
         guarded: true,
         protocol: Protocol::AwsJson,
         partition: "aws".to_owned(),
@@ -179,6 +180,7 @@ fn question(catalog: &Catalog, count: usize, environment: &str) -> Question {
         batch_size: count,
         selector: false,
         tag_keys: [].into(),
+        tag_keys_open: false,
         request_tags: [].into(),
         now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600),
         dry_run: false,
@@ -206,6 +208,7 @@ fn resource(n: usize, call: &Call, environment: &str) -> Resource {
         absent: [Attribute::BillingMode, Attribute::CreatedAt].into(),
         id: Some(id.clone()),
         aliases: Vec::new(),
+        tag_keys: None,
         send_id: false,
     };
     let kind = "AWS::WorkSpaces::Workspace";

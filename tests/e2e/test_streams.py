@@ -305,26 +305,41 @@ class Uploads:
         return LENGTH // PIECE * (PIECE + framing) + 1 + 17 + 64 + 4, [], pieces(), tail()
 
 
+# A write, and one that its head makes a guarded call.
+BLOCK = (HOST, PATH, "ebs", {"x-amz-Data-Length": str(LENGTH)})
+OPEN = ("bucket.s3.us-east-1.amazonaws.com", "/long", "s3", {"x-amz-acl": "public-read"})
+
+
+@pytest.fixture(scope="module")
+def granting(_sink, tmp_path_factory):
+    policies = {"all.cedar": '@id("all") permit (principal, action, resource);'}
+    folder = tmp_path_factory.mktemp("granting")
+    with Guard(folder, upstream=_sink.url, policies=policies, protected=None) as running:
+        yield running
+
+
 @pytest.mark.timeout(3600)
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs /proc")
 @pytest.mark.parametrize("keyword", [chunks.UNSIGNED_TRAILER, chunks.SIGNED])
-def test_a_long_upload_takes_little_memory(guard, sink, keyword):
+@pytest.mark.parametrize("what", [BLOCK, OPEN], ids=["a block", "an object for all"])
+def test_a_long_upload_takes_little_memory(granting, sink, keyword, what):
+    guard, (host, path, service, own) = granting, what
     key = guard.key("ci")
     headers = {
         "Content-Encoding": "aws-chunked",
         "x-amz-decoded-content-length": str(LENGTH),
-        "x-amz-Data-Length": str(LENGTH),
+        **own,
     }
     if keyword == chunks.UNSIGNED_TRAILER:
         headers["x-amz-trailer"] = CRC
-    headers = chunks.sign_head(key, "PUT", HOST, PATH, headers, keyword, service="ebs")
+    headers = chunks.sign_head(key, "PUT", host, path, headers, keyword, service=service)
     way = Uploads.unsigned if keyword == chunks.UNSIGNED_TRAILER else Uploads.signed
     length, *parts = way(headers, key.secret_access_key)
     before = most = resident(guard.process.pid)
-    with raw.tls(guard, HOST) as sock:
+    with raw.tls(guard, host) as sock:
         sock.settimeout(600)
-        lines = {"Host": HOST, "Content-Length": str(length), **headers}
-        head = "\r\n".join([f"PUT {PATH} HTTP/1.1", *(f"{n}: {v}" for n, v in lines.items()), "", ""])
+        lines = {"Host": host, "Content-Length": str(length), **headers}
+        head = "\r\n".join([f"PUT {path} HTTP/1.1", *(f"{n}: {v}" for n, v in lines.items()), "", ""])
         sock.sendall(head.encode())
         for part in parts:
             for number, piece in enumerate(part):

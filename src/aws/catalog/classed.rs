@@ -145,9 +145,15 @@ fn a_condition_only_raises() {
 }
 
 #[test]
-fn no_body_that_streams_is_looked_into() {
+fn a_body_that_streams_is_judged_by_its_head_alone() {
+    let s3 = CATALOG.service("s3").unwrap().unwrap();
+    let put = &s3.operations["PutObject"];
+    assert!(put.may_be(Class::Grant));
+    let body = s3.body_beside(put).map(|member| member.name.as_str());
+    assert_eq!(body, Some("Body"));
+    assert!(s3.body_beside(&s3.operations["CopyObject"]).is_none());
+    assert!(s3.body_beside(&s3.operations["UploadPart"]).is_none());
     for name in [
-        "s3:PutObject",
         "s3:UploadPart",
         "glacier:UploadArchive",
         "mediastore-data:PutObject",

@@ -98,6 +98,20 @@ impl Place {
         &self.steps
     }
 
+    /// The members of the input that it begins at.
+    pub(super) fn members(&self) -> impl Iterator<Item = &str> {
+        let first = self
+            .steps
+            .iter()
+            .take_while(|s| matches!(s, Step::Where { .. }));
+        let own = self.steps.iter().find(|s| !matches!(s, Step::Where { .. }));
+        first.chain(own).map(|step| match step {
+            Step::Member(member) | Step::Where { member, .. } => member.as_str(),
+            // Of no input: as if the whole were looked at.
+            Step::Items | Step::Values | Step::At(_) => "",
+        })
+    }
+
     /// Whether a value that isn't null stands there and is what it must be.
     fn any(&self, input: &Object, when: &When) -> bool {
         within_object(&self.steps, input, when)

@@ -198,6 +198,26 @@ impl Service {
     }
 }
 
+impl Service {
+    /// The member of an operation's input that is bytes for a whole body, where all that may put a call in another class
+    /// than `write` or `read` stands beside it, in the head: such calls are judged by their heads, and their bodies
+    /// stream. For requests in a REST protocol.
+    #[must_use]
+    pub fn body_beside(&self, operation: &Operation) -> Option<&Member> {
+        let input = self.input(operation)?;
+        let body = input.member(input.payload.as_deref()?)?;
+        let is_bytes = matches!(self.shape(body.shape), Some(Shape::Blob));
+        let in_head = |name: &str| {
+            input
+                .member(name)
+                .is_some_and(|member| member.name != body.name && member.location != Location::Body)
+        };
+        let mut looked_at = operation.conditions.iter().flat_map(|c| c.path.members());
+        let told = operation.is_conditional() && !operation.class.is_guarded();
+        (told && is_bytes && looked_at.all(in_head)).then_some(body)
+    }
+}
+
 /// An operation as an older SDK sends it: by another route, or in a protocol that the service's model lists no more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OlderForm {

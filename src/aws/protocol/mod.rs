@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 
-use crate::aws::catalog::model::{Operation, Protocol, Service, Structure};
+use crate::aws::catalog::model::{Member, Operation, Protocol, Service, Structure};
 use crate::aws::catalog::routes::Routes;
 use crate::aws::catalog::template::Template;
 use crate::aws::class::Class;
@@ -34,6 +34,7 @@ mod query;
 mod query_answer;
 mod query_request;
 mod rest;
+mod rest_head;
 mod rest_headers;
 mod rest_json;
 mod rest_query;
@@ -66,6 +67,7 @@ pub use malformed::{EncodeError, Malformed, OutputError, name};
 pub use output::decode_output;
 pub use own_answer::{answer, is_answered};
 pub use query_answer::{query_answer, query_answer_in};
+pub use rest_head::Unknown;
 
 /// A request whose operation is known. Made by [`identify`], and for one that isn't known by [`Identified::unknown`].
 #[derive(Debug, Clone)]
@@ -271,6 +273,48 @@ fn rest(
     let operation = identified.operation();
     let template = &operation.uri;
     rest::decode(&identified.service, operation, template, format, head, body)
+}
+
+/// The member that is the whole body of a request and goes on unread, since the head alone tells what the call is.
+#[must_use]
+pub fn body_beside(identified: &Identified) -> Option<&Member> {
+    let rest = identified.protocol.is_rest();
+    let operation = identified.operation();
+    rest.then(|| identified.service.body_beside(operation))?
+}
+
+/// Reads what an identified request's head says of its input, strictly; its body stays unread. What a presigned URL
+/// has of headers in its query is read as those headers.
+///
+/// # Errors
+/// [`Malformed`] as of [`decode`]. What the model doesn't know is passed over where `unknown` says so.
+pub fn decode_head(
+    identified: &Identified,
+    head: &Head<'_>,
+    unknown: Unknown,
+) -> Result<Object, Malformed> {
+    let operation = identified.operation();
+    let decoded = rest_head::decode(&identified.service, operation, head, unknown)?;
+    host_prefix::holds(operation, head.addressed, &decoded)?;
+    Ok(decoded)
+}
+
+/// Writes the head of a request whose body goes on unread: [`WireRequest::body`] is empty, and no header says a checksum
+/// that the input doesn't say.
+///
+/// # Errors
+/// [`EncodeError`] as of [`encode`].
+pub fn encode_head(
+    identified: &Identified,
+    input: &Object,
+    addressed: &Addressed,
+) -> Result<WireRequest, EncodeError> {
+    rest_head::encode(
+        &identified.service,
+        identified.operation(),
+        input,
+        addressed,
+    )
 }
 
 /// Writes a form's request anew from the parameters that it was identified by, its input unread, so that it has one

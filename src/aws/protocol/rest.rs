@@ -80,16 +80,45 @@ pub(super) fn encode(
 ) -> Result<WireRequest, EncodeError> {
     let none = no_members();
     let shape = service.input(operation).unwrap_or(&none);
-    let there = |m: &Member| input.get(&m.name).is_some_and(|v| *v != Value::Null);
-    typed::complete(shape, there, |m| &m.name)?;
-    if let Some((name, _)) = input.iter().find(|(name, _)| shape.member(name).is_none()) {
-        return Err(TypeReason::Unknown.at(name).into());
-    }
     let asked = Asked {
         service,
         operation,
         shape,
     };
+    let mut wire = encode_head(asked, input, addressed)?;
+    let (content_type, body) = body_bytes(asked, format, input)?;
+    let headers = &mut wire.headers;
+    // Where the model makes it a member, one that we added would read as the caller's.
+    if !body.is_empty() && !says_content_type(shape) && !headers.contains_key(CONTENT_TYPE) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    if headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
+    checksum::renew(asked, input, &body, headers)?;
+    wire.body = body;
+    Ok(wire)
+}
+
+/// Writes what of the input stands in the head.
+///
+/// # Errors
+/// [`EncodeError`] where the input isn't what the model says, or can't stand where the model puts it.
+pub(super) fn encode_head(
+    asked: Asked<'_>,
+    input: &Object,
+    addressed: &Addressed,
+) -> Result<WireRequest, EncodeError> {
+    let Asked {
+        service,
+        operation,
+        shape,
+    } = asked;
+    let there = |m: &Member| input.get(&m.name).is_some_and(|v| *v != Value::Null);
+    typed::complete(shape, there, |m| &m.name)?;
+    if let Some((name, _)) = input.iter().find(|(name, _)| shape.member(name).is_none()) {
+        return Err(TypeReason::Unknown.at(name).into());
+    }
     let method =
         Method::from_bytes(operation.method.as_bytes()).map_err(|_| EncodeError::Catalog {
             operation: operation.name.clone(),
@@ -109,11 +138,6 @@ pub(super) fn encode(
         }
     }
     let mut headers = rest_headers::encode(service, shape, input)?;
-    let (content_type, body) = body_bytes(asked, format, input)?;
-    // Where the model makes it a member, one that we added would read as the caller's.
-    if !body.is_empty() && !says_content_type(shape) {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    }
     for (name, value) in &service.headers {
         let catalog = |_| EncodeError::Catalog {
             operation: operation.name.clone(),
@@ -123,19 +147,15 @@ pub(super) fn encode(
         let value = HeaderValue::from_str(value).map_err(|_| catalog(()))?;
         headers.insert(name, value);
     }
-    if headers.contains_key(CONTENT_LENGTH) {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    }
-    checksum::renew(asked, input, &body, &mut headers)?;
     Ok(WireRequest {
         method,
         path_and_query,
         headers,
-        body,
+        body: Vec::new(),
     })
 }
 
-fn labels(
+pub(super) fn labels(
     service: &Service,
     template: &Template,
     shape: &Structure,

@@ -57,6 +57,7 @@ fn call(caller: Caller, input: &str) -> Call {
         class: Class::Credentials,
         group: None,
         parsed: true,
+        body_beside: false,
         guarded: true,
         protocol: Protocol::AwsQuery,
         partition: "aws".to_owned(),

@@ -59,6 +59,7 @@ fn call(action: &str) -> Call {
         class: found.class,
         group: found.group,
         parsed: true,
+        body_beside: false,
         guarded: true,
         protocol: Protocol::AwsJson,
         partition: "aws".to_owned(),
@@ -799,4 +800,39 @@ fn which_tags_go_is_known_before_a_policy_reads_it() {
     };
     assert!(decide_early(&slice, &closed()).is_some());
     assert!(ask(&load(PERMIT), open()).is_ok());
+}
+
+/// What nobody read must not read as absent.
+#[test]
+fn a_policy_that_reads_a_body_that_nobody_read_refuses() {
+    let catalog = Catalog::embedded().unwrap();
+    let s3 = catalog.service("s3").unwrap().unwrap();
+    let put = || {
+        let mut question = deleting(vec![resource("k", bare("k"))]);
+        question.service = Arc::clone(&s3);
+        question.call.action.service = "s3".to_owned();
+        question.call.action.operation = "PutObject".to_owned();
+        question.call.class = crate::aws::class::Class::Write;
+        question.call.body_beside = true;
+        question
+    };
+    for (member, refuses) in [("Body", true), ("ACL", false)] {
+        let text = format!(
+            "{PERMIT}@id(\"f\") @reason(\"r\") forbid (principal, action in Action::\"s3:*\", resource) \
+             when {{ context.input has {member} }};"
+        );
+        let answer = ask(&load(&text), put());
+        let unread = matches!(&answer, Err(Denial::Unjudgeable { message }) if message.contains("streams unread"));
+        assert_eq!(unread, refuses, "{member}: {answer:?}");
+    }
+    // Nor is anything on what it names judged where only its service is known.
+    let on_tags = format!(
+        "{PERMIT}@id(\"f\") @reason(\"r\") forbid (principal, action, resource) when {{ resource.hasTag(\"x\") }};"
+    );
+    let unnamed = Question {
+        on: On::Service,
+        ..put()
+    };
+    let answer = ask(&load(&on_tags), unnamed).unwrap_err();
+    assert!(matches!(answer, Denial::Unjudgeable { .. }), "{answer:?}");
 }

@@ -45,6 +45,7 @@ pub(crate) fn call(n: u128, class: Class) -> Call {
         class,
         group: None,
         parsed: class.is_guarded(),
+        body_beside: false,
         guarded: class.is_guarded(),
         protocol: Protocol::AwsJson,
         partition: "aws".into(),

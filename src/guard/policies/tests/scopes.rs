@@ -61,6 +61,7 @@ fn question(catalog: &Catalog, service: &str, operation: &str) -> Question {
             class: operation.class,
             group: operation.group,
             parsed: false,
+            body_beside: false,
             guarded: false,
             protocol: Protocol::AwsJson,
             partition: "aws".to_owned(),
