@@ -12,7 +12,7 @@ use http::{HeaderValue, Response};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::arrive::{Known, Payload};
+use super::arrive::{Known, Payload, Reading};
 use super::authenticate::{Authenticated, refused, unsigned};
 use super::claim::Claim;
 use super::enrich::{By, Enriched};
@@ -326,7 +326,7 @@ impl Guard {
             endpoint,
             identified,
             action,
-            parsed: true,
+            reading: Reading::Whole,
             claim,
             parts,
             payload: Payload::Whole(Buffered::default()),

@@ -1,6 +1,7 @@
 //! Tests of the classes that the embedded catalog gives: every operation, against a table made without it, and by input.
 
 mod by_input;
+mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;

@@ -39,7 +39,7 @@ pub(super) fn decode(
 ) -> Result<Object, Malformed> {
     let shape = in_head(service, operation);
     let template = &operation.uri;
-    let (query, hoisted) = lowered(template, &shape, head.query, unknown)?;
+    let Lowered { query, hoisted } = lowered(template, &shape, head.query, unknown)?;
     let headers = joined(head.headers, hoisted)?;
     let mut members = rest::labels(service, template, &shape, head)?;
     members.extend(rest_query::decode(
@@ -89,16 +89,19 @@ fn in_head(service: &Service, operation: &Operation) -> Structure {
     shape
 }
 
-/// A query string without the headers that a presigned URL has in it, and those.
+/// A query string without the headers that a presigned URL has in it, and those by name and value.
+struct Lowered {
+    query: Option<String>,
+    hoisted: Vec<(String, String)>,
+}
+
 fn lowered(
     template: &Template,
     shape: &Structure,
     query: Option<&str>,
     unknown: Unknown,
-) -> Result<(Option<String>, Vec<(String, String)>), Malformed> {
-    let Some(query) = query else {
-        return Ok((None, Vec::new()));
-    };
+) -> Result<Lowered, Malformed> {
+    let query = query.unwrap_or_default();
     let mut hoisted = Vec::new();
     let mut kept = Vec::new();
     for raw in query.split('&') {
@@ -118,8 +121,8 @@ fn lowered(
             kept.push(raw);
         }
     }
-    let kept = (!kept.is_empty()).then(|| kept.join("&"));
-    Ok((kept, hoisted))
+    let query = (!kept.is_empty()).then(|| kept.join("&"));
+    Ok(Lowered { query, hoisted })
 }
 
 /// Headers with those of the query; one that stands in both stands twice.

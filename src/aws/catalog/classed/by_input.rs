@@ -4,7 +4,7 @@ use super::{CATALOG, kind};
 use crate::aws::protocol::json;
 
 /// Checks the class of a call: `input` as the protocol's decoder would give it, written as JSON.
-fn check(name: &str, input: &str, expected: &str) {
+pub(super) fn check(name: &str, input: &str, expected: &str) {
     let (service, operation) = name.split_once(':').unwrap();
     let service = CATALOG.service(service).unwrap().unwrap();
     let operation = &service.operations[operation];
