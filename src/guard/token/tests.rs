@@ -45,6 +45,7 @@ fn call(input: &str) -> Call {
         class: Class::Credentials,
         group: None,
         parsed: true,
+        body_beside: false,
         guarded: true,
         protocol: Protocol::AwsQuery,
         partition: "aws".to_owned(),
