@@ -92,7 +92,7 @@ pub(super) fn verify(asked: Asked<'_>, headers: &HeaderMap, body: &[u8]) -> Resu
             continue;
         };
         let algorithm = algorithm.map_err(Malformed::ChecksumAlgorithm)?;
-        let said = single(headers, name.as_str())?.unwrap_or_default();
+        let said = single(headers, name)?.unwrap_or_default();
         if said.trim() != algorithm.of(body) {
             return Err(Malformed::Checksum {
                 header: shown(name.as_str()),

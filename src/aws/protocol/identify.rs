@@ -29,6 +29,7 @@ const OVERRIDES: [&str; 6] = [
     "x-original-method",
 ];
 
+const X_AMZ_TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const TARGET: &str = "the header `x-amz-target`";
 pub(super) const SMITHY: &str = "the header `smithy-protocol`";
 const SERVICE_PATH: &str = "a path `/service/…/operation/…`";
@@ -38,7 +39,7 @@ const ACTION: &str = "the parameter `Action`";
 /// Whether the body has to be read before [`identify`] can tell the operation: the form protocols' case.
 #[must_use]
 pub fn needs_body(head: &Head<'_>) -> bool {
-    single(head.headers, header::CONTENT_TYPE.as_str())
+    single(head.headers, &header::CONTENT_TYPE)
         .is_ok_and(|text| text.is_some_and(|t| essence(t).eq_ignore_ascii_case(query::FORM)))
 }
 
@@ -52,7 +53,8 @@ pub fn identify(
     head: &Head<'_>,
     body: Option<&[u8]>,
 ) -> Result<Identified, Malformed> {
-    if let Some(name) = OVERRIDES.iter().find(|n| head.headers.contains_key(**n)) {
+    let overrides = |name: &HeaderName| OVERRIDES.into_iter().find(|known| name == known);
+    if let Some(name) = head.headers.keys().find_map(overrides) {
         return Err(Malformed::Override(name));
     }
     let is_member = |name: &str| {
@@ -102,13 +104,36 @@ fn is_lookalike(name: &str) -> bool {
         .contains(&hyphened.as_str())
 }
 
-/// A content type without its parameters, in lower case; `None` where there is none.
+/// A content type without its parameters. Letter case doesn't count.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MediaType<'a>(&'a str);
+
+impl<'a> MediaType<'a> {
+    pub(super) fn is(self, name: &str) -> bool {
+        self.0.eq_ignore_ascii_case(name)
+    }
+
+    /// What stands after the beginning of a name.
+    fn after(self, begin: &str) -> Option<&'a str> {
+        let (head, rest) = self.0.split_at_checked(begin.len())?;
+        head.eq_ignore_ascii_case(begin).then_some(rest)
+    }
+}
+
+/// For a message.
+impl From<MediaType<'_>> for String {
+    fn from(media_type: MediaType<'_>) -> Self {
+        shown(&media_type.0.to_ascii_lowercase())
+    }
+}
+
+/// The content type; `None` where there is none.
 ///
 /// # Errors
 /// [`Malformed`] where the header stands twice or isn't ASCII.
-pub(super) fn media_type(headers: &HeaderMap) -> Result<Option<String>, Malformed> {
-    let found = single(headers, header::CONTENT_TYPE.as_str())?;
-    Ok(found.map(|text| shown(&essence(text).to_ascii_lowercase())))
+pub(super) fn media_type(headers: &HeaderMap) -> Result<Option<MediaType<'_>>, Malformed> {
+    let found = single(headers, &header::CONTENT_TYPE)?;
+    Ok(found.map(|text| MediaType(essence(text))))
 }
 
 /// A content type without its parameters.
@@ -133,7 +158,7 @@ pub(super) fn unencoded(headers: &HeaderMap, input: Option<&Structure>) -> Resul
         let mut parts = text.split(',').map(str::trim);
         parts.any(|part| part.eq_ignore_ascii_case("aws-chunked"))
     };
-    match single(headers, name.as_str())? {
+    match single(headers, &name)? {
         None => Ok(()),
         Some(text) if is_member() && !framed(text) => Ok(()),
         Some(text) if text.trim().eq_ignore_ascii_case("identity") => Ok(()),
@@ -144,9 +169,9 @@ pub(super) fn unencoded(headers: &HeaderMap, input: Option<&Structure>) -> Resul
 /// The one signal of a protocol other than REST.
 fn signal(candidates: &[Arc<Service>], head: &Head<'_>) -> Result<Option<&'static str>, Malformed> {
     let queries = speaks(candidates, Protocol::AwsQuery) || speaks(candidates, Protocol::Ec2Query);
-    let targeted = head.headers.contains_key("x-amz-target");
-    let mut found = Vec::new();
-    if head.headers.contains_key(rpc_v2::HEADER) {
+    let targeted = head.headers.contains_key(&X_AMZ_TARGET);
+    let mut found = Found::default();
+    if head.headers.contains_key(&rpc_v2::HEADER) {
         found.push(SMITHY);
     } else if is_service_path(head.path) && (speaks_rpc_v2(candidates) || !is_rest(candidates)) {
         found.push(SERVICE_PATH);
@@ -164,10 +189,29 @@ fn signal(candidates: &[Arc<Service>], head: &Head<'_>) -> Result<Option<&'stati
         }
         found.push(ACTION);
     }
-    match found.as_slice() {
-        [] => Ok(None),
-        [one] => Ok(Some(one)),
-        [first, second, ..] => Err(Malformed::TwoSignals { first, second }),
+    match found {
+        Found {
+            first: Some(first),
+            second: Some(second),
+        } => Err(Malformed::TwoSignals { first, second }),
+        Found { first, .. } => Ok(first),
+    }
+}
+
+/// Signals that were found: one, or more than one may be.
+#[derive(Default)]
+struct Found {
+    first: Option<&'static str>,
+    second: Option<&'static str>,
+}
+
+impl Found {
+    fn push(&mut self, signal: &'static str) {
+        let slot = match self.first {
+            None => &mut self.first,
+            Some(_) => &mut self.second,
+        };
+        slot.get_or_insert(signal);
     }
 }
 
@@ -181,19 +225,19 @@ fn aws_json(candidates: &[Arc<Service>], head: &Head<'_>) -> Result<Identified, 
     if head.query.is_some_and(|q| !q.is_empty()) {
         return Err(Malformed::Query { protocol });
     }
-    let found = media_type(head.headers)?.unwrap_or_else(|| "none".to_owned());
-    let version = match found.strip_prefix(aws_json::MEDIA_TYPE) {
+    let found = media_type(head.headers)?;
+    let version = match found.and_then(|found| found.after(aws_json::MEDIA_TYPE)) {
         Some("1.0") => JsonVersion::V1_0,
         Some("1.1") => JsonVersion::V1_1,
         Some(_) | None => {
             return Err(Malformed::ContentType {
                 protocol,
                 expected: "`application/x-amz-json-1.0` or `-1.1`",
-                found,
+                found: found.map_or_else(|| "none".to_owned(), String::from),
             });
         }
     };
-    let target = single(head.headers, "x-amz-target")?.unwrap_or_default();
+    let target = single(head.headers, &X_AMZ_TARGET)?.unwrap_or_default();
     let (prefix, operation) = target
         .rsplit_once('.')
         .filter(|(prefix, operation)| !prefix.is_empty() && !operation.is_empty())

@@ -112,12 +112,12 @@ fn pairs(dialect: Dialect, head: &Head<'_>, body: Option<&[u8]>) -> Result<Pairs
             found: shown(head.method.as_str()),
         });
     }
-    let found = media_type(head.headers)?.unwrap_or_else(|| "none".to_owned());
-    if found != query::FORM {
+    let found = media_type(head.headers)?;
+    if !found.is_some_and(|found| found.is(query::FORM)) {
         return Err(Malformed::ContentType {
             protocol,
             expected: "`application/x-www-form-urlencoded`",
-            found,
+            found: found.map_or_else(|| "none".to_owned(), String::from),
         });
     }
     in_utf_8(head.headers, protocol)?;
@@ -164,7 +164,7 @@ fn placed(
         Some((_, url)) if path_of(url) == Some(head.path) => {}
         Some(_) => return Err(Malformed::PathDisagrees(name.to_owned())),
         None => {
-            let host = single(head.headers, HOST.as_str())?.ok_or_else(elsewhere)?;
+            let host = single(head.headers, &HOST)?.ok_or_else(elsewhere)?;
             pairs.push((name.to_owned(), format!("https://{host}{}", head.path)));
         }
     }
@@ -207,7 +207,7 @@ fn is_plain(path: &str) -> bool {
 /// Refuses a form whose content type has parameters other than one `charset` of UTF-8: a server that heeds another
 /// charset reads other parameters.
 fn in_utf_8(headers: &HeaderMap, protocol: &'static str) -> Result<(), Malformed> {
-    let text = single(headers, CONTENT_TYPE.as_str())?.unwrap_or_default();
+    let text = single(headers, &CONTENT_TYPE)?.unwrap_or_default();
     let Some((_, parameters)) = text.split_once(';') else {
         return Ok(());
     };

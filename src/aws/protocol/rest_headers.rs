@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::header::AsHeaderName;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::aws::catalog::model::{Location, Member, Service, Shape, Structure, TimestampFormat};
@@ -42,17 +43,20 @@ const CONDITIONS: [&str; 5] = [
 ///
 /// # Errors
 /// [`Malformed::DuplicateHeader`], [`Malformed::HeaderNotText`].
-pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Malformed> {
+pub(super) fn single<N>(headers: &HeaderMap, name: N) -> Result<Option<&str>, Malformed>
+where
+    N: AsHeaderName + AsRef<str> + Copy,
+{
     let mut values = headers.get_all(name).into_iter();
     let Some(value) = values.next() else {
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(Malformed::DuplicateHeader(shown(name)));
+        return Err(Malformed::DuplicateHeader(shown(name.as_ref())));
     }
     let text = value
         .to_str()
-        .map_err(|_| Malformed::HeaderNotText(shown(name)))?;
+        .map_err(|_| Malformed::HeaderNotText(shown(name.as_ref())))?;
     Ok(Some(text))
 }
 
@@ -255,7 +259,7 @@ fn spread(headers: &HeaderMap, prefix: &str) -> Result<Object, Malformed> {
         if prefix.is_empty() {
             return Err(TypeReason::NoShape.at(name.as_str()).into());
         }
-        let text = single(headers, name.as_str())?.unwrap_or_default();
+        let text = single(headers, name)?.unwrap_or_default();
         members.push((key.to_owned(), Value::String(text.to_owned())));
     }
     Ok(Object::from_members(members).map_err(|e| TypeReason::Twice.at(&e.0))?)

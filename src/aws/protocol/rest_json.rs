@@ -83,11 +83,11 @@ pub(super) fn payload_body(
 fn is_json(headers: &HeaderMap) -> Result<(), Malformed> {
     match media_type(headers)? {
         None => Ok(()),
-        Some(found) if found == MEDIA_TYPE => Ok(()),
+        Some(found) if found.is(MEDIA_TYPE) => Ok(()),
         Some(found) => Err(Malformed::ContentType {
             protocol: NAME,
             expected: "`application/json`",
-            found,
+            found: found.into(),
         }),
     }
 }

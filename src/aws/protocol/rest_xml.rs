@@ -133,7 +133,7 @@ fn is_called(element: &Element, name: &str) -> Result<(), Malformed> {
 
 /// Refuses a body that is said to be something else than XML in UTF-8.
 fn is_xml(headers: &HeaderMap) -> Result<(), Malformed> {
-    let Some(text) = single(headers, CONTENT_TYPE.as_str())? else {
+    let Some(text) = single(headers, &CONTENT_TYPE)? else {
         return Ok(());
     };
     let mut parts = text.split(';').map(str::trim);

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::aws::catalog::Protocol;
 use crate::aws::catalog::model::{Operation, Service};
@@ -18,7 +18,7 @@ use super::rest_headers::single;
 use super::{Identified, WireRequest};
 
 /// The header by which a request says which of them it speaks.
-pub(super) const HEADER: &str = "smithy-protocol";
+pub(super) const HEADER: HeaderName = HeaderName::from_static("smithy-protocol");
 
 /// One protocol of the family.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +53,7 @@ pub(super) fn identify(
     candidates: &[Arc<Service>],
     head: &Head<'_>,
 ) -> Result<Identified, Malformed> {
-    let mark = single(head.headers, HEADER)?.unwrap_or_default();
+    let mark = single(head.headers, &HEADER)?.unwrap_or_default();
     let speech = [CBOR, JSON]
         .into_iter()
         .find(|s| s.mark == mark)
@@ -88,8 +88,8 @@ pub(super) fn identify(
     }
     match media_type(head.headers)? {
         None => {}
-        Some(found) if found == speech.media_type => {}
-        Some(found) => return Err(content_type(speech, found)),
+        Some(found) if found.is(speech.media_type) => {}
+        Some(found) => return Err(content_type(speech, found.into())),
     }
     let (service, operation) = parts(head.path).ok_or_else(|| Malformed::Path {
         protocol,
