@@ -209,9 +209,10 @@ def test_a_hash_is_held_against_the_body(guard, sink):
         headers = chunks.sign_head(key, "PUT", HOST, PATH, headers, digest, service="ebs")
         answer = send(guard, headers, body)
         assert answer.status == status
-    right, wrong = sink.taken
+    # The wrong one may end before anybody takes it.
+    right, *wrong = sink.taken
     assert right.whole and bytes(right.body) == DATA
-    assert not wrong.whole
+    assert not any(taken.whole for taken in wrong)
 
 
 # --- Expect

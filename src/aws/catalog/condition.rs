@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::model::{Location, Operation, Service};
+use super::model::Operation;
 use crate::aws::class::{Class, Group};
 use crate::aws::value::{Object, Value};
 
@@ -155,25 +155,6 @@ impl Operation {
     #[must_use]
     pub const fn is_conditional(&self) -> bool {
         !self.conditions.is_empty()
-    }
-}
-
-impl Service {
-    /// Whether what stands in a body may put a call of an operation in another class.
-    #[must_use]
-    pub fn is_told_by_body(&self, operation: &Operation) -> bool {
-        let members = self.input(operation).map(|input| input.members.as_slice());
-        let in_head = |name: &String| {
-            let mut members = members.unwrap_or_default().iter();
-            members.any(|member| member.name == *name && member.location != Location::Body)
-        };
-        operation
-            .conditions
-            .iter()
-            .any(|condition| match condition.path.steps().first() {
-                Some(Step::Member(name)) => !in_head(name),
-                Some(Step::Items | Step::Values | Step::At(_) | Step::Where { .. }) | None => true,
-            })
     }
 }
 

@@ -207,14 +207,20 @@ impl Service {
         let input = self.input(operation)?;
         let body = input.member(input.payload.as_deref()?)?;
         let is_bytes = matches!(self.shape(body.shape), Some(Shape::Blob));
+        let told = operation.is_conditional() && !operation.class.is_guarded();
+        (told && is_bytes && !self.is_told_by_body(operation)).then_some(body)
+    }
+
+    /// Whether what stands in a body may put a call of an operation in another class.
+    #[must_use]
+    pub fn is_told_by_body(&self, operation: &Operation) -> bool {
+        let input = self.input(operation);
         let in_head = |name: &str| {
-            input
-                .member(name)
-                .is_some_and(|member| member.name != body.name && member.location != Location::Body)
+            let member = input.and_then(|input| input.member(name));
+            member.is_some_and(|member| member.location != Location::Body)
         };
         let mut looked_at = operation.conditions.iter().flat_map(|c| c.path.members());
-        let told = operation.is_conditional() && !operation.class.is_guarded();
-        (told && is_bytes && looked_at.all(in_head)).then_some(body)
+        !looked_at.all(in_head)
     }
 }
 
