@@ -224,7 +224,7 @@ fn of_files(
         why,
     };
     let certificates =
-        roots::of_file(chain).map_err(|why| failed("listener.tls_cert", chain, why))?;
+        chain_of_file(chain).map_err(|why| failed("listener.tls_cert", chain, why))?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|e| {
         failed(
             "listener.tls_key",
@@ -236,6 +236,16 @@ fn of_files(
         let why = format!("not the key of `listener.tls_cert`, or of no kind that is known: {e}");
         failed("listener.tls_key", key, why)
     })
+}
+
+/// The certificates of a PEM file as they stand in it: the server's own comes first (RFC 8446, section 4.4.2).
+fn chain_of_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    let chain: Vec<_> = read.map_err(|e| e.to_string())?;
+    if chain.is_empty() {
+        return Err("it holds no certificate in PEM form".to_owned());
+    }
+    Ok(chain)
 }
 
 /// The certificate for the name that a client asks for; the first, where it asks for none or another.

@@ -256,3 +256,47 @@ async fn a_password_in_the_clear_counts_on_this_machine_alone() {
         .unwrap();
     assert!(head_of(&mut tcp).await.starts_with("HTTP/1.1 200"));
 }
+
+/// The entrance of a proxy port with those certificates and that key in files, or with a minted one.
+fn entrance(files: Option<(&str, &str)>) -> Entrance {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = match files {
+        None => OwnCertificate::Minted(vec![Host::parse(NAME).unwrap()]),
+        Some((chain, key)) => {
+            let place = |name| folder.path().join(name);
+            std::fs::write(place("chain.pem"), chain).unwrap();
+            std::fs::write(place("key.pem"), key).unwrap();
+            OwnCertificate::Files {
+                chain: place("chain.pem"),
+                key: place("key.pem"),
+            }
+        }
+    };
+    let tls = ListenerTls {
+        certificate,
+        clients: ClientCertificates::None,
+    };
+    let listener = ListenerConfig {
+        tls: Some(tls),
+        require_proof: false,
+    };
+    let names = ["amazonaws.com", NAME];
+    let authority = Authority::open(&folder.path().join("ca"), names, SystemTime::now());
+    Entrance::new(&listener, &leaves(authority.unwrap()).unwrap()).unwrap()
+}
+
+/// A certificate that expires in that year, and its key.
+fn dated(year: i32) -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([NAME.to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(year, 1, 1);
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+#[test]
+fn a_chain_is_taken_in_the_order_of_its_file() {
+    let ((a, key_of_a), (b, key_of_b)) = (dated(2101), dated(2100));
+    for (chain, key) in [(format!("{a}{b}"), key_of_a), (format!("{b}{a}"), key_of_b)] {
+        entrance(Some((&chain, &key)));
+    }
+}
