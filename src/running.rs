@@ -22,7 +22,7 @@ use self::assemble::{
     warn_of_open_tags,
 };
 use self::reload::Reload;
-use crate::admin::metrics::{Metrics, MetricsError, Proxied};
+use crate::admin::metrics::{Certificate, Metrics, MetricsError, Proxied};
 use crate::admin::readiness::Readiness;
 use crate::admin::server::Admin;
 use crate::aws::catalog::Catalog;
@@ -163,6 +163,7 @@ impl Running {
             certified(config, &ruleset.catalog),
             clock.now(),
         )?;
+        metrics.certificate_expires(Certificate::Authority, Some(authority.not_after()));
         let leaves = authority::leaves(authority)?;
         let minting = Arc::clone(&leaves);
         let minted = Arc::clone(&leaves);

@@ -3,22 +3,29 @@
 //!
 //! INVARIANT: a label's value comes from a closed set: an enum, the catalog, the policies in force; else `other`.
 
+mod expiries;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use prometheus::{
     Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
     TextEncoder,
 };
 
+use self::expiries::Expiries;
 use super::declare::{counters, gauge, gauges, histogram, histograms, registered};
+use super::tally::{OTHER, add, closed, observe, set, touch};
 use crate::aws::class::Class;
 use crate::guard::call::{Mode, Outcome, Verdict};
 use crate::journal::event::Palisade;
 use crate::journal::{Observe, Phase, Record, Status};
+use crate::sources::credentials::{Fetch, FetchOutcome, WatchFetches};
 use crate::sources::lookup::{LookupOutcome, Watch};
+
+pub use self::expiries::Certificate;
 
 /// The metrics could not be declared or written; it says which.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +90,8 @@ pub struct Metrics {
     upstream_duration: Histogram,
     append_duration: Histogram,
     policy_reloads: IntCounterVec,
+    reload_failing: IntGauge,
+    expiries: Expiries,
     ruleset: IntGaugeVec,
     mode: IntGaugeVec,
     journal_sequence: IntGauge,
@@ -200,6 +209,12 @@ impl Metrics {
                 "Times that the policies were read anew.",
                 &["outcome"],
             )?,
+            reload_failing: gauge(
+                r,
+                "palisade_policy_reload_failing",
+                "1 while what the configuration names was refused and an older set is in force.",
+            )?,
+            expiries: Expiries::new(r)?,
             ruleset: gauges(
                 r,
                 "palisade_ruleset_info",
@@ -325,6 +340,18 @@ impl Metrics {
     /// The policies were read anew.
     pub fn policies_reloaded(&self, outcome: ReloadOutcome) {
         add(&self.policy_reloads, &[outcome.as_str()], 1);
+        self.reload_failing
+            .set(i64::from(outcome == ReloadOutcome::Refused));
+    }
+
+    /// When a certificate of the guard's expires; `None` where it has none of that kind.
+    pub fn certificate_expires(&self, certificate: Certificate, at: Option<SystemTime>) {
+        self.expiries.certificate(certificate, at);
+    }
+
+    /// The `[credentials.*]` tables in force: those that may stand as a label.
+    pub fn credentials_in_force<'a>(&self, tables: impl Iterator<Item = &'a str>) {
+        self.expiries.in_force(tables);
     }
 
     /// Reads connections and certificates from the proxy from now on.
@@ -445,6 +472,12 @@ impl Watch for Metrics {
     }
 }
 
+impl WatchFetches for Metrics {
+    fn fetched(&self, table: &str, fetch: Fetch, outcome: FetchOutcome) {
+        self.expiries.fetched(table, fetch, outcome);
+    }
+}
+
 impl Observe for Metrics {
     fn recorded(&self, record: &Record) {
         self.observe(record);
@@ -473,8 +506,6 @@ impl ReloadOutcome {
     }
 }
 
-/// What a label says that isn't in its set.
-const OTHER: &str = "other";
 /// Seconds, for what crosses the network.
 const WIRE: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0,
@@ -488,37 +519,6 @@ const DISK: &[f64] = &[
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
     5.0,
 ];
-
-fn closed<'a, S: AsRef<str>>(set: &'a [S], value: &str) -> &'a str {
-    set.iter()
-        .map(AsRef::as_ref)
-        .find(|known| *known == value)
-        .unwrap_or(OTHER)
-}
-
-// A vector refuses only a wrong number of labels, which the tests would show.
-
-fn add(counters: &IntCounterVec, labels: &[&str], count: u64) {
-    if let Ok(counter) = counters.get_metric_with_label_values(labels) {
-        counter.inc_by(count);
-    }
-}
-
-fn touch(counters: &IntCounterVec, labels: &[&str]) {
-    add(counters, labels, 0);
-}
-
-fn set(gauges: &IntGaugeVec, label: &str, value: i64) {
-    if let Ok(gauge) = gauges.get_metric_with_label_values(&[label]) {
-        gauge.set(value);
-    }
-}
-
-fn observe(histograms: &HistogramVec, labels: &[&str], took: Duration) {
-    if let Ok(histogram) = histograms.get_metric_with_label_values(labels) {
-        histogram.observe(took.as_secs_f64());
-    }
-}
 
 #[cfg(test)]
 pub(super) mod tests;

@@ -4,6 +4,7 @@ mod declare;
 pub mod metrics;
 pub mod readiness;
 pub mod server;
+mod tally;
 
 pub use metrics::{Effect, KnowsAction, Metrics, MetricsError, ReloadOutcome, Vocabulary};
 pub use readiness::{Condition, Readiness};

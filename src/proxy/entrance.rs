@@ -18,6 +18,7 @@ use rustls::{RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::authority::{Leaves, MintError};
 use super::roots;
@@ -76,6 +77,7 @@ pub enum EntranceError {
 pub struct Entrance {
     tls: Option<TlsAcceptor>,
     require_proof: bool,
+    expires: Option<SystemTime>,
 }
 
 /// A client that has come in.
@@ -106,13 +108,17 @@ impl Entrance {
     /// [`EntranceError`]: a file that can't be read or doesn't hold what it should, a name that the authority may not
     /// speak for.
     pub fn new(config: &ListenerConfig, leaves: &Arc<Leaves>) -> Result<Self, EntranceError> {
-        let tls = match &config.tls {
-            Some(tls) => Some(acceptor(tls, leaves)?),
-            None => None,
+        let (tls, expires) = match &config.tls {
+            Some(tls) => {
+                let (acceptor, expires) = acceptor(tls, leaves)?;
+                (Some(acceptor), expires)
+            }
+            None => (None, None),
         };
         Ok(Self {
             tls,
             require_proof: config.require_proof,
+            expires,
         })
     }
 
@@ -120,6 +126,13 @@ impl Entrance {
     #[must_use]
     pub const fn requires_proof(&self) -> bool {
         self.require_proof
+    }
+
+    /// When the first certificate of `listener.tls_cert` expires; `None` where the guard mints its own, which it renews
+    /// by itself, or has none.
+    #[must_use]
+    pub const fn expires(&self) -> Option<SystemTime> {
+        self.expires
     }
 
     /// Lets a client in: completes its handshake within `within`, where there is one.
@@ -157,9 +170,13 @@ impl std::fmt::Debug for Entrance {
     }
 }
 
-fn acceptor(config: &ListenerTls, leaves: &Arc<Leaves>) -> Result<TlsAcceptor, EntranceError> {
+/// How TLS is spoken at the proxy port, and when its certificate expires, where that isn't the guard's to renew.
+fn acceptor(
+    config: &ListenerTls,
+    leaves: &Arc<Leaves>,
+) -> Result<(TlsAcceptor, Option<SystemTime>), EntranceError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let own = own_certificate(&config.certificate, leaves, &provider)?;
+    let (own, expires) = own_certificate(&config.certificate, leaves, &provider)?;
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
     let builder = match &config.clients {
@@ -188,29 +205,40 @@ fn acceptor(config: &ListenerTls, leaves: &Arc<Leaves>) -> Result<TlsAcceptor, E
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     tls.session_storage = Arc::new(NoServerSessionStorage {});
     tls.send_tls13_tickets = 0;
-    Ok(TlsAcceptor::from(Arc::new(tls)))
+    Ok((TlsAcceptor::from(Arc::new(tls)), expires))
 }
 
 fn own_certificate(
     own: &OwnCertificate,
     leaves: &Arc<Leaves>,
     provider: &CryptoProvider,
-) -> Result<Arc<dyn ResolvesServerCert>, EntranceError> {
+) -> Result<(Arc<dyn ResolvesServerCert>, Option<SystemTime>), EntranceError> {
     match own {
         OwnCertificate::Files { chain, key } => {
             let certified = of_files(chain, key, provider)?;
-            Ok(Arc::new(SingleCertAndKey::from(certified)))
+            let expires = first_expiry(&certified.cert);
+            Ok((Arc::new(SingleCertAndKey::from(certified)), expires))
         }
         OwnCertificate::Minted(names) => {
             for name in names {
                 leaves.certificate(name, SystemTime::now())?;
             }
-            Ok(Arc::new(Minted {
+            let minted = Minted {
                 names: names.clone(),
                 leaves: Arc::clone(leaves),
-            }))
+            };
+            Ok((Arc::new(minted), None))
         }
     }
+}
+
+/// When the first of a chain expires, of those whose dates can be read.
+fn first_expiry(chain: &[CertificateDer<'_>]) -> Option<SystemTime> {
+    let expiries = chain.iter().filter_map(|certificate| {
+        let (_, x509) = X509Certificate::from_der(certificate).ok()?;
+        Some(SystemTime::from(x509.validity().not_after.to_datetime()))
+    });
+    expiries.min()
 }
 
 fn of_files(

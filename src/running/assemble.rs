@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::StartError;
-use crate::admin::metrics::{Effect, Metrics, Vocabulary};
+use crate::admin::metrics::{Certificate, Effect, Metrics, Vocabulary};
 use crate::aws::catalog::Catalog;
 use crate::config::{ClientCertificates, Config, OwnCertificate, Scheme};
 use crate::guard::keyring::Holder;
@@ -89,7 +89,15 @@ impl Common {
                 let trusted = roots::certificates(config.upstream.ca_file.as_deref())?;
                 let (sts, clock) = (Sts::new(api, catalog), self.clock.clone());
                 let upstream = &config.upstream;
-                UpstreamCredentials::new(&config.credentials, &trusted, upstream, sts, clock)?
+                let watch = Arc::<Metrics>::clone(&self.metrics);
+                UpstreamCredentials::new(
+                    &config.credentials,
+                    &trusted,
+                    upstream,
+                    sts,
+                    clock,
+                    watch,
+                )?
             }
         };
         let accounts = config.credentials.iter();
@@ -180,8 +188,10 @@ pub(super) fn vocabulary(ruleset: &Ruleset) -> Vocabulary {
     }
 }
 
-/// Tells the metrics what is in force.
+/// Tells the metrics what is in force, before anything is judged by it.
 pub(super) fn tell(metrics: &Metrics, guard: &Guard) {
+    metrics.credentials_in_force(guard.accounts.keys().map(String::as_str));
+    metrics.certificate_expires(Certificate::Listener, guard.entrance.expires());
     let ruleset = &guard.ruleset;
     metrics.policies_in_force(ruleset.policies.rules().iter().map(|rule| {
         let effect = match rule.effect {

@@ -18,6 +18,8 @@ COUNTERS = {
     "palisade_policy_decisions_total": {"policy", "effect"},
     "palisade_unidentified_total": {"reason"},
     "palisade_tunnels_total": {"verdict"},
+    "palisade_policy_reloads_total": {"outcome"},
+    "palisade_credentials_fetches_total": {"credentials", "from", "outcome"},
     "palisade_outcomes_total": {"outcome"},
     "palisade_certificates_minted_total": set(),
 }
@@ -32,6 +34,9 @@ GAUGES = {
     "palisade_ruleset_info": {"hash"},
     "palisade_mode": {"mode"},
     "palisade_journal_sequence": set(),
+    "palisade_journal_failing": set(),
+    "palisade_policy_reload_failing": set(),
+    "palisade_certificate_expiry_timestamp_seconds": {"certificate"},
     "palisade_connections": set(),
     "palisade_build_info": {"version", "catalog"},
 }

@@ -75,6 +75,9 @@ fn every_promised_name_is_there_with_its_type() {
     );
     metrics.ruleset_in_force("abc");
     metrics.runs_in(Mode::Enforce);
+    metrics.certificate_expires(Certificate::Authority, Some(noon()));
+    metrics.credentials_in_force(["prod"].into_iter());
+    metrics.fetched("prod", Fetch::Source, fetched(Some(noon())));
     let types = types(&metrics.exposition().unwrap());
     let expected = [
         ("palisade_decisions_total", "counter"),
@@ -90,6 +93,10 @@ fn every_promised_name_is_there_with_its_type() {
         ("palisade_upstream_duration_seconds", "histogram"),
         ("palisade_journal_append_duration_seconds", "histogram"),
         ("palisade_policy_reloads_total", "counter"),
+        ("palisade_policy_reload_failing", "gauge"),
+        ("palisade_certificate_expiry_timestamp_seconds", "gauge"),
+        ("palisade_credentials_expiry_timestamp_seconds", "gauge"),
+        ("palisade_credentials_fetches_total", "counter"),
         ("palisade_ruleset_info", "gauge"),
         ("palisade_mode", "gauge"),
         ("palisade_journal_sequence", "gauge"),
@@ -223,5 +230,100 @@ async fn the_journal_counts_into_the_metrics() {
     assert_eq!(
         sample(&metrics, "palisade_journal_append_duration_seconds_count"),
         1.0
+    );
+}
+
+fn fetched(expiry: Option<SystemTime>) -> FetchOutcome {
+    FetchOutcome::Fetched { expiry }
+}
+
+#[test]
+fn a_reload_fails_until_one_is_applied() {
+    let metrics = metrics();
+    let failing = || sample(&metrics, "palisade_policy_reload_failing");
+    assert_eq!(failing(), 0.0);
+    metrics.policies_reloaded(ReloadOutcome::Refused);
+    metrics.policies_reloaded(ReloadOutcome::Refused);
+    assert_eq!(failing(), 1.0);
+    metrics.policies_reloaded(ReloadOutcome::Applied);
+    assert_eq!(failing(), 0.0);
+}
+
+#[test]
+fn a_certificate_tells_when_it_expires_and_one_that_is_gone_tells_nothing() {
+    let metrics = metrics();
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+    metrics.certificate_expires(Certificate::Authority, Some(at));
+    metrics.certificate_expires(Certificate::Listener, Some(at));
+    metrics.certificate_expires(Certificate::Listener, None);
+    let authority = r#"palisade_certificate_expiry_timestamp_seconds{certificate="authority"}"#;
+    assert_eq!(sample(&metrics, authority), 2_000_000_000.0);
+    assert!(!metrics.exposition().unwrap().contains("listener"));
+}
+
+#[test]
+fn credentials_tell_when_they_expire_and_how_fetching_them_goes() {
+    let metrics = metrics();
+    metrics.credentials_in_force(["prod", "test"].into_iter());
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    metrics.fetched("prod", Fetch::Source, fetched(Some(at(1000))));
+    metrics.fetched("prod", Fetch::Source, fetched(Some(at(2000))));
+    metrics.fetched("prod", Fetch::Source, FetchOutcome::Failed);
+    metrics.fetched("prod", Fetch::Role, fetched(Some(at(500))));
+    metrics.fetched("test", Fetch::Source, fetched(None));
+    for (series, expected) in [
+        (
+            r#"palisade_credentials_expiry_timestamp_seconds{credentials="prod"}"#,
+            2000.0,
+        ),
+        (
+            r#"palisade_credentials_fetches_total{credentials="prod",from="source",outcome="fetched"}"#,
+            2.0,
+        ),
+        (
+            r#"palisade_credentials_fetches_total{credentials="prod",from="source",outcome="failed"}"#,
+            1.0,
+        ),
+        (
+            r#"palisade_credentials_fetches_total{credentials="prod",from="role",outcome="fetched"}"#,
+            1.0,
+        ),
+        (
+            r#"palisade_credentials_fetches_total{credentials="prod",from="role",outcome="failed"}"#,
+            0.0,
+        ),
+    ] {
+        assert_eq!(sample(&metrics, series), expected, "{series}");
+    }
+    let never = r#"palisade_credentials_expiry_timestamp_seconds{credentials="test"}"#;
+    assert!(!metrics.exposition().unwrap().contains(never));
+}
+
+#[test]
+fn a_table_that_left_the_configuration_has_no_expiry_and_no_label() {
+    let metrics = metrics();
+    metrics.credentials_in_force(["prod", "test"].into_iter());
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+    metrics.fetched("prod", Fetch::Source, fetched(Some(at)));
+    metrics.fetched("test", Fetch::Source, fetched(Some(at)));
+    metrics.credentials_in_force(["prod"].into_iter());
+    metrics.fetched("test", Fetch::Source, fetched(Some(at)));
+    metrics.fetched("invented", Fetch::Source, fetched(Some(at)));
+    let text = metrics.exposition().unwrap();
+    let expiries: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("palisade_credentials_expiry"))
+        .collect();
+    assert_eq!(
+        expiries,
+        [r#"palisade_credentials_expiry_timestamp_seconds{credentials="prod"} 1000"#]
+    );
+    assert!(!text.contains("invented"));
+    assert_eq!(
+        sample(
+            &metrics,
+            r#"palisade_credentials_fetches_total{credentials="other",from="source",outcome="fetched"}"#
+        ),
+        2.0
     );
 }

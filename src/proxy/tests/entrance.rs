@@ -294,9 +294,15 @@ fn dated(year: i32) -> (String, String) {
 }
 
 #[test]
-fn a_chain_is_taken_in_the_order_of_its_file() {
+fn a_chain_is_taken_in_the_order_of_its_file_and_tells_when_its_first_certificate_expires() {
     let ((a, key_of_a), (b, key_of_b)) = (dated(2101), dated(2100));
+    let first: SystemTime = rcgen::date_time_ymd(2100, 1, 1).into();
     for (chain, key) in [(format!("{a}{b}"), key_of_a), (format!("{b}{a}"), key_of_b)] {
-        entrance(Some((&chain, &key)));
+        assert_eq!(entrance(Some((&chain, &key))).expires(), Some(first));
     }
+}
+
+#[test]
+fn a_minted_certificate_is_renewed_by_the_guard_and_tells_no_expiry() {
+    assert_eq!(entrance(None).expires(), None);
 }

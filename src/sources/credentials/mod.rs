@@ -12,6 +12,7 @@ mod plan;
 mod shelf;
 mod source;
 mod sts;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -36,6 +37,7 @@ pub use self::fault::{Cause, CredentialsFault};
 pub use self::plan::Power;
 pub use self::source::{CredentialSource, CredentialsConfig, Roles, StaticKeys};
 pub use self::sts::Sts;
+pub use self::watch::{Fetch, FetchOutcome, WatchFetches};
 
 /// The credentials of every `[credentials.*]` table.
 #[derive(Debug)]
@@ -47,6 +49,7 @@ struct Shared {
     http: SharedHttpClient,
     sts: Sts,
     clock: Clock,
+    watch: Arc<dyn WatchFetches>,
 }
 
 #[derive(Debug)]
@@ -76,7 +79,8 @@ type Fetched<'a> = Pin<Box<dyn Future<Output = Result<Credentials, CredentialsFa
 impl UpstreamCredentials {
     /// Prepares the tables; nothing is fetched yet. `roots` are the certificates that the servers of logins (IAM
     /// Identity Center, a profile's STS) are trusted by; one that isn't a certificate trusts nothing. They are reached
-    /// as `upstream` says; what AWS serves on the machine itself (containers, instances) is reached directly.
+    /// as `upstream` says; what AWS serves on the machine itself (containers, instances) is reached directly. `watch` is
+    /// told how each fetch ends.
     ///
     /// # Errors
     /// [`ClientSetup`] if no TLS client can be made.
@@ -86,6 +90,7 @@ impl UpstreamCredentials {
         upstream: &UpstreamConfig,
         sts: Sts,
         clock: Clock,
+        watch: Arc<dyn WatchFetches>,
     ) -> Result<Self, ClientSetup> {
         let tables = tables.iter().map(|t| (t.name.clone(), Table::new(t)));
         Ok(Self(Arc::new(Shared {
@@ -93,6 +98,7 @@ impl UpstreamCredentials {
             http: chain::http_client(roots, upstream)?,
             sts,
             clock,
+            watch,
         })))
     }
 
@@ -112,6 +118,7 @@ impl UpstreamCredentials {
             http: before.http.clone(),
             sts: before.sts.of(catalog),
             clock: before.clock.clone(),
+            watch: Arc::clone(&before.watch),
         }))
     }
 
@@ -198,8 +205,16 @@ impl Shared {
         if let CredentialSource::Static(keys) = &source {
             return Ok(chain::static_credentials(keys));
         }
-        let (http, clock) = (self.http.clone(), self.clock.clone());
-        let load = move || async move { chain::load(&name, &source, http, &clock).await };
+        let (http, clock, watch) = (
+            self.http.clone(),
+            self.clock.clone(),
+            Arc::clone(&self.watch),
+        );
+        let load = move || async move {
+            let loaded = chain::load(&name, &source, http, &clock).await;
+            watch.fetched(&name, Fetch::Source, FetchOutcome::of(&loaded));
+            loaded
+        };
         table.cache.credentials(&self.clock, load).await
     }
 
@@ -221,7 +236,10 @@ impl Shared {
                 let by = whose(&table_of_load.config.source, &before);
                 let assumed = shared.sts.assume(&near, &credentials, &last, &by).await;
                 let assumed = assumed.and_then(|assumed| fresh(assumed, &last, &shared.clock));
-                assumed.map_err(|fault| of_sts(&table_of_load.config.name, fault))
+                let name = &table_of_load.config.name;
+                let outcome = FetchOutcome::of(&assumed);
+                shared.watch.fetched(name, Fetch::Role, outcome);
+                assumed.map_err(|fault| of_sts(name, fault))
             };
             let cache = table.roles.cache(steps);
             cache.credentials(&self.clock, load).await

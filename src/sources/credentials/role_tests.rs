@@ -6,6 +6,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::tests::{sts_at, upstream};
+use super::watch::tests::Told;
 use super::*;
 use crate::aws::arn::RolePattern;
 use crate::aws::endpoint::Resolved;
@@ -34,6 +35,7 @@ struct World {
     clock: Clock,
     mood: Mutex<Mood>,
     asked: Mutex<Vec<Asked>>,
+    told: Arc<Told>,
 }
 
 impl World {
@@ -45,6 +47,7 @@ impl World {
             clock: Clock::fixed(SystemTime::UNIX_EPOCH + HOUR * 500_000),
             mood: Mutex::new(Mood::Gives(HOUR)),
             asked: Mutex::default(),
+            told: Arc::default(),
         });
         let server = Arc::clone(&world);
         std::thread::spawn(move || {
@@ -67,7 +70,9 @@ impl World {
             },
         };
         let (sts, clock) = (sts_at(port, &world.clock), world.clock.clone());
-        let store = UpstreamCredentials::new(&[table], &[], &upstream(), sts, clock).unwrap();
+        let watch = Arc::<Told>::clone(&world.told);
+        let store =
+            UpstreamCredentials::new(&[table], &[], &upstream(), sts, clock, watch).unwrap();
         (world, store)
     }
 
@@ -355,4 +360,16 @@ async fn the_role_before_is_named_where_it_may_not_assume_the_next() {
             .contains(&format!("let the role `{WORK}` assume the role `{THEIRS}`"))
     );
     assert_eq!(fault.detail(), "403 AccessDenied: who it was");
+}
+
+#[tokio::test]
+async fn how_each_fetch_ends_is_told() {
+    let (world, store) = World::new(Some(WORK));
+    assert_eq!(work(&store).await, ok("ASIA1"));
+    world.is(Mood::Fails(403, "AccessDenied"));
+    asks(&store, Some(THEIRS), Power::Work).await.unwrap_err();
+    let expiry = Some(world.clock.now() + HOUR);
+    let expected = [FetchOutcome::Fetched { expiry }, FetchOutcome::Failed]
+        .map(|outcome| ("prod".to_owned(), Fetch::Role, outcome));
+    assert_eq!(*lock(&world.told.0), expected);
 }

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use std::time::Duration;
 
+use super::watch::tests::{Told, nobody};
 use super::*;
 use crate::proxy::egress::{Egress, OtherHosts, PrivateAddresses};
 use crate::proxy::parent::{Bypass, Parent};
@@ -46,7 +47,8 @@ fn case() {
         roles: Roles::default(),
     };
     let store =
-        UpstreamCredentials::new(&[table], &[], &upstream(), sts(), Clock::system()).unwrap();
+        UpstreamCredentials::new(&[table], &[], &upstream(), sts(), Clock::system(), nobody())
+            .unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -413,7 +415,8 @@ async fn keys_from_code_and_unknown_tables() {
         roles: Roles::default(),
     };
     let store =
-        UpstreamCredentials::new(&[table], &[], &upstream(), sts(), Clock::system()).unwrap();
+        UpstreamCredentials::new(&[table], &[], &upstream(), sts(), Clock::system(), nobody())
+            .unwrap();
     let keys = store.source("sandbox").await.unwrap();
     assert_eq!(keys.access_key_id(), "AKIASANDBOX");
     assert_eq!(keys.secret_access_key(), "hidden");
@@ -425,7 +428,7 @@ async fn keys_from_code_and_unknown_tables() {
 #[test]
 fn roots_that_are_no_certificates_trust_nothing() {
     let junk = CertificateDer::from(vec![1, 2, 3]);
-    UpstreamCredentials::new(&[], &[junk], &upstream(), sts(), Clock::system()).unwrap();
+    UpstreamCredentials::new(&[], &[junk], &upstream(), sts(), Clock::system(), nobody()).unwrap();
 }
 
 #[tokio::test]
@@ -446,6 +449,7 @@ async fn a_table_whose_settings_stay_keeps_what_it_has() {
         &upstream(),
         sts(),
         Clock::system(),
+        nobody(),
     )
     .unwrap();
     let tables = [same, table("other", Some("x-1")), table("new", None)];
@@ -455,4 +459,20 @@ async fn a_table_whose_settings_stay_keeps_what_it_has() {
         before.is_some_and(|before| Arc::ptr_eq(before, renewed.table(name).unwrap()))
     };
     assert_eq!(["same", "other", "new"].map(kept), [true, false, false]);
+}
+
+#[tokio::test]
+async fn a_source_that_gives_nothing_is_told_as_failed() {
+    let table = CredentialsConfig {
+        name: "prod".to_owned(),
+        source: CredentialSource::Profile("nobody-has-such-a-profile".to_owned()),
+        accounts: Vec::new(),
+        roles: Roles::default(),
+    };
+    let told = nobody();
+    let watch = Arc::<Told>::clone(&told);
+    let store = UpstreamCredentials::new(&[table], &[], &upstream(), sts(), Clock::system(), watch);
+    store.unwrap().source("prod").await.unwrap_err();
+    let expected = [("prod".to_owned(), Fetch::Source, FetchOutcome::Failed)];
+    assert_eq!(*told.0.lock().unwrap(), expected);
 }
