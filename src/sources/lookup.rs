@@ -2,15 +2,19 @@
 //!
 //! INVARIANT: only operations of class `read` are sent from here.
 
+mod timing;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_credential_types::Credentials;
 use futures_util::StreamExt;
 
+use self::timing::Timing;
 use crate::aws::catalog::Catalog;
 use crate::aws::catalog::model::{Operation, Service};
 use crate::aws::class::Class;
@@ -43,7 +47,7 @@ pub enum LookupOutcome {
     Found,
     /// AWS said that there is no such thing.
     Absent,
-    /// It failed, or ran out of time.
+    /// It failed, ran out of time, or AWS doesn't allow it.
     Failed,
 }
 
@@ -110,6 +114,16 @@ impl Lookups {
     /// # Errors
     /// The refusal that a failed lookup means.
     pub async fn ask(&self, enquiry: &mut Enquiry<'_>, of: CallDesk<'_>) -> Result<(), Refusal> {
+        let given_up = AtomicBool::new(false);
+        self.ask_all(enquiry, of, &given_up).await
+    }
+
+    async fn ask_all(
+        &self,
+        enquiry: &mut Enquiry<'_>,
+        of: CallDesk<'_>,
+        given_up: &AtomicBool,
+    ) -> Result<(), Refusal> {
         let endpoint = own_endpoint(of)?;
         let own = Desk {
             service: of.service,
@@ -140,19 +154,28 @@ impl Lookups {
                         },
                         None => own,
                     };
-                    let answer = self.call(desk, &call).await;
+                    let answer = self.call(desk, &call, given_up).await;
                     (call, answer)
                 })
                 .buffer_unordered(most);
-            while let Some((call, answer)) = answers.next().await {
-                enquiry.absorb(&call, answer?)?;
+            while let Some((call, (answer, timing))) = answers.next().await {
+                let absorbed = absorb(enquiry, &call, answer, timing);
+                // The others of this round are dropped.
+                given_up.store(absorbed.is_err(), Ordering::Relaxed);
+                absorbed?;
             }
         }
     }
 
-    async fn call(&self, desk: Desk<'_>, call: &LookupCall) -> Result<LookupAnswer, Refusal> {
+    /// The answer, and the timing of whoever asked AWS for it.
+    async fn call<'t>(
+        &'t self,
+        desk: Desk<'_>,
+        call: &LookupCall,
+        given_up: &'t AtomicBool,
+    ) -> (Result<LookupAnswer, Refusal>, Option<Timing<'t>>) {
         if !call.cacheable || self.cache_ttl.is_zero() {
-            return self.timed(desk, call).await;
+            return self.timed(desk, call, given_up).await;
         }
         let key = Key {
             access_key_id: desk.credentials.access_key_id().to_owned(),
@@ -161,7 +184,7 @@ impl Lookups {
             input: call.input.to_json().to_string(),
         };
         if let Some(pages) = self.kept(&key) {
-            return Ok(LookupAnswer::Pages(pages));
+            return (Ok(LookupAnswer::Pages(pages)), None);
         }
         let flight = Arc::clone(lock(&self.flights).entry(key.clone()).or_default());
         let landed = Landing {
@@ -169,9 +192,9 @@ impl Lookups {
             key: &key,
         };
         let alone = flight.lock().await;
-        let answer = match self.kept(&key) {
-            Some(pages) => Ok(LookupAnswer::Pages(pages)),
-            None => self.timed(desk, call).await,
+        let (answer, timing) = match self.kept(&key) {
+            Some(pages) => (Ok(LookupAnswer::Pages(pages)), None),
+            None => self.timed(desk, call, given_up).await,
         };
         if let Ok(LookupAnswer::Pages(pages)) = &answer {
             self.keep(key.clone(), pages.clone());
@@ -179,16 +202,19 @@ impl Lookups {
         drop(alone);
         drop(flight);
         drop(landed);
-        answer
+        (answer, timing)
     }
 
-    async fn timed(&self, desk: Desk<'_>, call: &LookupCall) -> Result<LookupAnswer, Refusal> {
-        let begun = Instant::now();
+    async fn timed<'t>(
+        &'t self,
+        desk: Desk<'_>,
+        call: &LookupCall,
+        given_up: &'t AtomicBool,
+    ) -> (Result<LookupAnswer, Refusal>, Option<Timing<'t>>) {
+        let lookup = format!("{}:{}", desk.service.id, call.operation);
+        let timing = Timing::begin(&*self.watch, lookup, given_up);
         let answer = self.pages(desk, call).await;
-        let source = format!("{}:{}", desk.service.id, call.operation);
-        self.watch
-            .lookup_took(&source, outcome(&answer), begun.elapsed());
-        answer
+        (answer, Some(timing))
     }
 
     async fn pages(&self, desk: Desk<'_>, call: &LookupCall) -> Result<LookupAnswer, Refusal> {
@@ -263,6 +289,28 @@ impl Drop for Landing<'_> {
     }
 }
 
+/// Makes of an answer what is to be made of it, and tells how the lookup ended.
+fn absorb(
+    enquiry: &mut Enquiry<'_>,
+    call: &LookupCall,
+    answer: Result<LookupAnswer, Refusal>,
+    timing: Option<Timing<'_>>,
+) -> Result<(), Refusal> {
+    let (outcome, absorbed) = match answer {
+        Ok(answer) => {
+            let is_error = matches!(answer, LookupAnswer::Error { .. });
+            let absorbed = enquiry.absorb(call, answer);
+            let outcome = LookupOutcome::of(is_error, &absorbed);
+            (outcome, absorbed.map_err(Refusal::from))
+        }
+        Err(refusal) => (LookupOutcome::Failed, Err(refusal)),
+    };
+    if let Some(timing) = timing {
+        timing.end(outcome);
+    }
+    absorbed
+}
+
 /// Where the lookups go that ask another service than the call's own: its host in the call's region.
 fn elsewhere(calls: &[LookupCall], of: CallDesk<'_>) -> Result<Elsewhere, Refusal> {
     let mut found = Elsewhere::new();
@@ -321,12 +369,4 @@ fn read<'s>(service: &'s Service, operation: &str) -> Result<&'s Operation, Refu
             service.id
         ),
     })
-}
-
-fn outcome(answer: &Result<LookupAnswer, Refusal>) -> LookupOutcome {
-    match answer {
-        Ok(LookupAnswer::Pages(_)) => LookupOutcome::Found,
-        Ok(LookupAnswer::Error { .. }) => LookupOutcome::Absent,
-        Err(_) => LookupOutcome::Failed,
-    }
 }

@@ -7,9 +7,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import raw
-from apis import WORKSPACES, wire
+from apis import INSTANCES, MGN, WORKSPACES, wire
 from checks import error_of
 from guard import eventually
+from upstream import Drop, Fail, Hang
 
 COUNTERS = {
     "palisade_decisions_total": {"service", "operation", "class", "verdict"},
@@ -83,6 +84,47 @@ def test_a_policy_that_refuses_is_counted(guard, upstream, cloud):
     client = guard.client("workspaces")
     error_of(lambda: WORKSPACES.destroy(client, WORKSPACES.make(cloud, tags={"protected": "true"})))
     eventually(lambda: guard.metrics()[name] == before + 1, "the metric")
+
+
+def lookups(guard, service):
+    """How many lookups at a service ended in which way."""
+    counts = Counter()
+    for key, value in guard.metrics().items():
+        labels = dict(key[1:])
+        if key[0] == "palisade_lookup_duration_seconds_count" and labels["source"].startswith(f"{service}:"):
+            counts[labels["outcome"]] += value
+    return counts
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        Fail("ThrottlingException", "slow down", 400),
+        Fail("AccessDeniedException", "not authorized", 400),
+        Drop(),
+        Hang(),
+    ],
+    ids=["throttled", "denied", "dropped", "out of time"],
+)
+def test_a_lookup_without_an_answer_to_its_question_has_failed(guard, upstream, cloud, act):
+    client = guard.client("mgn", retries={"total_max_attempts": 1})
+    before = lookups(guard, "mgn")
+    with upstream.fault("DescribeSourceServers", act):
+        error_of(lambda: MGN.destroy(client, MGN.make(cloud)))
+    assert set(lookups(guard, "mgn") - before) == {"failed"}
+
+
+def test_a_lookup_of_what_aws_does_not_know_has_not_failed(guard, upstream):
+    client = guard.client("workspaces-instances")
+    before = lookups(guard, "workspaces-instances")
+    error_of(lambda: INSTANCES.destroy(client, ["wsinst-nowhere01"]))
+    assert set(lookups(guard, "workspaces-instances") - before) == {"absent"}
+
+
+def test_a_lookup_that_finds_is_counted_so(guard, upstream, cloud):
+    before = lookups(guard, "mgn")
+    MGN.destroy(guard.client("mgn"), MGN.make(cloud))
+    assert set(lookups(guard, "mgn") - before) == {"found"}
 
 
 def test_labels_do_not_grow_with_what_clients_send(guard, upstream):
