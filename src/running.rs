@@ -3,6 +3,7 @@
 mod assemble;
 mod descriptors;
 mod keys;
+mod place;
 mod reload;
 mod run_file;
 mod watcher;
@@ -33,7 +34,7 @@ use crate::guard::call::Caller;
 use crate::journal::record::Lifecycle;
 use crate::journal::{Durability, Journal, JournalError, Observe, Options, Record};
 use crate::pipeline::InForce;
-use crate::proxy::authority::{self, Authority, AuthorityError, Leaves};
+use crate::proxy::authority::{self, AuthorityError, Leaves};
 use crate::proxy::entrance::EntranceError;
 use crate::proxy::upstream::UpstreamError;
 use crate::proxy::{Budget, Proxy, roots};
@@ -43,6 +44,7 @@ use crate::sources::credentials::{ClientSetup, CredentialsFault, Power};
 use crate::sources::keys::{FirstUse, KeysError, LiveKeys};
 use crate::state::{GuardLock, KeyStore, StateDir, StateError};
 
+pub use self::place::{authority as open_authority, state as open_state};
 pub use self::run_file::{RunCaller, RunFile};
 pub use self::watcher::Watcher;
 
@@ -151,18 +153,14 @@ impl Running {
     /// # Errors
     /// As for [`start`](Self::start).
     pub async fn start_in(config: &Config, manner: Manner) -> Result<Self, StartError> {
-        let state = StateDir::open(&config.state_dir)?;
+        let state = place::state(config)?;
         let lock = state.lock()?;
         let ruleset = Ruleset::load(config)?;
         warn_of_open_tags(&ruleset);
         warn_of_open_door(config);
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new(vocabulary(&ruleset))?);
-        let authority = Authority::open(
-            &state.authority(),
-            certified(config, &ruleset.catalog),
-            clock.now(),
-        )?;
+let authority = place::authority(&state, certified(config, &ruleset.catalog), clock.now())?;
         metrics.certificate_expires(Certificate::Authority, Some(authority.not_after()));
         let leaves = authority::leaves(authority)?;
         let minting = Arc::clone(&leaves);

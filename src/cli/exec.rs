@@ -44,9 +44,9 @@ use crate::aws::catalog::Catalog;
 use crate::config::Config;
 use crate::guard::call::Mode;
 use crate::guard::keyring::VirtualKey;
-use crate::proxy::authority::Authority;
 use crate::proxy::roots;
 use crate::ruleset::Ruleset;
+use crate::running::{open_authority, open_state};
 use crate::sources::clock::Clock;
 use crate::state::{KeyStore, StateDir};
 
@@ -215,7 +215,7 @@ pub(super) fn authority(
     catalog: &Catalog,
 ) -> Result<CertificateDer<'static>, Failure> {
     let now = Clock::system().now();
-    let authority = Authority::open(&state.authority(), catalog.dns_suffixes(), now);
+    let authority = open_authority(state, catalog.dns_suffixes(), now);
     let authority = authority.map_err(Failure::refused)?;
     Ok(authority.certificate().clone())
 }
@@ -271,7 +271,7 @@ impl Setting<'_> {
         let started = own::start(config, &name, &main, self.profiles, &keys, teller).await?;
         match started {
             Started::Serving(run) => {
-                let state = StateDir::open(&self.config.state_dir)?;
+                let state = open_state(self.config)?;
                 let serving = Serving::new(run, state, self.config);
                 self.beside(serving, teller).await
             }
@@ -290,7 +290,7 @@ impl Setting<'_> {
     async fn own(&self, own: Arc<Own>, main: Main, caller: String) -> Result<Post, Failure> {
         let account = own.account(&main.name).await?;
         desk::open(self.folder, Arc::clone(&own)).map_err(Failure::refused)?;
-        let state = StateDir::open(&own.config.state_dir)?;
+        let state = open_state(&own.config)?;
         let key = own.key()?;
         Ok(Post {
             guarding: Guarding {

@@ -2,8 +2,9 @@
 
 use crate::aws::nearest::nearest;
 use crate::config::{Config, check_name};
+use crate::running::open_state;
 use crate::sources::clock::Clock;
-use crate::state::{KeyRecord, StateDir, time_text};
+use crate::state::{KeyRecord, time_text};
 use clap::Subcommand;
 use serde_json::json;
 
@@ -66,7 +67,7 @@ fn new(name: &str, format: Format, config: &Config, clock: &Clock) -> Result<Str
     if !config.callers.iter().any(|c| c.name == name) {
         return Err(no_such_caller(name, config));
     }
-    let keys = StateDir::open(&config.state_dir)?.keys()?;
+    let keys = open_state(config)?.keys()?;
     let key = keys.issue(name, clock.now())?;
     let (id, secret) = (key.access_key_id.as_str(), key.secret_access_key.expose());
     match format {
@@ -114,7 +115,7 @@ fn no_such_caller(name: &str, config: &Config) -> Failure {
 }
 
 fn list(format: Format, config: &Config) -> Result<String, Failure> {
-    let keys = StateDir::open(&config.state_dir)?.keys()?.list()?;
+    let keys = open_state(config)?.keys()?.list()?;
     match format {
         Format::Json => {
             let keys: Vec<_> = keys.iter().map(|key| as_json(key, config)).collect();
@@ -178,7 +179,7 @@ fn revoke(
     clock: &Clock,
 ) -> Result<String, Failure> {
     let now = clock.now();
-    let keys = StateDir::open(&config.state_dir)?.keys()?;
+    let keys = open_state(config)?.keys()?;
     let before = keys.revoke(access_key_id, now)?;
     let time = before.revoked.unwrap_or(now);
     match format {
@@ -318,6 +319,31 @@ mod tests {
             "palisade: `c i` is not a caller of the configuration\nhelp: `c i`: not a name; it begins with a letter or digit and holds letters, digits and `_+=,.@-`",
         );
         assert!(!folder.path().join("state").exists());
+    }
+
+    #[test]
+    fn keys_that_guards_share_are_listed_and_neither_issued_nor_revoked() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(folder.path(), &["ci"]);
+        let id = issued(&config)["access_key_id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let shared = config.state_dir.join("keys");
+        config.shared.keys = Some(shared.clone());
+        config.state_dir = folder.path().join("other");
+        assert!(list(Format::Text, &config).unwrap().contains(&id));
+        let expected = format!(
+            "palisade: the keys in `{}` are shared by several guards, which only read them\nhelp: run the command where the folder was copied from, on the `state_dir` that has these keys as its own, then copy its ledger.jsonl here",
+            shared.display()
+        );
+        let failures = [
+            new("ci", Format::Text, &config, &clock()).unwrap_err(),
+            revoke(&id, Format::Text, &config, &clock()).unwrap_err(),
+        ];
+        for failure in failures {
+            assert_eq!(failure.to_string(), expected);
+        }
     }
 
     #[test]

@@ -70,6 +70,8 @@ keys! {
     FSYNC = "journal.fsync", "true";
     CHECKPOINT_KEY = "journal.checkpoint_key", "";
     STORE = "state.store", "embedded";
+    SHARED_KEYS = "state.keys", "";
+    SHARED_CA = "state.ca", "";
     BODY_BYTES_MAX = "limits.body_bytes_max", "1MiB";
     BODY_BUFFER_MAX = "limits.body_buffer_max", "64MiB";
     BUFFER_TOTAL_MAX = "limits.buffer_total_max", "512MiB";

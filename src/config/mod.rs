@@ -51,6 +51,7 @@ pub struct Config {
     pub services: Option<PathBuf>,
     /// CA, keys, journal.
     pub state_dir: PathBuf,
+    pub shared: SharedState,
     /// `None`: the embedded catalog.
     pub catalog: Option<PathBuf>,
     pub foreign_keys: ForeignKeys,
@@ -86,6 +87,15 @@ pub struct CallerConfig {
     pub may_assume: Vec<RoleArn>,
     /// What the client certificates of this caller name it by; no other caller's do.
     pub certificate: Option<CertificateName>,
+}
+
+/// `[state]`: what several guards have in common, in place of what their own state folders hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SharedState {
+    /// A folder with `master.key` and `ledger.jsonl`, which the guard only reads; `None`: its own.
+    pub keys: Option<PathBuf>,
+    /// A folder with `ca.pem` and `ca.key`, which the guard only reads; `None`: its own.
+    pub ca: Option<PathBuf>,
 }
 
 /// `[lookup]`.

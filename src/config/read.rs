@@ -16,7 +16,7 @@ use super::tables::{no_budgets, read_callers, read_credentials};
 use super::value::{self, Folders};
 use super::{
     Bypass, Config, Egress, ForeignKeys, JournalConfig, Limits, LookupConfig, Mode, OtherHosts,
-    Override, Parent, PrivateAddresses, UpstreamConfig,
+    Override, Parent, PrivateAddresses, SharedState, UpstreamConfig,
 };
 use crate::aws::endpoint::VpcEndpoint;
 use crate::aws::host::Host;
@@ -67,6 +67,10 @@ pub(super) fn config(
         protected: path_of(&settings, keys::PROTECTED, folders)?,
         services: path_of(&settings, keys::SERVICES, folders)?,
         state_dir: state_dir(&settings, folders)?,
+        shared: SharedState {
+            keys: path_of(&settings, keys::SHARED_KEYS, folders)?,
+            ca: path_of(&settings, keys::SHARED_CA, folders)?,
+        },
         catalog: path_of(&settings, keys::CATALOG, folders)?,
         foreign_keys,
         callers,

@@ -75,6 +75,20 @@ fn the_sample_files_commented_lines_are_right_too() {
 }
 
 #[test]
+fn what_guards_share_is_named_by_folder_and_taken_back_by_the_environment() {
+    let text = "[state]\nkeys = \"keys\"\nca = \"/run/ca\"";
+    let shared = parse(text, &[]).unwrap().shared;
+    assert_eq!(
+        shared.keys.as_deref(),
+        Some(Path::new("/etc/palisade/keys"))
+    );
+    assert_eq!(shared.ca.as_deref(), Some(Path::new("/run/ca")));
+    let back = [("PALISADE_STATE_KEYS", ""), ("PALISADE_STATE_CA", "")];
+    assert_eq!(parse(text, &back).unwrap().shared, SharedState::default());
+    assert_eq!(parse("", &[]).unwrap().shared, SharedState::default());
+}
+
+#[test]
 fn the_defaults_open_nothing() {
     let config = Config::from_environment(&env(&[])).unwrap();
     assert_eq!(config.file, None);

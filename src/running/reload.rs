@@ -158,6 +158,8 @@ fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
         ("listen", old.listen != new.listen),
         ("admin", old.admin != new.admin),
         ("state_dir", old.state_dir != new.state_dir),
+        ("state.keys", old.shared.keys != new.shared.keys),
+        ("state.ca", old.shared.ca != new.shared.ca),
         ("journal.fsync", old.journal.fsync != new.journal.fsync),
         (
             "limits.connections_max",

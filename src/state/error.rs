@@ -40,6 +40,8 @@ pub enum StateError {
         line: usize,
         source: LedgerError,
     },
+    #[error("the keys in `{}` are shared by several guards, which only read them", .0.display())]
+    Shared(PathBuf),
     #[error("no key with the id `{0}` was issued here")]
     UnknownKey(String),
     #[error("the system gives no random bytes")]
@@ -93,6 +95,10 @@ impl StateError {
             )),
             StateError::Ledger { .. } => Some(
                 "mend or remove that line; if it is the last one and cut off, its command had not finished and must be run again"
+                    .to_owned(),
+            ),
+            StateError::Shared(_) => Some(
+                "run the command where the folder was copied from, on the `state_dir` that has these keys as its own, then copy its ledger.jsonl here"
                     .to_owned(),
             ),
             StateError::UnknownKey(_) => Some("`palisade keys list` shows those that were".to_owned()),

@@ -13,9 +13,9 @@ use std::time::SystemTime;
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use zeroize::Zeroizing;
 
-use super::StateError;
 use super::ledger::{self, Entry, KeyRecord, LedgerError};
 use super::private::{self, Access};
+use super::{StateError, shared};
 use crate::guard::keyring::{
     MasterKey, SESSION_NONCE_BYTES, Session, SessionKey, VirtualKey, again, begin, issue,
 };
@@ -25,6 +25,8 @@ use crate::guard::keyring::{
 pub struct KeyStore {
     folder: PathBuf,
     master: MasterKey,
+    /// Where master key and ledger are that several guards read; `None`: in `folder`, and ours to write.
+    shared: Option<PathBuf>,
 }
 
 /// Notices that the ledger has changed.
@@ -54,7 +56,11 @@ impl KeyStore {
             (true, true) => {}
             (true, false) => return Err(StateError::LedgerGone(ledger)),
             (false, there) => {
-                if there && !read_ledger(&ledger)?.0.is_empty() {
+                if there
+                    && !read_ledger(&ledger, private::check_unwritable)?
+                        .0
+                        .is_empty()
+                {
                     return Err(StateError::MasterKeyGone(master));
                 }
                 // The ledger first: an empty one without a master key is what an interrupted start leaves.
@@ -66,8 +72,24 @@ impl KeyStore {
         }
         Ok(Self {
             folder: folder.to_path_buf(),
-            master: read_master_key(&master)?,
+            master: read_master_key(&master, private::check_secret)?,
+            shared: None,
         })
+    }
+
+    /// The master key and the ledger of `shared`, which several guards read and none writes. What this guard alone notes
+    /// of keys stands in `folder`, which is made.
+    pub(super) fn read_only(folder: &Path, shared: &Path) -> Result<Self, StateError> {
+        private::create_dir(folder)?;
+        let (master, ledger) = (shared.join("master.key"), shared.join("ledger.jsonl"));
+        shared::check_folders(shared, [&master, &ledger])?;
+        let store = Self {
+            folder: folder.to_path_buf(),
+            master: read_master_key(&master, private::check_given_secret)?,
+            shared: Some(shared.to_path_buf()),
+        };
+        store.list()?;
+        Ok(store)
     }
 
     /// A store whose master key is drawn now and is nowhere but in memory: its keys are good for as long as this process
@@ -86,10 +108,11 @@ impl KeyStore {
         Ok(Self {
             folder: folder.to_path_buf(),
             master: MasterKey::new(*bytes),
+            shared: None,
         })
     }
 
-    /// Where the ledger is.
+    /// Where this guard notes what it knows of keys.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -106,8 +129,7 @@ impl KeyStore {
     /// # Errors
     /// [`StateError`] if the ledger cannot be read to its end.
     pub fn list(&self) -> Result<Vec<KeyRecord>, StateError> {
-        let _lock = self.lock(Access::Read)?;
-        Ok(read_ledger(&self.ledger())?.0)
+        Ok(self.read()?.0)
     }
 
     /// Issues a new key to a caller and writes that down.
@@ -186,6 +208,9 @@ impl KeyStore {
         access_key_id: &str,
         now: SystemTime,
     ) -> Result<FirstUse, StateError> {
+        if self.shared.is_some() {
+            return self.note_first_use(access_key_id);
+        }
         let mut first_use = FirstUse::Earlier;
         self.append(now, |keys, time| {
             let key = find(keys, access_key_id)?;
@@ -210,8 +235,32 @@ impl KeyStore {
         }
     }
 
+    /// Of keys that several guards read each guard notes by itself when it saw them first, those too that its copy of the
+    /// ledger doesn't name yet.
+    fn note_first_use(&self, access_key_id: &str) -> Result<FirstUse, StateError> {
+        let keys = self.list()?;
+        let used = |key: &KeyRecord| key.access_key_id == access_key_id && key.first_used.is_some();
+        if keys.iter().any(used) {
+            return Ok(FirstUse::Earlier);
+        }
+        let _lock = self.lock(Access::Write)?;
+        shared::note(&self.folder.join("first-used"), access_key_id)
+    }
+
     fn ledger(&self) -> PathBuf {
-        self.folder.join("ledger.jsonl")
+        let folder = self.shared.as_ref().unwrap_or(&self.folder);
+        folder.join("ledger.jsonl")
+    }
+
+    /// The ledger to its end. One that is shared is swapped as a whole, and there is nothing to lock.
+    fn read(&self) -> Result<(Vec<KeyRecord>, Stamp), StateError> {
+        let path = self.ledger();
+        if let Some(shared) = &self.shared {
+            shared::check_folders(shared, [&path])?;
+            return read_ledger(&path, private::check_given);
+        }
+        let _lock = self.lock(Access::Read)?;
+        read_ledger(&path, private::check_unwritable)
     }
 
     fn lock(&self, access: Access) -> Result<std::fs::File, StateError> {
@@ -225,9 +274,12 @@ impl KeyStore {
         now: SystemTime,
         entry: impl FnOnce(&[KeyRecord], String) -> Result<Option<Entry>, StateError>,
     ) -> Result<(), StateError> {
+        if let Some(shared) = &self.shared {
+            return Err(StateError::Shared(shared.clone()));
+        }
         let path = self.ledger();
         let _lock = self.lock(Access::Write)?;
-        let (keys, _) = read_ledger(&path)?;
+        let (keys, _) = read_ledger(&path, private::check_unwritable)?;
         let time = ledger::time_text(now).ok_or_else(|| wrong_clock(&path))?;
         let Some(entry) = entry(&keys, time)? else {
             return Ok(());
@@ -260,8 +312,7 @@ impl KeyWatch {
         if self.seen == Some(Stamp::of(&look)) {
             return Ok(None);
         }
-        let _lock = self.store.lock(Access::Read)?;
-        let (keys, stamp) = read_ledger(&path)?;
+        let (keys, stamp) = self.store.read()?;
         self.seen = Some(stamp);
         Ok(Some(keys))
     }
@@ -290,12 +341,15 @@ fn find<'k>(keys: &'k [KeyRecord], id: &str) -> Result<&'k KeyRecord, StateError
         .ok_or_else(|| StateError::UnknownKey(id.to_owned()))
 }
 
+/// Who may own, read and write a file.
+type Check = fn(&Path, &Metadata) -> Result<(), StateError>;
+
 /// Reads the ledger; the caller holds its lock.
-fn read_ledger(path: &Path) -> Result<(Vec<KeyRecord>, Stamp), StateError> {
+fn read_ledger(path: &Path, check: Check) -> Result<(Vec<KeyRecord>, Stamp), StateError> {
     let fail = |e| StateError::io("read", path, e);
     let mut file = std::fs::File::open(path).map_err(fail)?;
     let metadata = file.metadata().map_err(fail)?;
-    private::check_unwritable(path, &metadata)?;
+    check(path, &metadata)?;
     let mut text = String::new();
     file.read_to_string(&mut text).map_err(fail)?;
     let keys = ledger::parse(&text).map_err(|(line, source): (usize, LedgerError)| {
@@ -323,7 +377,7 @@ fn create_master_key(path: &Path) -> Result<(), StateError> {
     private::create_file(path, text.as_bytes())
 }
 
-fn read_master_key(path: &Path) -> Result<MasterKey, StateError> {
+fn read_master_key(path: &Path, check: Check) -> Result<MasterKey, StateError> {
     let fail = |e: std::io::Error| {
         if e.kind() == ErrorKind::InvalidData {
             return StateError::BadMasterKey(path.to_path_buf());
@@ -331,7 +385,7 @@ fn read_master_key(path: &Path) -> Result<MasterKey, StateError> {
         StateError::io("read", path, e)
     };
     let file = std::fs::File::open(path).map_err(fail)?;
-    private::check_secret(path, &file.metadata().map_err(fail)?)?;
+    check(path, &file.metadata().map_err(fail)?)?;
     let mut text = Zeroizing::new(String::with_capacity(128));
     file.take(128).read_to_string(&mut text).map_err(fail)?;
     let bytes = unhex(text.trim_end_matches('\n'));

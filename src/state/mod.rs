@@ -7,6 +7,7 @@ mod error;
 mod keys;
 mod ledger;
 mod private;
+mod shared;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -21,6 +22,9 @@ pub use ledger::{KeyRecord, LedgerError, time_text};
 #[derive(Debug, Clone)]
 pub struct StateDir {
     path: PathBuf,
+    /// What stands elsewhere, for several guards.
+    shared_keys: Option<PathBuf>,
+    shared_authority: Option<PathBuf>,
 }
 
 /// Held by the one guard that runs on a state folder; let go when dropped or when the process ends.
@@ -46,7 +50,19 @@ impl StateDir {
         }
         Ok(Self {
             path: path.to_path_buf(),
+            shared_keys: None,
+            shared_authority: None,
         })
+    }
+
+    /// The same folder, but for keys and certificate authority where they stand in folders that several guards read.
+    #[must_use]
+    pub fn sharing(self, keys: Option<PathBuf>, authority: Option<PathBuf>) -> Self {
+        Self {
+            shared_keys: keys,
+            shared_authority: authority,
+            ..self
+        }
     }
 
     /// The folder itself, absolute as the configuration is.
@@ -74,18 +90,29 @@ impl StateDir {
         self.path.join("journal")
     }
 
-    /// Where the certificate authority is; not made here.
+    /// Where the certificate authority is that several guards read, if this one does.
+    #[must_use]
+    pub fn shared_authority(&self) -> Option<&Path> {
+        self.shared_authority.as_deref()
+    }
+
+    /// Where the guard's own certificate authority is; not made here.
     #[must_use]
     pub fn authority(&self) -> PathBuf {
         self.path.join("ca")
     }
 
-    /// The master key and the ledger of virtual keys, made at first use.
+    /// The master key and the ledger of virtual keys, made at first use; those that several guards read, if this one
+    /// does.
     ///
     /// # Errors
     /// [`StateError`] if they cannot be read or made, or if only one of them is there.
     pub fn keys(&self) -> Result<KeyStore, StateError> {
-        KeyStore::open(&self.path.join("keys"))
+        let own = self.path.join("keys");
+        match &self.shared_keys {
+            Some(shared) => KeyStore::read_only(&own, shared),
+            None => KeyStore::open(&own),
+        }
     }
 
     /// Takes the folder for one running guard.

@@ -12,6 +12,9 @@ use super::{StateError, private_dir_builder};
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 const LOCK_STEP: Duration = Duration::from_millis(10);
 
+/// The user who may do anything to our files anyway.
+const ROOT: u32 = 0;
+
 /// Makes a folder with mode 0700, and its parents as the system makes folders. One that is there stays as it
 /// is.
 pub(super) fn create_dir(path: &Path) -> Result<(), StateError> {
@@ -53,6 +56,43 @@ pub(super) fn check_secret(path: &Path, metadata: &Metadata) -> Result<(), State
         0 => Ok(()),
         _ => Err(StateError::ReadableByOthers(path.to_path_buf())),
     }
+}
+
+/// Checks a folder that somebody else may have put there for us: it is root's or ours, and what is in it can be swapped by
+/// nobody else. The sticky bit keeps a folder that all may write to from that.
+pub(super) fn check_given_folder(path: &Path, metadata: &Metadata) -> Result<(), StateError> {
+    check_given_owner(path, metadata)?;
+    let sticky = metadata.mode() & 0o1000 != 0;
+    if metadata.mode() & 0o022 != 0 && !sticky {
+        return Err(StateError::WritableByOthers(path.to_path_buf()));
+    }
+    Ok(())
+}
+
+/// Checks that a file is root's or ours, and that nobody else may write to it.
+pub(super) fn check_given(path: &Path, metadata: &Metadata) -> Result<(), StateError> {
+    check_given_owner(path, metadata)?;
+    match metadata.mode() & 0o022 {
+        0 => Ok(()),
+        _ => Err(StateError::WritableByOthers(path.to_path_buf())),
+    }
+}
+
+/// Checks the same, and that nobody else may read it but a group to which root gave it.
+pub(super) fn check_given_secret(path: &Path, metadata: &Metadata) -> Result<(), StateError> {
+    check_given(path, metadata)?;
+    let others = if metadata.uid() == ROOT { 0o007 } else { 0o077 };
+    match metadata.mode() & others {
+        0 => Ok(()),
+        _ => Err(StateError::ReadableByOthers(path.to_path_buf())),
+    }
+}
+
+fn check_given_owner(path: &Path, metadata: &Metadata) -> Result<(), StateError> {
+    if metadata.uid() == ROOT {
+        return Ok(());
+    }
+    check_owner(path, metadata)
 }
 
 /// Makes a file of mode 0600 that is whole or not there, and is on the disk when this returns. The caller

@@ -21,7 +21,7 @@ use crate::cli::demo::client::Client;
 use crate::cli::failure::Failure;
 use crate::config::{Config, ListenerConfig};
 use crate::guard::keyring::VirtualKey;
-use crate::running::{RunCaller, RunFile};
+use crate::running::{RunCaller, RunFile, open_state};
 use crate::sources::clock::Clock;
 use crate::state::{KeyStore, StateDir, StateError};
 
@@ -49,7 +49,7 @@ impl Serving {
         if !config.state_dir.is_dir() {
             return Ok(None);
         }
-        let state = StateDir::open(&config.state_dir)?;
+        let state = open_state(config)?;
         let Some(run) = RunFile::read(&state) else {
             return Ok(None);
         };

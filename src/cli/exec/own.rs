@@ -19,10 +19,10 @@ use crate::cli::failure::Failure;
 use crate::cli::serve;
 use crate::config::Config;
 use crate::guard::keyring::VirtualKey;
-use crate::running::{Manner, NoIdentity, RunFile, Running, StartError};
+use crate::running::{Manner, NoIdentity, RunFile, Running, StartError, open_state};
 use crate::sources::clock::Clock;
 use crate::sources::credentials::{Cause, CredentialsFault};
-use crate::state::{KeyStore, StateDir, StateError};
+use crate::state::{KeyStore, StateError};
 
 /// The region that STS is asked in where no other is known; its answer is the same in each.
 const REGION: &str = "us-east-1";
@@ -89,7 +89,7 @@ pub(super) async fn start(
                 Err(StartError::State(StateError::Held { pid, .. })) => pid,
                 Err(error) => return Err(serve::failed(error)),
             };
-            let state = StateDir::open(&config.state_dir)?;
+            let state = open_state(&config)?;
             let told = RunFile::read(&state).filter(|run| Some(run.pid) == held);
             match told {
                 Some(run) if run.command != "exec" => return Ok(Started::Serving(run)),

@@ -11,6 +11,14 @@ pub(super) const CERTIFICATE: &str = "ca.pem";
 /// The key's file name.
 pub(super) const KEY: &str = "ca.key";
 
+/// Others and the group may write.
+const WRITE: u32 = 0o022;
+/// Others and the group may read, write or run.
+const READ_OR_WRITE: u32 = 0o077;
+const GROUP_READ: u32 = 0o040;
+/// The user who may do anything to our files anyway.
+const ROOT: u32 = 0;
+
 /// More than any pair of ours is long.
 const BYTES_MAX: u64 = 64 * 1024;
 
@@ -49,6 +57,57 @@ pub(super) fn load(folder: &Path) -> Result<Option<(String, String)>, AuthorityE
             Ok(Some((text(pem, &certificate)?, text(secret, &key)?)))
         }
     }
+}
+
+/// Certificate and key as PEM, from a folder that somebody else may have put there for us. By symbolic links the files may
+/// lie in another folder: an orchestrator swaps a secret so.
+pub(super) fn load_shared(folder: &Path) -> Result<(String, String), AuthorityError> {
+    let (certificate, key) = (folder.join(CERTIFICATE), folder.join(KEY));
+    check_given(folder, WRITE)?;
+    let read = |path: &Path, others| {
+        let file = open(path)?.ok_or_else(|| AuthorityError::SharedMissing(path.to_owned()))?;
+        let real = path.canonicalize().map_err(|e| at(path, e))?;
+        real.parent()
+            .map_or(Ok(()), |inner| check_given(inner, WRITE))?;
+        given(path, &file.metadata().map_err(|e| at(path, e))?, others)?;
+        text(file, path)
+    };
+    Ok((read(&certificate, WRITE)?, read(&key, READ_OR_WRITE)?))
+}
+
+fn check_given(folder: &Path, others: u32) -> Result<(), AuthorityError> {
+    let metadata = match fs::metadata(folder) {
+        Ok(metadata) => metadata,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return Err(AuthorityError::SharedMissing(folder.to_owned()));
+        }
+        Err(e) => return Err(at(folder, e)),
+    };
+    // What the sticky bit is set on nobody swaps files in but their owners.
+    if metadata.is_dir() && mode(&metadata) & 0o1000 != 0 {
+        return given(folder, &metadata, 0);
+    }
+    given(folder, &metadata, others)
+}
+
+/// Checks that it is root's or ours, and what others may do with it.
+fn given(path: &Path, metadata: &fs::Metadata, others: u32) -> Result<(), AuthorityError> {
+    let (owner, mode) = (owner(metadata), mode(metadata));
+    let ours = owner == ROOT || owner == rustix::process::geteuid().as_raw();
+    // Root may give a file to a group of its choice; ours are for nobody else.
+    let others = if owner == ROOT {
+        others & !GROUP_READ
+    } else {
+        others
+    };
+    if ours && mode & others == 0 {
+        return Ok(());
+    }
+    Err(AuthorityError::SharedExposed {
+        path: path.to_owned(),
+        owner,
+        mode,
+    })
 }
 
 /// Writes both files. Neither is ever overwritten: a file that appeared meanwhile is an error.
@@ -119,6 +178,12 @@ fn mode(metadata: &fs::Metadata) -> u32 {
 }
 
 #[cfg(unix)]
+fn owner(metadata: &fs::Metadata) -> u32 {
+    use std::os::unix::fs::MetadataExt;
+    metadata.uid()
+}
+
+#[cfg(unix)]
 fn sync(folder: &Path) -> Result<(), AuthorityError> {
     File::open(folder)
         .and_then(|f| f.sync_all())
@@ -130,6 +195,10 @@ fn sync(folder: &Path) -> Result<(), AuthorityError> {
 fn for_owner_alone(_: &mut DirBuilder) {}
 #[cfg(not(unix))]
 fn private(_: &mut OpenOptions) {}
+#[cfg(not(unix))]
+fn owner(_: &fs::Metadata) -> u32 {
+    ROOT
+}
 #[cfg(not(unix))]
 fn mode(_: &fs::Metadata) -> u32 {
     0o600

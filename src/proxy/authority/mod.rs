@@ -55,6 +55,18 @@ pub enum AuthorityError {
         "`{path}` can be read or written by others (mode {mode:o}): the key may have been copied. Remove ca.pem and ca.key, restart and give clients the new ca.pem; or, if nobody else was ever on this machine, chmod 600"
     )]
     Exposed { path: PathBuf, mode: u32 },
+    #[error(
+        "`{path}` of the shared authority (owner {owner}, mode {mode:o}) can be read or swapped by others: only root or the guard's user may own it, nobody else may write to it or read the key but a group to which root gave it"
+    )]
+    SharedExposed {
+        path: PathBuf,
+        owner: u32,
+        mode: u32,
+    },
+    #[error(
+        "`{0}` isn't there: the folder that `state.ca` names needs ca.pem and ca.key, copied from the `ca` folder of a `state_dir`"
+    )]
+    SharedMissing(PathBuf),
     #[error("`{path}` can be written by others (mode {mode:o}): chmod 700 it")]
     FolderExposed { path: PathBuf, mode: u32 },
     #[error(
@@ -119,6 +131,21 @@ impl Authority {
                 (pem, key)
             }
         };
+        Self::from_pem(folder, pem, &key, permitted, now)
+    }
+
+    /// Loads `ca.pem` and `ca.key` from a folder that several guards read and none writes, such as a mounted secret.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) has them; and where a file isn't there, or may be read or swapped by others than root and
+    /// the guard's user, but for a group to which root gave it.
+    pub fn read_only<S: AsRef<str>>(
+        folder: &Path,
+        permitted: impl IntoIterator<Item = S>,
+        now: SystemTime,
+    ) -> Result<Self, AuthorityError> {
+        let permitted = suffixes(permitted)?;
+        let (pem, key) = files::load_shared(folder)?;
         Self::from_pem(folder, pem, &key, permitted, now)
     }
 

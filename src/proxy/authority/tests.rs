@@ -69,6 +69,65 @@ fn a_first_start_makes_files_for_the_owner_alone_and_the_next_one_loads_them() {
     assert!(!format!("{loaded:?}").contains("PRIVATE"));
 }
 
+/// A pair as an orchestrator mounts a secret: by symbolic links, into a folder that is swapped.
+fn mounted() -> (tempfile::TempDir, PathBuf, Authority) {
+    let (dir, own) = scratch();
+    let made = open(&own).unwrap();
+    let shared = dir.path().join("shared");
+    fs::create_dir_all(shared.join("1")).unwrap();
+    for name in ["ca.pem", "ca.key"] {
+        fs::copy(own.join(name), shared.join("1").join(name)).unwrap();
+        std::os::unix::fs::symlink(format!("1/{name}"), shared.join(name)).unwrap();
+    }
+    (dir, shared, made)
+}
+
+fn read_only(folder: &Path) -> Result<Authority, AuthorityError> {
+    Authority::read_only(folder, SUFFIXES, now())
+}
+
+#[test]
+fn a_shared_pair_is_loaded_and_never_made() {
+    let (_dir, shared, made) = mounted();
+    assert_eq!(read_only(&shared).unwrap().pem(), made.pem());
+    for name in ["ca.key", "ca.pem"] {
+        let (_dir, shared, _) = mounted();
+        fs::remove_file(shared.join(name)).unwrap();
+        let error = read_only(&shared).unwrap_err();
+        assert!(matches!(error, AuthorityError::SharedMissing(path) if path.ends_with(name)));
+        assert!(!shared.join(name).exists());
+    }
+    let nowhere = shared.join("nowhere");
+    let error = read_only(&nowhere).unwrap_err();
+    assert!(matches!(error, AuthorityError::SharedMissing(_)), "{error}");
+    assert!(!nowhere.exists());
+}
+
+#[test]
+fn a_shared_pair_that_others_may_swap_or_read_is_refused() {
+    for (name, mode) in [
+        ("1/ca.key", 0o604),
+        ("1/ca.key", 0o420),
+        ("1/ca.pem", 0o666),
+        ("1/ca.pem", 0o664),
+        ("1", 0o775),
+        ("", 0o777),
+    ] {
+        let (_dir, shared, _) = mounted();
+        let path = shared.join(name);
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let error = read_only(&shared).unwrap_err();
+        let exposed = matches!(&error, AuthorityError::SharedExposed { mode: m, .. } if *m == mode);
+        assert!(exposed, "{name} {mode:o}: {error}");
+    }
+    for (name, mode) in [("1/ca.pem", 0o644), ("", 0o1777), ("1", 0o2755)] {
+        let (_dir, shared, _) = mounted();
+        let path = shared.join(name);
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        read_only(&shared).unwrap();
+    }
+}
+
 #[test]
 fn a_key_that_others_can_read_is_refused() {
     let (_dir, folder) = scratch();
