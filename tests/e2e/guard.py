@@ -89,6 +89,8 @@ class Guard:
         self.shown = []  # what clients were shown
         self.arguments = []
         self.restore_signals = True
+        self.binary = BINARY
+        self.runs_as = {}  # the user and groups of its processes, as subprocess takes them
         tables = {"lookup": {"timeout": "2s"}, "upstream": {"timeout": "6s"}}
         if upstream:
             tables["upstream"]["dangerous_override"] = upstream
@@ -127,8 +129,9 @@ class Guard:
     def run(self, *arguments, timeout=60):
         """Another subcommand, on the same configuration."""
         return subprocess.run(
-            [BINARY, *arguments, "--config", self.config],
+            [self.binary, *arguments, "--config", self.config],
             env=self.environment,
+            **self.runs_as,
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -138,8 +141,9 @@ class Guard:
         with self.log.open("ab") as log:
             begin = log.tell()
             self.process = subprocess.Popen(
-                [BINARY, "serve", *self.arguments, "--config", self.config],
+                [self.binary, "serve", *self.arguments, "--config", self.config],
                 env=self.environment,
+                **self.runs_as,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
