@@ -160,7 +160,7 @@ impl Running {
         warn_of_open_door(config);
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new(vocabulary(&ruleset))?);
-let authority = place::authority(&state, certified(config, &ruleset.catalog), clock.now())?;
+        let authority = place::authority(&state, certified(config, &ruleset.catalog), clock.now())?;
         metrics.certificate_expires(Certificate::Authority, Some(authority.not_after()));
         let leaves = authority::leaves(authority)?;
         let minting = Arc::clone(&leaves);

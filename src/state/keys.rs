@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{Metadata, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -67,12 +67,12 @@ impl KeyStore {
                 if !there {
                     private::create_file(&ledger, b"")?;
                 }
-                create_master_key(&master)?;
+                super::master::create(&master)?;
             }
         }
         Ok(Self {
             folder: folder.to_path_buf(),
-            master: read_master_key(&master, private::check_secret)?,
+            master: super::master::read(&master, private::check_secret)?,
             shared: None,
         })
     }
@@ -85,7 +85,7 @@ impl KeyStore {
         shared::check_folders(shared, [&master, &ledger])?;
         let store = Self {
             folder: folder.to_path_buf(),
-            master: read_master_key(&master, private::check_given_secret)?,
+            master: super::master::read(&master, private::check_given_secret)?,
             shared: Some(shared.to_path_buf()),
         };
         store.list()?;
@@ -342,7 +342,7 @@ fn find<'k>(keys: &'k [KeyRecord], id: &str) -> Result<&'k KeyRecord, StateError
 }
 
 /// Who may own, read and write a file.
-type Check = fn(&Path, &Metadata) -> Result<(), StateError>;
+pub(super) type Check = fn(&Path, &Metadata) -> Result<(), StateError>;
 
 /// Reads the ledger; the caller holds its lock.
 fn read_ledger(path: &Path, check: Check) -> Result<(Vec<KeyRecord>, Stamp), StateError> {
@@ -364,47 +364,7 @@ fn exists(path: &Path) -> Result<bool, StateError> {
         .map_err(|e| StateError::io("look at", path, e))
 }
 
-fn create_master_key(path: &Path) -> Result<(), StateError> {
-    let mut bytes = Zeroizing::new([0; 32]);
-    fill(&mut *bytes)?;
-    let mut text = Zeroizing::new(String::with_capacity(65));
-    for byte in bytes.iter() {
-        for half in [byte >> 4, byte & 0xf] {
-            text.extend(char::from_digit(half.into(), 16));
-        }
-    }
-    text.push('\n');
-    private::create_file(path, text.as_bytes())
-}
-
-fn read_master_key(path: &Path, check: Check) -> Result<MasterKey, StateError> {
-    let fail = |e: std::io::Error| {
-        if e.kind() == ErrorKind::InvalidData {
-            return StateError::BadMasterKey(path.to_path_buf());
-        }
-        StateError::io("read", path, e)
-    };
-    let file = std::fs::File::open(path).map_err(fail)?;
-    check(path, &file.metadata().map_err(fail)?)?;
-    let mut text = Zeroizing::new(String::with_capacity(128));
-    file.take(128).read_to_string(&mut text).map_err(fail)?;
-    let bytes = unhex(text.trim_end_matches('\n'));
-    let bytes = bytes.ok_or_else(|| StateError::BadMasterKey(path.to_path_buf()))?;
-    Ok(MasterKey::new(*bytes))
-}
-
-/// 64 hexadecimal digits as bytes.
-fn unhex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
-    let mut bytes = Zeroizing::new([0_u8; 32]);
-    let mut digits = text.chars();
-    for byte in bytes.iter_mut() {
-        let (high, low) = (digits.next()?.to_digit(16)?, digits.next()?.to_digit(16)?);
-        *byte = u8::try_from(high << 4 | low).ok()?;
-    }
-    digits.next().is_none().then_some(bytes)
-}
-
-fn fill(bytes: &mut [u8]) -> Result<(), StateError> {
+pub(super) fn fill(bytes: &mut [u8]) -> Result<(), StateError> {
     SystemRandom::new()
         .fill(bytes)
         .map_err(|_| StateError::NoRandomness)

@@ -6,6 +6,7 @@
 mod error;
 mod keys;
 mod ledger;
+mod master;
 mod private;
 mod shared;
 

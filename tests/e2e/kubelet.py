@@ -6,6 +6,17 @@ from pathlib import Path
 NOBODY_ELSE = os.geteuid() != 0  # only root can give files away
 
 
+# The Secrets of deploy/kubernetes: the folder of a state folder that each is made from, and its files.
+SECRETS = {"palisade-keys": ("keys", ["master.key", "ledger.jsonl"]), "palisade-ca": ("ca", ["ca.pem", "ca.key"])}
+
+
+def secrets(state):
+    """What the Secrets hold that are made from a state folder."""
+    return {
+        name: {file: (state / folder / file).read_text() for file in files} for name, (folder, files) in SECRETS.items()
+    }
+
+
 def mount(root, statefulset, objects, secrets):
     """Makes every volume of the pod below `root`, at its mount path. `secrets`: {name: {file: text}}."""
     spec = statefulset["spec"]["template"]["spec"]

@@ -16,7 +16,7 @@ import kubelet
 import kustomize
 from checks import error_of
 from cloud import ACCOUNT
-from guard import BINARY, REPOSITORY, Guard, clean_environment, eventually
+from guard import BINARY, REPOSITORY, Guard, Key, clean_environment, eventually
 from apis import WORKSPACES
 
 FOLDER = REPOSITORY / "deploy/kubernetes"
@@ -25,7 +25,6 @@ OVERLAYS = ("single", "fleet")
 RELEASES = ("1.30", kubernetes_validate.latest_version())
 POD = {"app.kubernetes.io/name": "palisade"}
 USER = 65532
-SECRETS = {"palisade-keys": ("keys", ["master.key", "ledger.jsonl"]), "palisade-ca": ("ca", ["ca.pem", "ca.key"])}
 
 
 def find(objects, kind, name="palisade"):
@@ -77,19 +76,24 @@ def kustomize_command():
     """kustomize, or the one in kubectl, where it is new enough."""
     for command in (["kustomize", "build"], ["kubectl", "kustomize"]):
         if shutil.which(command[0]):
-            told = subprocess.run([command[0], "version", *(["--client"] if command[0] == "kubectl" else [])],
-                                  capture_output=True, text=True, timeout=60)  # fmt: skip
+            only_ours = ["--client"] if command[0] == "kubectl" else []
+            asked = [command[0], "version", *only_ours]
+            told = subprocess.run(asked, capture_output=True, text=True, timeout=60)
             found = re.search(r"(?:Kustomize Version: )?v(\d+)\.\d+\.\d+\S*\s*$", told.stdout)
             if found and int(found[1]) >= 5:
                 return command
-    return pytest.skip("neither kustomize nor a kubectl with kustomize 5 is installed: rendered by our own renderer alone")
+    return pytest.skip("neither kustomize nor a kubectl with kustomize 5 is installed: rendered by kustomize.py alone")
 
 
 @pytest.mark.parametrize("overlay", (*OVERLAYS, "network", "base"))
 def test_kustomize_renders_the_same(overlay, tmp_path):
+    same_as_kustomize(FOLDER / overlay, tmp_path)
+
+
+def same_as_kustomize(folder, home):
     done = subprocess.run(
-        [*kustomize_command(), FOLDER / overlay],
-        env=clean_environment(tmp_path),
+        [*kustomize_command(), folder],
+        env=clean_environment(home),
         capture_output=True,
         text=True,
         timeout=60,
@@ -103,7 +107,7 @@ def test_kustomize_renders_the_same(overlay, tmp_path):
         text = json.dumps(sorted(objects, key=lambda one: (one["kind"], one["metadata"]["name"])), sort_keys=True)
         return json.loads(re.sub(r"(palisade-(?:config|policies))-[a-z0-9]{10}\b", r"\1", text))
 
-    assert normal(yaml.safe_load_all(done.stdout)) == normal(kustomize.render(FOLDER / overlay))
+    assert normal(yaml.safe_load_all(done.stdout)) == normal(kustomize.render(folder))
 
 
 def test_the_single_overlay_is_one_replica():
@@ -235,6 +239,63 @@ def test_all_starter_policies_are_in_the_config_map(objects):
     assert policies == {path.name: path.read_text() for path in (REPOSITORY / "policies").glob("*.cedar")}
 
 
+# --- what the page for platform teams says
+
+
+@pytest.fixture
+def own(tmp_path):
+    """The overlay that deploy/README.md shows, as whoever follows it has it."""
+    text = (REPOSITORY / "deploy/README.md").read_text()
+    folder = tmp_path / "own"
+    (folder / "policies").mkdir(parents=True)
+    for name in ("kustomization.yaml", "serviceaccount.yaml"):
+        [shown] = re.findall(rf"^```yaml\n# {name}\n(.+?)^```$", text, re.MULTILINE | re.DOTALL)
+        (folder / name).write_text(shown)
+    for name in ("palisade.toml", "protected.toml"):
+        shutil.copy(FOLDER / "base" / name, folder)
+    (folder / "policies/team.cedar").write_text('@id("team")\npermit (principal, action, resource);\n')
+    copy = tmp_path / "palisade"
+    for name in ("deploy/kubernetes", "policies"):
+        shutil.copytree(REPOSITORY / name, copy / name)
+    return folder
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_an_overlay_of_ones_own_renders_as_the_page_says(own, release):
+    objects = kustomize.render(own)
+    for one in objects:
+        kubernetes_validate.validate(one, release, strict=True)
+    [container] = find(objects, "StatefulSet")["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.example/palisade:0.1.0"
+    [policies] = [one["data"] for one in objects if one["metadata"]["name"].startswith("palisade-policies-")]
+    assert {"base.cedar", "team.cedar"} < set(policies)
+
+
+def test_kustomize_renders_the_overlay_of_ones_own_the_same(own, tmp_path):
+    same_as_kustomize(own, tmp_path)
+
+
+def test_the_secrets_are_made_by_the_commands_of_the_page(own):
+    """Without kubectl: what it is given to read is there."""
+    text = (REPOSITORY / "deploy/README.md").read_text()
+    [commands] = re.findall(r"^```sh\n(export PALISADE_CONFIG.+?)^```$", text, re.MULTILINE | re.DOTALL)
+    kubectl = "kubectl() { printf '%s\\n' \"$@\"; }\n"
+    done = subprocess.run(
+        ["bash", "-euc", kubectl + commands],
+        cwd=own,
+        env=clean_environment(own, PATH=f"{BINARY.parent}:{os.environ['PATH']}"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    made = set(re.findall(r"^--from-file=(.+)$", done.stdout, re.MULTILINE))
+    wanted = {f"palisade-keys/{folder}/{file}" for folder, files in kubelet.SECRETS.values() for file in files}
+    assert made == wanted and all((own / path).read_text() for path in made)
+    assert "BEGIN CERTIFICATE" in (own / "ca.pem").read_text()
+    assert "AWS_ACCESS_KEY_ID=PALISADE" in done.stdout
+
+
 # --- what runs
 
 
@@ -259,16 +320,10 @@ class Pods:
         }
         return issuer
 
-    def secrets(self):
-        return {
-            name: {file: (self.issuer.state / folder / file).read_text() for file in files}
-            for name, (folder, files) in SECRETS.items()
-        }
-
     def start(self, name):
         root = self.folder / name
         stateful = find(self.objects, "StatefulSet")
-        mounted = kubelet.mount(root, stateful, self.objects, self.secrets())
+        mounted = kubelet.mount(root, stateful, self.objects, kubelet.secrets(self.issuer.state))
         replica = Guard(self.folder / f"{name}-home")
         text = config_of(self.objects)["palisade.toml"]
         replica.config = self.folder / f"{name}.toml"
@@ -293,7 +348,7 @@ class Pods:
         """As `kubectl apply` of the Secret, and each kubelet a moment later."""
         for replica in self.running:
             at = replica.mounted["/run/palisade/keys"]
-            kubelet.publish(at, self.secrets()["palisade-keys"], USER, 0o440)
+            kubelet.publish(at, kubelet.secrets(self.issuer.state)["palisade-keys"], USER, 0o440)
 
 
 @pytest.fixture
@@ -325,6 +380,21 @@ def test_the_configuration_of_the_config_map_is_taken_as_it_is(pods):
     assert str(replica.mounted["/etc/palisade-policies"] / "base.cedar") in checked.stdout
     assert replica.get("/readyz") == (200, "ok\n")
     assert (replica.state.stat().st_mode & 0o777) == 0o700
+
+
+def test_a_session_that_one_replica_began_goes_on_at_another(pods):
+    role = f"arn:aws:iam::{ACCOUNT}:role/deploy"
+    pods.upstream.sts.trust(role, by=(f"arn:aws:iam::{ACCOUNT}:role/palisade/work",))
+    config = config_of(pods.objects)
+    config["palisade.toml"] = config["palisade.toml"].replace(
+        'name = "ci"\n', f'name = "ci"\nmay_assume = ["{role}"]\n', 1
+    )
+    first, second = (pods.start(f"palisade-{i}") for i in range(2))
+    through(first, pods.issuer, pods.issuer.key("ci"))
+    given = first.client("sts").assume_role(RoleArn=role, RoleSessionName="ci")["Credentials"]
+    session = Key("ci", given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+    assert through(second, pods.issuer, session).describe_workspaces()
+    assert pods.upstream.calls("DescribeWorkspaces")[-1].signer == role
 
 
 def test_replicas_know_each_others_keys_show_one_authority_and_keep_a_journal_each(pods, cloud):
