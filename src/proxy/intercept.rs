@@ -21,6 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::server::Acceptor;
 use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -187,7 +188,9 @@ async fn requests<G, S>(
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let (screened, notes) = Screened::new(stream, shared.timeouts.head);
+    let asked = Notify::new();
     let service = service_fn(|request| {
+        asked.notify_one();
         let notes = &notes;
         async move { Ok::<_, Infallible>(answer(shared, connection, plan, sni, notes, request).await) }
     });
@@ -203,7 +206,7 @@ async fn requests<G, S>(
     let mut serving = std::pin::pin!(serving);
     let served = tokio::select! {
         served = serving.as_mut() => served,
-        _ = connection.closing() => {
+        () = connection.closing_once(asked.notified()) => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }

@@ -22,6 +22,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What a shutdown leaves to those that were cut, so that they can still say what passed.
 const CUT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a connection that had come in before a shutdown may still take for its first request: its client knows of no
+/// reason to try again, and would take its end for a refusal.
+const FIRST_REQUEST: Duration = Duration::from_secs(5);
+
 /// How many requests may be handled at once over HTTP/2, all connections together: as many as there may be connections,
 /// since streams should multiply nothing, and no fewer than this.
 const STREAMS_MIN: usize = 1024;
@@ -65,6 +69,13 @@ impl Connection {
             .ok()
             .and_then(|until| *until)
             .unwrap_or_else(Instant::now)
+    }
+
+    /// Completes when the proxy has begun to shut down and the client has `asked` for something, or takes long to.
+    pub(super) async fn closing_once(&self, asked: impl Future<Output = ()>) {
+        self.closing().await;
+        // Either way it is time to close.
+        let _ = tokio::time::timeout(FIRST_REQUEST, asked).await;
     }
 
     /// Completes when a shutdown's time is over.
@@ -163,9 +174,10 @@ impl<G: House> Proxy<G> {
             drop(self.slots.acquire().await);
             match listener.accept().await {
                 Ok((tcp, peer)) => {
-                    let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
-                        // The semaphore is never closed.
-                        return std::future::pending().await;
+                    // Without waiting: a shutdown that came then would drop a connection that was accepted. Nobody else
+                    // takes slots, so the one that was free still is.
+                    let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+                        continue;
                     };
                     // A latency matter only: without it the connection works as well.
                     tcp.set_nodelay(true).ok();

@@ -85,7 +85,9 @@ def test_a_stop_says_goaway_and_waits_for_what_is_on_its_way(new_guard, upstream
     guard = new_guard()
     guard.start()
     request = wire(WORKSPACES, WORKSPACES.params(WORKSPACES.make(cloud)))
+    read = wire(WORKSPACES, {}, "DescribeWorkspaces")
     with Client(guard, WORKSPACES.host) as client, Client(guard, WORKSPACES.host) as idle:
+        assert idle.answer(idle.send(*read, signed_by=guard.key("ci"), service="workspaces")).status == 200
         with upstream.fault("TerminateWorkspaces", Delay()):
             stream = client.send(*request, signed_by=guard.key("ci"), service="workspaces")
             decision = decision_id_in(upstream.wait_for("TerminateWorkspaces").user_agent)

@@ -16,7 +16,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::super::body::Body;
@@ -50,7 +50,9 @@ where
 {
     let timeouts = client.shared.timeouts;
     let streams = Streams::new(timeouts.write_stall);
+    let asked = Notify::new();
     let service = service_fn(|request| {
+        asked.notify_one();
         let (client, streams) = (Arc::clone(&client), streams.clone());
         let watch = streams.begin();
         async move { answer(&client, &streams, watch, request).await }
@@ -75,7 +77,7 @@ where
         // What is answered is written before the GOAWAY: some clients read nothing after one.
         biased;
         served = serving.as_mut() => Some(served),
-        _ = client.connection.closing() => None,
+        () = client.connection.closing_once(asked.notified()) => None,
         () = streams.idle(timeouts.idle) => None,
         () = streams.closed() => None,
         () = streams.abused() => return,

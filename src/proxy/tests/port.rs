@@ -244,6 +244,37 @@ async fn a_shutdown_lets_requests_end_and_closes_idle_connections() {
 }
 
 #[tokio::test]
+async fn a_connection_that_came_before_a_shutdown_is_heard_once() {
+    let mut proxy = start(Setup::default()).await;
+    let request = format!("GET /first HTTP/1.1\r\nHost: {API}\r\n\r\n");
+    let mut unheard = proxy.tcp().await;
+    let mut fresh = proxy.tls(API).await.unwrap();
+    proxy.stop.take().unwrap().send(()).unwrap();
+    let waits = tokio::time::timeout(Duration::from_millis(100), fresh.read_u8()).await;
+    assert!(waits.is_err(), "{waits:?}");
+    fresh.write_all(request.as_bytes()).await.unwrap();
+    let answer = rest(&mut fresh).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let connect = format!("CONNECT {API}:443 HTTP/1.1\r\nHost: {API}:443\r\n\r\n");
+    unheard.write_all(connect.as_bytes()).await.unwrap();
+    assert!(head_of(&mut unheard).await.starts_with("HTTP/1.1 200"));
+    drop(unheard);
+    assert_eq!((&mut proxy.serving).await.unwrap(), Drained { cut: 0 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_asks_for_nothing_does_not_hold_a_shutdown_up() {
+    let mut proxy = start(Setup {
+        grace: Duration::from_secs(600),
+        ..Setup::default()
+    })
+    .await;
+    let mut fresh = proxy.tls(API).await.unwrap();
+    assert_eq!(proxy.stop().await, Drained { cut: 0 });
+    assert_eq!(rest(&mut fresh).await, "");
+}
+
+#[tokio::test]
 async fn a_shutdown_does_not_wait_for_ever() {
     let mut proxy = start(Setup {
         grace: Duration::from_millis(100),

@@ -466,7 +466,8 @@ fn header(value: &str) -> Vec<u8> {
 #[tokio::test]
 async fn a_shutdown_says_goaway_and_lets_requests_end() {
     let mut proxy = start(Setup::default()).await;
-    let (idle, idle_connection) = polite(&proxy).await;
+    let (mut idle, idle_connection) = polite(&proxy).await;
+    ask(&mut idle, to("/idle"), None).await.unwrap();
     let (mut busy, busy_connection) = polite(&proxy).await;
     let (answer, _) = busy.send_request(to("/wait"), true).unwrap();
     proxy.until_logged("begin /wait").await;
@@ -483,6 +484,19 @@ async fn a_shutdown_says_goaway_and_lets_requests_end() {
     assert_eq!(answer.status(), StatusCode::OK);
     assert!(text(answer.into_body()).await.unwrap().contains("/wait"));
     busy_connection.await.unwrap().unwrap();
+    assert_eq!((&mut proxy.serving).await.unwrap(), Drained { cut: 0 });
+}
+
+#[tokio::test]
+async fn a_connection_that_came_before_a_shutdown_is_heard_once() {
+    let mut proxy = start(Setup::default()).await;
+    let (mut fresh, mut connection) = polite(&proxy).await;
+    proxy.stop.take().unwrap().send(()).unwrap();
+    let waits = tokio::time::timeout(Duration::from_millis(100), &mut connection).await;
+    assert!(waits.is_err());
+    let (status, _) = ask(&mut fresh, to("/first"), None).await.unwrap();
+    assert_eq!(status, StatusCode::OK);
+    connection.await.unwrap().unwrap();
     assert_eq!((&mut proxy.serving).await.unwrap(), Drained { cut: 0 });
 }
 
