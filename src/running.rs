@@ -4,8 +4,11 @@ mod assemble;
 mod descriptors;
 mod keys;
 mod place;
+mod pulse;
 mod reload;
 mod run_file;
+mod service_manager;
+mod sockets;
 mod watcher;
 
 use std::io;
@@ -45,11 +48,17 @@ use crate::sources::keys::{FirstUse, KeysError, LiveKeys};
 use crate::state::{GuardLock, KeyStore, StateDir, StateError};
 
 pub use self::place::{authority as open_authority, state as open_state};
+pub use self::pulse::Pulse;
 pub use self::run_file::{RunCaller, RunFile};
+pub use self::service_manager::ServiceManager;
+pub use self::sockets::{Sockets, SocketsError};
 pub use self::watcher::Watcher;
 
 /// How long requests in flight have to end when the guard stops.
-const GRACE: Duration = Duration::from_secs(30);
+pub const GRACE: Duration = Duration::from_secs(30);
+
+/// How often a guard that starts looks whether it is ready.
+const READY_STEP: Duration = Duration::from_millis(20);
 
 /// A guard that serves.
 #[derive(Debug)]
@@ -58,6 +67,7 @@ pub struct Running {
     minting: Arc<Leaves>,
     listen: SocketAddr,
     admin: SocketAddr,
+    readiness: Readiness,
     stop: watch::Sender<bool>,
     task: JoinHandle<Result<(), JournalError>>,
     reload: tokio::sync::Mutex<Reload>,
@@ -125,6 +135,8 @@ pub enum StartError {
     Metrics(#[from] MetricsError),
     #[error(transparent)]
     Entrance(#[from] EntranceError),
+    #[error(transparent)]
+    Sockets(#[from] SocketsError),
     #[error("TLS can't be set up: {0}")]
     Tls(#[from] rustls::Error),
     #[error(
@@ -140,7 +152,7 @@ pub enum StartError {
 }
 
 impl Running {
-    /// Starts a guard by its configuration. When this returns, it serves.
+    /// Starts a guard by its configuration, as a service runs. When this returns, it serves.
     ///
     /// # Errors
     /// [`StartError`]: nothing of it is left running.
@@ -153,6 +165,18 @@ impl Running {
     /// # Errors
     /// As for [`start`](Self::start).
     pub async fn start_in(config: &Config, manner: Manner) -> Result<Self, StartError> {
+        Self::start_on(Sockets::default(), config, manner).await
+    }
+
+    /// As [`start_in`](Self::start_in), on sockets that were handed over; what of them is missing is opened.
+    ///
+    /// # Errors
+    /// As for [`start_in`](Self::start_in).
+    pub async fn start_on(
+        sockets: Sockets,
+        config: &Config,
+        manner: Manner,
+    ) -> Result<Self, StartError> {
         let state = place::state(config)?;
         let lock = state.lock()?;
         let ruleset = Ruleset::load(config)?;
@@ -171,8 +195,9 @@ impl Running {
         };
         let (keys, first_uses) = LiveKeys::new(store, holders(config), tables(config))?;
         let budget = Budget::new(config.limits.buffer_total_max);
-        let listener = listen("listen", config.listen).await?;
-        let admin_listener = listen("admin", config.admin).await?;
+        let sockets = sockets.assign(config.listen, config.admin)?;
+        let listener = listen("listen", config.listen, sockets.proxy).await?;
+        let admin_listener = listen("admin", config.admin, sockets.admin).await?;
         let (listen, admin) = (
             address(&listener, config.listen),
             address(&admin_listener, config.admin),
@@ -249,7 +274,7 @@ impl Running {
             proxy,
             listener,
             admin_listener,
-            readiness,
+            readiness: readiness.clone(),
             metrics,
             first_uses,
             state,
@@ -267,10 +292,24 @@ impl Running {
             minting,
             listen,
             admin,
+            readiness,
             stop,
             task,
             reload: tokio::sync::Mutex::new(reload),
         })
+    }
+
+    /// Comes back once nothing speaks against readiness any more.
+    pub async fn ready(&self) {
+        while !self.readiness.reasons().is_empty() {
+            tokio::time::sleep(READY_STEP).await;
+        }
+    }
+
+    /// Tells, also while it stops, whether the guard works.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        Pulse::new(Arc::clone(&self.guard), self.task.abort_handle())
     }
 
     /// Puts a configuration that was read anew in force, as a whole or not at all: `Err` where it doesn't read well, with
@@ -463,14 +502,20 @@ async fn wait(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
-async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| StartError::Listen {
-            key,
-            address,
-            error,
-        })
+async fn listen(
+    key: &'static str,
+    address: SocketAddr,
+    handed: Option<std::net::TcpListener>,
+) -> Result<TcpListener, StartError> {
+    let listening = match handed {
+        Some(handed) => TcpListener::from_std(handed),
+        None => TcpListener::bind(address).await,
+    };
+    listening.map_err(|error| StartError::Listen {
+        key,
+        address,
+        error,
+    })
 }
 
 fn address(listener: &TcpListener, configured: SocketAddr) -> SocketAddr {

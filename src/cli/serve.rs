@@ -1,16 +1,18 @@
 //! `palisade serve`: a guard in the foreground.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{
     CallerConfig, Config, CredentialSource, CredentialsConfig, Override, Roles, Scheme, StaticKeys,
 };
 use crate::ruleset::RulesetError;
-use crate::running::{Running, StartError, Watcher};
+use crate::running::{GRACE, Manner, Running, ServiceManager, Sockets, StartError, Watcher};
 use crate::sandbox::{ACCOUNT_ID, Account, Sandbox};
+use crate::state::{StateDir, StateError};
 
 use super::Printed;
 use super::failure::Failure;
@@ -22,19 +24,29 @@ pub(crate) struct Arguments {
     sandbox: bool,
 }
 
+/// How long a guard that takes a socket over waits for the one before it, beyond what that one's requests in flight have.
+const SUCCESSION: Duration = Duration::from_secs(15);
+const SUCCESSION_STEP: Duration = Duration::from_millis(50);
+
 /// Reads the configuration: once at the start, and again at each reload.
 pub(crate) type Read<'r> = &'r dyn Fn() -> Result<Config, Failure>;
 
 pub(crate) fn run(arguments: &Arguments, read: Read<'_>) -> Result<Printed, Failure> {
+    // Before there are other threads: it changes the environment.
+    let sockets = Sockets::take().map_err(Failure::usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     runtime
         .map_err(Failure::refused)?
-        .block_on(serve(arguments, read))
+        .block_on(serve(arguments, sockets, read))
 }
 
-async fn serve(arguments: &Arguments, read: Read<'_>) -> Result<Printed, Failure> {
+async fn serve(
+    arguments: &Arguments,
+    sockets: Sockets,
+    read: Read<'_>,
+) -> Result<Printed, Failure> {
     let mut config = read()?;
     let sandbox = if arguments.sandbox {
         let sandbox = start_sandbox().await?;
@@ -43,7 +55,7 @@ async fn serve(arguments: &Arguments, read: Read<'_>) -> Result<Printed, Failure
     } else {
         None
     };
-    let served = until_told(&config, sandbox.as_ref(), read).await;
+    let served = until_told(&config, sockets, sandbox.as_ref(), read).await;
     if let Some(sandbox) = sandbox {
         // It is good for nothing once the stand-in has ended.
         let _ = std::fs::remove_file(trusted(&config));
@@ -55,6 +67,7 @@ async fn serve(arguments: &Arguments, read: Read<'_>) -> Result<Printed, Failure
 /// Guards until it is told to end; reads everything anew when it is told to, or when a file changes.
 async fn until_told(
     config: &Config,
+    sockets: Sockets,
     sandbox: Option<&Sandbox>,
     read: Read<'_>,
 ) -> Result<(), Failure> {
@@ -63,34 +76,105 @@ async fn until_told(
             "no `[[caller]]` is configured, so every call will be refused: `palisade keys new NAME` says what to write, and where"
         );
     }
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::refused)?;
+    let manager = ServiceManager::from_environment();
+    let mut ends = Ends::new()?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(Failure::refused)?;
     let mut files = Watcher::new(config);
-    let running = Running::start(config).await.map_err(failed)?;
-    loop {
+    if !sockets.is_empty() {
         tokio::select! {
-            _ = terminate.recv() => break,
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted.map_err(Failure::refused)?;
-                break;
-            }
-            _ = hang_up.recv() => {}
-            () = files.changed() => {}
+            free = predecessor_gone(&config.state_dir, manager) => free?,
+            () = ends.told() => return Ok(()),
         }
-        let mut again = read();
-        if let (Ok(config), Some(sandbox)) = (&mut again, sandbox)
-            && let Err(failure) = turn_to(sandbox, config)
-        {
-            again = Err(failure);
-        }
-        // What became of it is logged, counted and recorded there.
-        let _ = running
-            .reload(again.map_err(|failure| failure.to_string()))
-            .await;
-        files.follow(&running.config().await);
     }
-    tracing::info!("stopping: requests in flight have 30 seconds");
-    running.stop().await.map_err(Failure::refused)
+    let running = Running::start_on(sockets, config, Manner::SERVE).await;
+    let running = running.map_err(failed)?;
+    let pulse = running.pulse();
+    let watched = tokio::spawn(async move { manager.watched(|| pulse.beat()).await });
+    let is_ready = tokio::select! {
+        () = running.ready() => true,
+        () = ends.told() => false,
+    };
+    if is_ready {
+        manager.ready(&status(&running, None));
+        loop {
+            tokio::select! {
+                () = ends.told() => break,
+                _ = hang_up.recv() => {}
+                () = files.changed() => {}
+            }
+            manager.reloading();
+            let mut again = read();
+            if let (Ok(config), Some(sandbox)) = (&mut again, sandbox)
+                && let Err(failure) = turn_to(sandbox, config)
+            {
+                again = Err(failure);
+            }
+            // What became of it is logged, counted and recorded there.
+            let reloaded = running.reload(again.map_err(|failure| failure.to_string()));
+            let refused = reloaded.await.err();
+            manager.ready(&status(&running, refused.as_deref()));
+            files.follow(&running.config().await);
+        }
+    }
+    let seconds = GRACE.as_secs();
+    tracing::info!("stopping: requests in flight have {seconds} seconds");
+    manager.stopping(&format!(
+        "stopping: requests in flight have {seconds} seconds"
+    ));
+    let stopped = running.stop().await.map_err(Failure::refused);
+    watched.abort();
+    stopped
+}
+
+/// What the service manager shows of a guard that serves.
+fn status(running: &Running, refused: Option<&str>) -> String {
+    let (listen, policies) = (running.listen(), running.policies());
+    let serving = format!("guarding on {listen} by {policies} policies");
+    match refused {
+        None => serving,
+        Some(why) => format!("{serving}; the last reload was refused: {why}"),
+    }
+}
+
+/// The signals that end a guard in order.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ends {
+    fn new() -> Result<Self, Failure> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(Failure::refused)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(Failure::refused)?,
+        })
+    }
+
+    async fn told(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Waits for the guard on whose socket this one is to listen: it has the state folder until what is in flight there has
+/// ended. Who connects meanwhile waits at the socket.
+async fn predecessor_gone(folder: &Path, manager: ServiceManager) -> Result<(), Failure> {
+    let state = StateDir::open(folder)?;
+    let until = tokio::time::Instant::now() + GRACE + SUCCESSION;
+    loop {
+        match state.lock() {
+            Err(StateError::Held { pid, .. }) if tokio::time::Instant::now() < until => {
+                tracing::debug!(pid, "another guard ends");
+                manager.status("waiting for the guard before this one to end");
+                tokio::time::sleep(SUCCESSION_STEP).await;
+            }
+            Err(error) => return Err(error.into()),
+            // Let go at once: the start takes it, and says so where somebody else was faster.
+            Ok(_) => return Ok(()),
+        }
+    }
 }
 
 /// Where the stand-in's certificate authority is: of this process alone, and never written twice, since a change of the
@@ -166,6 +250,7 @@ pub(crate) fn failed(error: StartError) -> Failure {
         error @ (StartError::Ruleset(_)
         | StartError::Keys(_)
         | StartError::Entrance(_)
+        | StartError::Sockets(_)
         | StartError::Listen { .. }) => Failure::usage(error),
         error @ (StartError::Authority(_)
         | StartError::Journal(_)

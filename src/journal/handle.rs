@@ -202,6 +202,19 @@ impl Journal {
         Arc::clone(&self.status)
     }
 
+    /// Comes back once the thread that writes has heard of it: it isn't held up by a disk that doesn't answer, nor gone.
+    /// A journal that can't be written now, and tries again each second, turns as well.
+    ///
+    /// # Errors
+    /// [`JournalError::Closed`] where there is no such thread any more.
+    pub async fn turns(&self) -> Result<(), JournalError> {
+        let (waiter, answer) = oneshot::channel();
+        self.sender
+            .send(Message::Turn(waiter))
+            .map_err(|_| JournalError::Closed)?;
+        answer.await.map_err(|_| JournalError::Closed)
+    }
+
     /// Writes what is queued, stops the thread and gives the lock back. Later appends get
     /// [`JournalError::Closed`].
     ///

@@ -21,6 +21,8 @@ const RETRY: Duration = Duration::from_secs(1);
 
 pub(super) enum Message {
     Append(Entry),
+    /// Somebody wants to know whether the thread turns.
+    Turn(oneshot::Sender<()>),
     Close(oneshot::Sender<Result<(), JournalError>>),
 }
 
@@ -132,6 +134,10 @@ impl Writer {
     fn take(&mut self, message: Message) {
         match message {
             Message::Append(entry) => self.pending.push_back(entry),
+            Message::Turn(waiter) => {
+                // Who asked may have gone.
+                let _ = waiter.send(());
+            }
             Message::Close(waiter) => self.closing = Some(Closing::Asked(waiter)),
         }
     }

@@ -91,6 +91,8 @@ class Guard:
         self.restore_signals = True
         self.binary = BINARY
         self.runs_as = {}  # the user and groups of its processes, as subprocess takes them
+        self.wrapper = []  # the command that runs the binary, where it isn't run as it is
+        self.pass_fds = ()
         tables = {"lookup": {"timeout": "2s"}, "upstream": {"timeout": "6s"}}
         if upstream:
             tables["upstream"]["dangerous_override"] = upstream
@@ -141,13 +143,14 @@ class Guard:
         with self.log.open("ab") as log:
             begin = log.tell()
             self.process = subprocess.Popen(
-                [self.binary, "serve", *self.arguments, "--config", self.config],
+                [*self.wrapper, self.binary, "serve", *self.arguments, "--config", self.config],
                 env=self.environment,
                 **self.runs_as,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 restore_signals=self.restore_signals,
+                pass_fds=self.pass_fds,
             )
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline:

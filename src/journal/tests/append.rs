@@ -178,3 +178,43 @@ async fn the_observer_hears_of_each_record_in_order_before_the_waiter() {
     }
     assert_eq!(*seen.0.lock().unwrap(), (2..=10).collect::<Vec<u64>>());
 }
+
+#[tokio::test]
+async fn a_journal_turns_while_it_fails_and_not_where_its_thread_is_held_up_or_gone() {
+    struct Held(std::sync::Mutex<()>);
+    impl crate::journal::Observe for Held {
+        fn recorded(&self, _: &Record) {
+            drop(self.0.lock().unwrap());
+        }
+        fn appended(&self, _: std::time::Duration) {}
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let held = Arc::new(Held(std::sync::Mutex::new(())));
+    let (journal, _) =
+        Journal::open_observed(dir.path(), unsynced(), Some(Arc::clone(&held) as _)).unwrap();
+    journal.turns().await.unwrap();
+    journal
+        .faults
+        .writes
+        .store(u32::MAX, std::sync::atomic::Ordering::SeqCst);
+    journal.append(refused(1)).await.unwrap_err();
+    journal.turns().await.unwrap();
+    journal
+        .faults
+        .writes
+        .store(0, std::sync::atomic::Ordering::SeqCst);
+    {
+        // The record that says that it failed is written within a second, and then held up.
+        let _held = held.0.lock().unwrap();
+        let turned = tokio::time::timeout(std::time::Duration::from_secs(3), async {
+            loop {
+                journal.turns().await.unwrap();
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        });
+        assert!(turned.await.is_err());
+    }
+    journal.close().await.unwrap();
+    let gone = journal.turns().await.unwrap_err();
+    assert!(matches!(gone, JournalError::Closed), "{gone}");
+}
