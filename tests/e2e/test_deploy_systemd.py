@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -15,9 +16,11 @@ import pytest
 
 import raw
 from apis import WORKSPACES, wire
+from checks import error_of
 from guard import BINARY, REPOSITORY, NotStarted, eventually
 from http2 import Client
-from upstream import Delay
+from tls import make_server_files
+from upstream import CREDENTIALS, Delay
 
 UNITS = REPOSITORY / "deploy/systemd"
 # What systemd does before it runs the binary: the sockets are descriptors 3 and on, and the process is named.
@@ -55,7 +58,7 @@ def test_the_unit_is_confined():
 def test_the_units_say_nothing_that_systemd_does_not_know(tmp_path):
     """But for the type that those before 253 don't know, and which stands behind one that they do."""
     analyze = needs("systemd-analyze")
-    for unit in UNITS.glob("palisade.*"):
+    for unit in (UNITS / "palisade.service", UNITS / "palisade.socket"):
         text = unit.read_text().replace("/usr/bin/palisade", str(BINARY))
         (tmp_path / unit.name).write_text(text)
     done = subprocess.run(
@@ -333,18 +336,67 @@ def test_a_watched_guard_says_that_it_works_until_it_does_not(new_guard, upstrea
     assert guard.stop() == 0
 
 
-def test_a_full_disk_is_no_reason_to_start_anew(new_guard, upstream, manager):
+def test_a_full_disk_is_no_reason_to_start_anew(new_guard, upstream, cloud, manager):
     """The guard refuses, says why, and goes on by itself once there is room: another would do no better."""
     guard = new_guard()
+    guard.restore_signals = False  # SIGXFSZ stays ignored: a write that doesn't fit is an error, as ENOSPC is
     guard.environment |= {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "300000"}
     guard.start()
-    journal = guard.state / "journal"
-    aside = journal.with_name("aside")
-    journal.rename(aside)
-    client = guard.client("workspaces")
-    with contextlib.suppress(client.exceptions.ClientError):
-        client.describe_workspaces()
-    before = len(manager.said)
-    manager.told("WATCHDOG", before + 3)
-    aside.rename(journal)
-    guard.stop()
+    client = guard.client("workspaces", retries={"total_max_attempts": 1})
+    assert client.describe_workspaces()
+    # As good as a full disk, without filling one.
+    resource.prlimit(guard.process.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    error_of(lambda: WORKSPACES.destroy(client, WORKSPACES.make(cloud)))
+    assert guard.get("/readyz")[0] == 503
+    manager.told("WATCHDOG", len(manager.said) + 3)
+    assert guard.get("/readyz")[0] == 503
+    guard.kill()
+
+
+# --- secrets
+
+
+def test_the_guard_reads_its_secrets_where_systemd_puts_them(new_guard, upstream, tmp_path):
+    """Each that the drop-in names, as its lines say: files of one folder, which the guard can read and not write."""
+    drop_in = (UNITS / "palisade.service.d/credentials.conf").read_text()
+    loaded = dict(re.findall(r"^#LoadCredential=(\S+?):/etc/palisade/credentials/(\S+)$", drop_in, re.M))
+    assert all(name == source for name, source in loaded.items())
+    variables = dict(re.findall(r"^#Environment=(\w+)=(\S+)$", drop_in, re.M))
+
+    issuer = new_guard("issuer")
+    key, _ = issuer.issue("ci"), issuer.ca
+    files = make_server_files(tmp_path / "tls", "localhost")
+    sources = {
+        "aws": f"[default]\naws_access_key_id = {CREDENTIALS.access_key}\n"
+        f"aws_secret_access_key = {CREDENTIALS.secret_key}\naws_session_token = {CREDENTIALS.token}\n",
+        "ca.pem": (issuer.state / "ca/ca.pem").read_text(),
+        "ca.key": (issuer.state / "ca/ca.key").read_text(),
+        "master.key": (issuer.state / "keys/master.key").read_text(),
+        "ledger.jsonl": (issuer.state / "keys/ledger.jsonl").read_text(),
+        "tls.key": files.key.read_text(),
+    }
+    assert sources.keys() == loaded.keys()
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    for name, text in sources.items():
+        (credentials / name).write_text(text)
+        (credentials / name).chmod(0o440)
+    credentials.chmod(0o550)
+
+    guard = new_guard(settings={"listener.tls": True, "listener.tls_cert": str(files.chain)})
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        del guard.environment[name]
+    guard.environment |= {name: value.replace("%d", str(credentials)) for name, value in variables.items()}
+    with guard:
+        assert guard.ca.read_text() == sources["ca.pem"]
+        port = guard.listen.rsplit(":", 1)[1]
+        client = guard.client(
+            "workspaces",
+            key=key,
+            proxies={"https": f"https://localhost:{port}"},
+            proxies_config={"proxy_ca_bundle": str(files.ca)},
+        )
+        assert client.describe_workspaces()
+        assert upstream.calls("DescribeWorkspaces")[0].access_key == CREDENTIALS.access_key
+        assert not (guard.state / "keys/master.key").exists()
+        assert not (guard.state / "ca/ca.key").exists()
