@@ -198,6 +198,17 @@ impl Value {
         }
     }
 
+    /// The integer, if this is a number that is written as one and fits.
+    #[must_use]
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Value::Number(number) => number.as_i64(),
+            Value::Null | Value::Bool(_) | Value::String(_) | Value::List(_) | Value::Object(_) => {
+                None
+            }
+        }
+    }
+
     /// The list, where this is one.
     #[must_use]
     pub fn as_list(&self) -> Option<&[Value]> {

@@ -137,6 +137,19 @@ impl Asking {
     }
 }
 
+/// Runs an asking to its end.
+///
+/// # Errors
+/// Its own.
+pub(super) fn within(
+    asking: impl Future<Output = Result<String, Failure>>,
+) -> Result<String, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.map_err(Failure::refused)?.block_on(asking)
+}
+
 /// A text of an answer.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::ask::{As, Asking, answered};
+use super::ask::{As, Asking, answered, within};
 use super::failure::Failure;
 use crate::aws::protocol::escape::encode;
 
@@ -30,11 +30,7 @@ pub(crate) struct Arguments {
 
 /// What the command prints.
 pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::refused)?;
-    runtime.block_on(presign(arguments))
+    within(presign(arguments))
 }
 
 async fn presign(arguments: &Arguments) -> Result<String, Failure> {

@@ -3,8 +3,9 @@
 use anyhow::anyhow;
 use serde_json::json;
 
-use super::ask::{As, Asking, answered};
+use super::ask::{As, Asking, answered, within};
 use super::failure::Failure;
+use crate::guard::token::{Database, database};
 
 /// What `kubectl` takes where it doesn't say (`KUBERNETES_EXEC_INFO`).
 const API_VERSION: &str = "client.authentication.k8s.io/v1beta1";
@@ -49,11 +50,7 @@ struct Rds {
 
 /// What the command prints.
 pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::refused)?;
-    runtime.block_on(async {
+    within(async {
         match &arguments.of {
             Of::Eks(eks) => of_cluster(eks).await,
             Of::Rds(rds) => of_database(rds).await,
@@ -88,33 +85,22 @@ fn api_version(said: Option<&str>) -> String {
 }
 
 async fn of_database(rds: &Rds) -> Result<String, Failure> {
-    let (name, id, region) = database(&rds.hostname).ok_or_else(|| {
-        Failure::usage(anyhow!("`{}` isn't the endpoint of a database", rds.hostname)).with_help(
+    let host = rds.hostname.to_ascii_lowercase();
+    let Database { of, id, region } = database(&host).ok_or_else(|| {
+        Failure::usage(anyhow!("`{host}` isn't the endpoint of a database")).with_help(
             "give the endpoint that AWS shows, `name.hash.region.rds.amazonaws.com`, of the instance, the cluster or the proxy"
                 .to_owned(),
         )
     })?;
     let asking = Asking::prepare(&rds.by, Some(region)).await?;
     let input = json!({
-        name: id,
-        "DBHostname": rds.hostname,
+        of: id,
+        "DBHostname": host,
         "Port": rds.port,
         "DBUsername": rds.username,
     });
     let answer = asking.call("rds:GenerateDBAuthToken", input).await?;
     Ok(format!("{}\n", answered(&answer, "Token")?))
-}
-
-/// What a host name is the endpoint of, as the parameter that names it; its id; its region.
-fn database(host: &str) -> Option<(&'static str, &str, &str)> {
-    let mut labels = host.split('.');
-    let (id, hash, region) = (labels.next()?, labels.next()?, labels.next()?);
-    let name = match hash.split_once('-') {
-        Some(("cluster", _)) => "DBClusterIdentifier",
-        Some(("proxy", _)) => "DBProxyName",
-        Some(_) | None => "DBInstanceIdentifier",
-    };
-    (labels.next() == Some("rds")).then_some((name, id, region))
 }
 
 #[cfg(test)]
@@ -128,24 +114,5 @@ mod tests {
         assert_eq!(api_version(Some(v1)), "client.authentication.k8s.io/v1");
         assert_eq!(api_version(None), API_VERSION);
         assert_eq!(api_version(Some("nonsense")), API_VERSION);
-    }
-
-    #[test]
-    fn an_endpoint_tells_what_it_is_of() {
-        let check = |host, expected| assert_eq!(database(host), expected, "{host}");
-        check(
-            "orders.cabc.eu-west-1.rds.amazonaws.com",
-            Some(("DBInstanceIdentifier", "orders", "eu-west-1")),
-        );
-        check(
-            "orders.cluster-ro-cabc.eu-west-1.rds.amazonaws.com",
-            Some(("DBClusterIdentifier", "orders", "eu-west-1")),
-        );
-        check(
-            "orders.proxy-cabc.cn-north-1.rds.amazonaws.com.cn",
-            Some(("DBProxyName", "orders", "cn-north-1")),
-        );
-        check("db.example.com", None);
-        check("localhost", None);
     }
 }

@@ -222,12 +222,9 @@ fn seconds(value: &Value, caller: &Caller) -> Result<Duration, AssumeError> {
         parameter: "DurationSeconds",
         problem,
     };
-    let number = match value {
-        Value::Number(number) => number.as_i64(),
-        Value::Null | Value::Bool(_) | Value::String(_) | Value::List(_) | Value::Object(_) => None,
-    };
     let (from, to) = (DURATION_SECONDS.start(), DURATION_SECONDS.end());
-    let seconds = number
+    let seconds = value
+        .as_i64()
         .filter(|seconds| DURATION_SECONDS.contains(seconds))
         .ok_or_else(|| invalid(format!("must be {from} to {to}")))?;
     if caller.role.is_some() && seconds > CHAINED_SECONDS_MAX {

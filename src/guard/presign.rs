@@ -97,13 +97,7 @@ impl Presigning {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = if path.is_empty() { "/" } else { path };
         let query = unsigned_query(query).map_err(|e: AuthError| bad_url(&e.to_string()))?;
-        let expires = match input.get("Expires") {
-            Some(Value::Number(seconds)) => seconds.as_i64(),
-            Some(
-                Value::Null | Value::Bool(_) | Value::String(_) | Value::List(_) | Value::Object(_),
-            )
-            | None => None,
-        };
+        let expires = input.get("Expires").and_then(Value::as_i64);
         let expires = expires.filter(|seconds| EXPIRES_SECONDS.contains(seconds));
         let expires = expires.and_then(|seconds| u64::try_from(seconds).ok());
         let expires =

@@ -135,7 +135,8 @@ impl RdsToken {
             problem: problem.to_owned(),
         };
         let host = text(input, "DBHostname")?.to_ascii_lowercase();
-        let (of, id) = database(&host, &call.region).ok_or_else(|| TokenError::Host {
+        let database = database(&host).filter(|database| database.region == call.region);
+        let Database { of, id, .. } = database.ok_or_else(|| TokenError::Host {
             host: host.clone(),
             region: call.region.clone(),
         })?;
@@ -145,13 +146,8 @@ impl RdsToken {
             let id = id.to_owned();
             return Err(TokenError::OtherDatabase { of, id });
         }
-        let port = match input.get("Port") {
-            Some(Value::Number(port)) => port.as_i64().and_then(|port| u16::try_from(port).ok()),
-            Some(
-                Value::Null | Value::Bool(_) | Value::String(_) | Value::List(_) | Value::Object(_),
-            )
-            | None => None,
-        };
+        let port = input.get("Port").and_then(Value::as_i64);
+        let port = port.and_then(|port| u16::try_from(port).ok());
         let port = port.filter(|port| *port != 0);
         let port = port.ok_or_else(|| invalid("Port", "must be 1 to 65535"))?;
         let user = text(input, "DBUsername")?;
@@ -190,11 +186,22 @@ impl RdsToken {
     }
 }
 
-/// What a host name is the endpoint of: `name.hash.region.rds.suffix`, where the hash says what it is.
+/// What a host name is the endpoint of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Database<'h> {
+    /// The parameter that names it: `DBInstanceIdentifier`, `DBClusterIdentifier` or `DBProxyName`.
+    pub of: &'static str,
+    pub id: &'h str,
+    pub region: &'h str,
+}
+
+/// Reads the endpoint of a database, `name.hash.region.rds.suffix` in lower case, whose hash says what it is; `None` for any
+/// other host name.
 /// <https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.Overview.Endpoints.html>
-fn database<'h>(host: &'h str, region: &str) -> Option<(&'static str, &'h str)> {
+#[must_use]
+pub fn database(host: &str) -> Option<Database<'_>> {
     let mut labels = host.split('.');
-    let (id, hash, of_region, rds) = (
+    let (id, hash, region, rds) = (
         labels.next()?,
         labels.next()?,
         labels.next()?,
@@ -207,17 +214,18 @@ fn database<'h>(host: &'h str, region: &str) -> Option<(&'static str, &'h str)> 
                 .all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
     let suffix: Vec<&str> = labels.collect();
-    let is_it = of_region == region && rds == "rds" && fits(id) && fits(hash);
+    let is_it = rds == "rds" && fits(id) && fits(hash) && fits(region);
     if !is_it || suffix.is_empty() || !suffix.into_iter().all(fits) {
         return None;
     }
     let [instance, cluster, proxy] = NAMES;
-    Some(match hash.rsplit_once('-') {
-        None => (instance, id),
-        Some(("cluster" | "cluster-ro", _)) => (cluster, id),
-        Some(("proxy", _)) => (proxy, id),
+    let of = match hash.rsplit_once('-') {
+        None => instance,
+        Some(("cluster" | "cluster-ro", _)) => cluster,
+        Some(("proxy", _)) => proxy,
         Some(_) => return None,
-    })
+    };
+    Some(Database { of, id, region })
 }
 
 /// Presigns a GET of `/`, which has no body.

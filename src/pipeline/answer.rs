@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::arrive::{Known, Payload, Reading};
-use super::authenticate::{Authenticated, refused, unsigned};
+use super::authenticate::{Authenticated, internal, refused, unsigned};
 use super::claim::Claim;
 use super::enrich::{By, Enriched};
 use super::foreign::Whose;
@@ -362,11 +362,5 @@ impl Guard {
 fn not_signed(error: SignError) -> Refusal {
     Refusal::NotUnderstood {
         message: error.to_string(),
-    }
-}
-
-fn internal(message: &str) -> Refusal {
-    Refusal::Internal {
-        message: message.to_owned(),
     }
 }

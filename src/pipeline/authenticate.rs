@@ -235,7 +235,7 @@ pub(super) fn unsigned() -> Refusal {
     }
 }
 
-fn internal(message: &str) -> Refusal {
+pub(super) fn internal(message: &str) -> Refusal {
     Refusal::Internal {
         message: message.to_owned(),
     }

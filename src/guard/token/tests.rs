@@ -191,3 +191,25 @@ fn a_port_and_a_user_are_such() {
         assert!(RdsToken::of(&call(&input)).is_err(), "{rest}");
     }
 }
+
+#[test]
+fn an_endpoint_tells_what_it_is_of() {
+    let check = |host, expected: Option<(&str, &str, &str)>| {
+        let found = database(host).map(|found| (found.of, found.id, found.region));
+        assert_eq!(found, expected, "{host}");
+    };
+    check(
+        "orders.cabc.eu-west-1.rds.amazonaws.com",
+        Some(("DBInstanceIdentifier", "orders", "eu-west-1")),
+    );
+    check(
+        "orders.cluster-ro-cabc.eu-west-1.rds.amazonaws.com",
+        Some(("DBClusterIdentifier", "orders", "eu-west-1")),
+    );
+    check(
+        "orders.proxy-cabc.cn-north-1.rds.amazonaws.com.cn",
+        Some(("DBProxyName", "orders", "cn-north-1")),
+    );
+    check("db.example.com", None);
+    check("localhost", None);
+}
