@@ -184,7 +184,13 @@ fn parent(given: &[(OsString, OsString)]) -> Result<Parent, Failure> {
 }
 
 /// Virtual keys; those of AWS's need no guard.
-async fn credentials(named: Option<&str>, profile: Option<&str>) -> Result<Credentials, Failure> {
+///
+/// # Errors
+/// There are none.
+pub(super) async fn credentials(
+    named: Option<&str>,
+    profile: Option<&str>,
+) -> Result<Credentials, Failure> {
     let of_profile = || {
         let mut builder = ProfileFileCredentialsProvider::builder();
         if let Some(profile) = profile {

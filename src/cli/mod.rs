@@ -14,6 +14,7 @@ mod ca;
 mod catalog;
 mod credentials;
 mod demo;
+mod doctor;
 mod env;
 mod exec;
 mod failure;
@@ -44,7 +45,7 @@ use tracing::level_filters::LevelFilter;
 use self::failure::Failure;
 
 /// Subcommands whose feature doesn't exist yet.
-const UNBUILT: &[&str] = &["replay", "scp", "approvals", "approve", "doctor"];
+const UNBUILT: &[&str] = &["replay", "scp", "approvals", "approve"];
 
 /// The same below a subcommand that does.
 const UNBUILT_BELOW: &[[&str; 2]] = &[
@@ -89,6 +90,8 @@ enum Command {
     /// Make a catalog of AWS's APIs, and show what one knows
     #[command(subcommand)]
     Catalog(catalog::CatalogCommand),
+    /// Find what is wrong, on a guard's client and on its host, and what mends it
+    Doctor(doctor::Arguments),
     /// Check and read the journal
     Journal(journal::JournalArgs),
     #[command(external_subcommand)]
@@ -100,7 +103,7 @@ impl Command {
     fn log_level(&self) -> LevelFilter {
         match self {
             // Its table tells everything.
-            Command::Demo(_) => LevelFilter::OFF,
+            Command::Demo(_) | Command::Doctor(_) => LevelFilter::OFF,
             // The command's own output stands there; each refusal has a line of its own.
             Command::Exec(_) | Command::Env(_) | Command::Credentials(_) => LevelFilter::ERROR,
             Command::Serve(_)
@@ -168,6 +171,7 @@ fn run(arguments: Arguments) -> Answer {
         }
         Command::Token(arguments) => Ok(token::run(&arguments)?.into()),
         Command::Presign(arguments) => Ok(presign::run(&arguments)?.into()),
+        Command::Doctor(arguments) => doctor::run(&arguments, load(config)),
         Command::Ca => Ok(ca::run(&load(config)?)?.into()),
         Command::Policy(arguments) => policy::run(arguments, load(config)?),
         Command::Catalog(command) => catalog(&command, config),

@@ -148,7 +148,7 @@ pub(in crate::cli) fn proxy_of(given: &[(OsString, OsString)]) -> Option<(&'stat
 }
 
 /// Every entry of the user's NO_PROXY, in their order, each once.
-pub(super) fn no_proxy_of(given: &[(OsString, OsString)]) -> Vec<String> {
+pub(in crate::cli) fn no_proxy_of(given: &[(OsString, OsString)]) -> Vec<String> {
     let mut entries = Vec::new();
     for name in ["no_proxy", "NO_PROXY"] {
         let texts = text(given, name).unwrap_or_default();
@@ -182,7 +182,7 @@ fn no_proxy(given: &[(OsString, OsString)], suffixes: &[String]) -> (String, Vec
 }
 
 /// Whether an entry of NO_PROXY covers hosts of AWS's.
-fn leads_around(entry: &str, suffixes: &[String]) -> bool {
+pub(in crate::cli) fn leads_around(entry: &str, suffixes: &[String]) -> bool {
     let name = entry.rsplit_once(':').map_or(entry, |(name, _)| name);
     let name = name.trim_start_matches("*.").trim_start_matches('.');
     let name = name.to_ascii_lowercase();
