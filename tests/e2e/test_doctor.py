@@ -226,7 +226,8 @@ def test_a_configuration_that_does_not_load(new_guard):
 
 
 def test_a_spoilt_policy(new_guard):
-    guard = new_guard(policies={"a.cedar": '@id("a") permit (principal, action, resource) when { nonsense };'})
+    spoilt = {"a.cedar": '@id("a") permit (principal, action, resource) when { nonsense };'}
+    guard = new_guard(policies=spoilt, protected=None)
     host(guard).is_fault("host.policies", "a.cedar", fix="palisade policy check")
     guard.write_policies({"a.cedar": '@id("a") permit (principal, action, resource);'})
     assert host(guard).state("host.policies") == "ok"
@@ -272,7 +273,7 @@ def test_an_upstream_that_is_not_trusted(new_guard, upstream, tmp_path):
 
 def test_a_parent_proxy_that_is_not_there(new_guard):
     guard = new_guard(settings={"upstream.proxy": "http://127.0.0.1:1"})
-    host(guard).is_fault("host.upstream", "parent proxy `http://127.0.0.1:1`", fix="upstream")
+    host(guard).is_fault("host.upstream", "parent proxy `http://127.0.0.1:1`", fix="see that the parent proxy runs")
 
 
 def test_credentials_that_sts_refuses(new_guard):

@@ -243,8 +243,8 @@ class _Models:
             name, given = self._rest(model, method, target, body)
         else:
             given = dict(parse_qsl(body.decode(), strict_parsing=True))
-            name = given.pop("Action")
-            if given.pop("Version") != model.api_version:
+            name = given.pop("Action", None)
+            if given.pop("Version", None) != model.api_version:
                 raise AwsError("InvalidParameterValue", "another Version")
         if name not in model.operation_names:
             raise AwsError("UnknownOperationException", f"no operation {name}")

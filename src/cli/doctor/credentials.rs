@@ -164,7 +164,7 @@ fn at_fault(check: &str, fault: &CredentialsFault) -> Finding {
     }
     let fix = match fault.cause() {
         Cause::RoleDenied { .. } => {
-            "let the role's trust policy name them, for `sts:AssumeRole` and `sts:SetSourceIdentity`, with `external_id` of the table; deploy/README.md has one".to_owned()
+            "let the role's trust policy name them, for `sts:AssumeRole` and `sts:SetSourceIdentity`, with `external_id` of the table if it asks for one; README.md shows such a policy".to_owned()
         }
         Cause::LoginExpired { command }
         | Cause::NotFound { command }
