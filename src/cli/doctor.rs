@@ -23,8 +23,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use anyhow::anyhow;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use tokio::time::timeout;
 
 use self::finding::{Finding, for_people, for_programs, is_at_fault};
 use self::guard::{Visit, Visited};
@@ -49,6 +51,9 @@ use crate::running::certified;
 /// How long one step over the network may take.
 const NET_MAX: Duration = Duration::from_secs(5);
 
+/// How long all of it may take. Disks hang too.
+const WHOLE_MAX: Duration = Duration::from_secs(30);
+
 /// Where no region is known.
 const REGION: &str = "us-east-1";
 
@@ -66,10 +71,17 @@ pub(crate) fn run(arguments: &Arguments, config: Result<Config, Failure>) -> Ans
         .enable_all()
         .build();
     let runtime = runtime.map_err(Failure::refused)?;
-    let findings = runtime.block_on(examine(config));
-    // A resolver that hangs must not hold us up.
+    let examined =
+        runtime.block_on(async { timeout(WHOLE_MAX, tokio::spawn(examine(config))).await });
+    // A resolver or a disk that hangs must not hold us up.
     runtime.shutdown_background();
-    let findings = findings?;
+    let examined = examined.map_err(|_| {
+        let error = anyhow!("no answer within {} s", WHOLE_MAX.as_secs());
+        Failure::refused(error).with_help(
+            "a disk that the configuration or a variable names may hang: see `mount`".to_owned(),
+        )
+    })?;
+    let findings = examined.map_err(Failure::refused)??;
     print(&if arguments.json {
         for_programs(&findings)
     } else {
@@ -133,7 +145,8 @@ impl Surroundings<'_> {
         let profile = Asked::of(None, self.given);
         let setting = |key| self.profiles?.setting(profile.profile(), key);
         let proof = visited.proof.or_else(|| {
-            let authority = self.host.filter(|_| is_client).and_then(authority);
+            let held = self.host.filter(|_| keys == Keys::Virtual);
+            let authority = held.and_then(authority);
             authority.map(Proof::Authority)
         });
         findings.extend(visited.findings);
@@ -169,7 +182,7 @@ impl Surroundings<'_> {
             return none("the catalog has no STS");
         };
         let keys = ask::credentials(None, text(self.given, "AWS_PROFILE"));
-        let keys = tokio::time::timeout(NET_MAX, keys).await;
+        let keys = timeout(NET_MAX, keys).await;
         let keys = match keys {
             Ok(keys) => keys.map_err(|failure| {
                 let fix = "set virtual keys: `palisade keys new NAME`, or `palisade env`";
@@ -191,6 +204,11 @@ impl Surroundings<'_> {
             catalog: self.catalog,
             endpoint: &endpoint,
             keys,
+            whose: if self.host.is_some() {
+                Whose::Host
+            } else {
+                Whose::Client
+            },
             timeouts: guard::timeouts(),
         };
         visit.make().await
@@ -214,7 +232,11 @@ impl Surroundings<'_> {
             move || local(&config, &catalog)
         });
         let (local, far) = tokio::join!(local, self.far(config, catalog));
-        let mut findings = local.unwrap_or_default();
+        let mut findings = local.unwrap_or_else(|error| {
+            let what = format!("the state folder can't be looked at: {error}");
+            let fix = "tell the makers of Palisade, with this line";
+            vec![Finding::fault("host.state", what, fix)]
+        });
         findings.extend(far);
         findings
     }

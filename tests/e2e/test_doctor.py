@@ -172,6 +172,13 @@ def test_a_proxy_that_is_no_guard(guard, upstream, tmp_path, monkeypatch):
     report.is_fault("client.guard", "isn't a guard", fix="where the guard listens")
 
 
+def test_a_proxy_of_the_hosts_own_is_no_fault_there(new_guard):
+    """A guard doesn't read the variable, and this environment holds no virtual key."""
+    report = host(new_guard(), HTTPS_PROXY="http://127.0.0.1:1")
+    assert report.state("client.guard") == "warning"
+    assert report.of("fault") == [], report.by_check
+
+
 def _connected(port):
     sock = socket.socket()
     sock.connect(("127.0.0.1", port))

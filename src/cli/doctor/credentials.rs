@@ -197,3 +197,52 @@ fn at_fault(check: &str, fault: &CredentialsFault) -> Finding {
     };
     Finding::fault(check, what, fix)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::super::finding::State;
+    use super::*;
+    use crate::aws::catalog::Catalog;
+    use crate::cli::ask::endpoint;
+
+    const TABLE: &str =
+        "[[caller]]\nname = \"ci\"\ncredentials = \"p\"\n[credentials.p]\nsource = \"default\"";
+
+    fn config(text: &str) -> Config {
+        let home = [("HOME".to_owned(), "/".to_owned())];
+        Config::from_toml(text, Path::new("/x/palisade.toml"), &home).unwrap()
+    }
+
+    async fn found(config: &Config, id: Option<&str>) -> Vec<Finding> {
+        let catalog = Arc::new(Catalog::embedded().unwrap());
+        let near = endpoint(&catalog, "sts", "us-east-1").unwrap();
+        let way = Way::new(config, catalog, near).map_err(|f| f.what).unwrap();
+        check(config, &way, id).await
+    }
+
+    #[tokio::test]
+    async fn a_clients_shell_is_not_taken_for_the_guards() {
+        let found = found(&config(TABLE), Some("PALISADEAEBAGBAFWET7BUIUUNI4SD74")).await;
+        assert_eq!(found[0].state, State::Skipped);
+        assert_eq!(found.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_configuration_without_a_table_is_told() {
+        let found = found(&config("mode = \"enforce\""), None).await;
+        assert_eq!(found[0].state, State::Warning);
+    }
+
+    #[test]
+    fn a_table_is_asked_for_as_its_first_caller() {
+        let config = config(TABLE);
+        let table = &config.credentials[0];
+        assert_eq!(caller(&config, table).name, "ci");
+        let mut unused = table.clone();
+        unused.name = "q".to_owned();
+        assert_eq!(caller(&config, &unused).name, NOBODY);
+    }
+}

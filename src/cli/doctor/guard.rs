@@ -21,6 +21,7 @@ use tokio_rustls::client::TlsStream;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::finding::Finding;
+use super::metadata::Whose;
 use super::trust::Proof;
 use super::{NET_MAX, agent, clock};
 use crate::aws::catalog::Catalog;
@@ -52,6 +53,7 @@ pub(super) struct Visit<'a> {
     pub(super) endpoint: &'a Endpoint,
     /// Virtual keys, or why there are none.
     pub(super) keys: Result<Credentials, Finding>,
+    pub(super) whose: Whose,
     pub(super) timeouts: Timeouts,
 }
 
@@ -102,21 +104,25 @@ impl Visit<'_> {
             "start the guard, or set HTTPS_PROXY to where it listens (`palisade env`); `{}` is what it names now",
             self.parent
         );
-        self.without(Finding::fault(GUARD, why, fix))
+        self.without(self.misled(why.to_owned(), fix))
     }
 
     fn no_guard(&self) -> Visited {
         let parent = &self.parent;
         let what =
             format!("what answers at {parent} isn't a guard: AWS's APIs are called without one");
-        let guard = if self.keys.is_ok() {
-            let fix = "set HTTPS_PROXY to where the guard listens (`palisade env` prints it)";
+        let fix = "set HTTPS_PROXY to where the guard listens (`palisade env` prints it); a guard's own way out is `upstream.proxy`";
+        self.without(self.misled(what, fix.to_owned()))
+    }
+
+    /// A proxy that leads to no guard. On a guard's host, which has a proxy of its own and no virtual keys, the guard
+    /// doesn't read the variable.
+    fn misled(&self, what: String, fix: String) -> Finding {
+        if self.keys.is_ok() || self.whose == Whose::Client {
             Finding::fault(GUARD, what, fix)
         } else {
-            let fix = "for a guard's client, set HTTPS_PROXY to where the guard listens; a guard itself reads `upstream.proxy` and no variable";
             Finding::warning(GUARD, what, fix)
-        };
-        self.without(guard)
+        }
     }
 
     fn without(&self, guard: Finding) -> Visited {

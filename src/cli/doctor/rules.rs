@@ -57,7 +57,7 @@ pub(super) fn policies(config: &Config) -> Finding {
     } else {
         "starter "
     };
-    Finding::ok(POLICIES, format!("{count} {set}policies are valid"))
+    Finding::ok(POLICIES, format!("valid {set}policies: {count}"))
 }
 
 #[cfg(test)]
@@ -89,7 +89,7 @@ mod tests {
         assert!(spoilt.fix.unwrap().contains("policy check"));
         let sound = with("@id(\"a\") permit (principal, action, resource);");
         assert_eq!(sound.state, State::Ok, "{sound:?}");
-        assert_eq!(sound.what, "1 policies are valid");
+        assert_eq!(sound.what, "valid policies: 1");
     }
 
     #[test]

@@ -120,7 +120,7 @@ impl Look<'_> {
         match named {
             None => Finding::warning(
                 check,
-                format!("{client} don't trust the guard: {set} isn't set"),
+                format!("the guard isn't trusted by {client}: {set} isn't set"),
                 write_and_set(set),
             ),
             Some(named) => self.at_file(check, client, &named),
@@ -137,13 +137,13 @@ impl Look<'_> {
         if self.proof.is_trusted_by(&system, self.now) {
             return Finding::ok(
                 NATIVE,
-                format!("{CLIENTS} trust the guard: the system's store does"),
+                format!("the guard is trusted by {CLIENTS}, as the system's store does"),
             );
         }
         Finding::warning(
             NATIVE,
             format!(
-                "{CLIENTS} don't trust the guard: SSL_CERT_FILE isn't set, and the system's store doesn't hold its authority"
+                "the guard isn't trusted by {CLIENTS}: SSL_CERT_FILE isn't set, and the system's store doesn't hold its authority"
             ),
             "set SSL_CERT_FILE to a file that holds the system's certificates and those that `palisade ca` prints; `palisade env` and `palisade exec` write one",
         )
@@ -163,7 +163,7 @@ impl Look<'_> {
             return Finding::fault(
                 check,
                 format!(
-                    "{client} don't trust the guard: `{path}`, which {setting} names, doesn't hold its authority"
+                    "the guard isn't trusted by {client}: `{path}`, which {setting} names, doesn't hold its authority"
                 ),
                 format!("add what `palisade ca` prints on the guard's host to `{path}`"),
             );
@@ -172,22 +172,28 @@ impl Look<'_> {
             return Finding::warning(
                 check,
                 format!(
-                    "{client} trust the guard, and hardly anybody else: `{path}` takes the place of the system's certificates"
+                    "the guard is trusted by {client}, and hardly anybody else: `{path}` takes the place of the system's certificates"
                 ),
                 format!(
                     "add the system's certificates to `{path}`; `palisade env` and `palisade exec` write such a file"
                 ),
             );
         }
-        Finding::ok(check, format!("{client} trust the guard: {setting}"))
+        Finding::ok(
+            check,
+            format!("the guard is trusted by {client}: {setting}"),
+        )
     }
 }
 
+/// What is neither a file nor a folder, and so might never end, holds none.
 fn certificates(path: &Path) -> Vec<CertificateDer<'static>> {
     if path.is_dir() {
         load_certs_from_paths(None, Some(path)).certs
-    } else {
+    } else if path.is_file() {
         load_certs_from_paths(Some(path), None).certs
+    } else {
+        Vec::new()
     }
 }
 
@@ -301,6 +307,11 @@ mod tests {
             &roots,
             SystemTime::UNIX_EPOCH
         ));
+    }
+
+    #[test]
+    fn what_never_ends_is_not_read() {
+        assert!(certificates(Path::new("/dev/zero")).is_empty());
     }
 
     #[test]
