@@ -1,6 +1,7 @@
 //! The credentials of each `[credentials.*]` table: whether its source gives any, whose they are, and whether its roles may
 //! be assumed. Asked are `sts:GetCallerIdentity` and, for a table with roles, `sts:AssumeRole`; what comes back is dropped.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -14,7 +15,9 @@ use crate::guard::keyring::PREFIX;
 use crate::proxy::roots;
 use crate::sources::api::Desk;
 use crate::sources::clock::Clock;
-use crate::sources::credentials::{Cause, CredentialsFault, Power, Sts, UpstreamCredentials};
+use crate::sources::credentials::{
+    Cause, CredentialsFault, Fetch, FetchOutcome, Power, Sts, UpstreamCredentials, WatchFetches,
+};
 
 /// For one table, its roles included.
 const TABLE_MAX: Duration = Duration::from_secs(10);
@@ -66,8 +69,23 @@ fn upstream_credentials(config: &Config, way: &Way) -> Result<UpstreamCredential
     let trusted = trusted.map_err(|e| e.to_string())?;
     let sts = Sts::new(way.api.clone(), way.catalog.clone());
     let (upstream, clock) = (&config.upstream, Clock::system());
-    UpstreamCredentials::new(&config.credentials, &trusted, upstream, sts, clock)
-        .map_err(|e| e.to_string())
+    UpstreamCredentials::new(
+        &config.credentials,
+        &trusted,
+        upstream,
+        sts,
+        clock,
+        Arc::new(Findings),
+    )
+    .map_err(|e| e.to_string())
+}
+
+/// How a fetch ends is told by the finding alone.
+#[derive(Debug)]
+struct Findings;
+
+impl WatchFetches for Findings {
+    fn fetched(&self, _: &str, _: Fetch, _: FetchOutcome) {}
 }
 
 fn caller(config: &Config, table: &CredentialsConfig) -> Caller {
@@ -201,7 +219,6 @@ fn at_fault(check: &str, fault: &CredentialsFault) -> Finding {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::Arc;
 
     use super::super::finding::State;
     use super::*;
