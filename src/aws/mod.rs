@@ -11,6 +11,7 @@ pub mod endpoint;
 pub mod event_stream;
 pub mod head;
 pub mod host;
+pub mod iam;
 pub mod nearest;
 pub mod protocol;
 pub mod role_keys;
