@@ -26,6 +26,7 @@ mod policy;
 mod presign;
 #[cfg(test)]
 mod readme;
+mod scp;
 mod serve;
 mod table;
 mod token;
@@ -45,7 +46,7 @@ use tracing::level_filters::LevelFilter;
 use self::failure::Failure;
 
 /// Subcommands whose feature doesn't exist yet.
-const UNBUILT: &[&str] = &["replay", "scp", "approvals", "approve"];
+const UNBUILT: &[&str] = &["replay", "approvals", "approve"];
 
 /// The same below a subcommand that does.
 const UNBUILT_BELOW: &[[&str; 2]] = &[
@@ -92,6 +93,8 @@ enum Command {
     Catalog(catalog::CatalogCommand),
     /// Find what is wrong, on a guard's client and on its host, and what mends it
     Doctor(doctor::Arguments),
+    /// Make the policies of an organization by which nobody deletes but the guard
+    Scp(scp::Arguments),
     /// Check and read the journal
     Journal(journal::JournalArgs),
     #[command(external_subcommand)]
@@ -113,6 +116,7 @@ impl Command {
             | Command::Keys(_)
             | Command::Policy(_)
             | Command::Catalog(_)
+            | Command::Scp(_)
             | Command::Journal(_)
             | Command::Other(_) => LevelFilter::INFO,
         }
@@ -175,6 +179,11 @@ fn run(arguments: Arguments) -> Answer {
         Command::Ca => Ok(ca::run(&load(config)?)?.into()),
         Command::Policy(arguments) => policy::run(arguments, load(config)?),
         Command::Catalog(command) => catalog(&command, config),
+        Command::Scp(arguments) => {
+            let catalog = Ruleset::catalog(&load(config)?).map_err(Failure::usage)?;
+            let told = scp::run(&arguments, &catalog).map_err(Failure::usage)?;
+            Ok(told.into())
+        }
         Command::Keys(arguments) => Ok(keys::run(arguments, &load(config)?)?.into()),
         Command::Journal(arguments) => {
             let folder = load(config)?.state_dir.join("journal");

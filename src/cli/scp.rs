@@ -1,0 +1,192 @@
+//! `palisade scp`: policies for an organization by which guarded operations are the guard's roles' alone.
+//!
+//! INVARIANT: what the policies don't cover is told, operation by operation, with the reason.
+
+mod choice;
+mod cover;
+mod documents;
+mod exempt;
+mod template;
+mod told;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+use crate::aws::catalog::Catalog;
+use crate::aws::class::Class;
+use crate::aws::iam::Iam;
+
+use choice::{Choice, Wanted};
+use documents::Documents;
+use exempt::{Exempt, OrganizationId, RolePath, RolePattern};
+
+/// `palisade scp`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Arguments {
+    /// A role that may do what is guarded, as the guard's `guarded_role_arn`; an account of `*` is every account; may be repeated
+    #[arg(long = "guard-role", value_name = "ARN", required = true)]
+    guard: Vec<RolePattern>,
+    /// A role that the guard signs all else with, its `role_arn`: may do what needs the same action as something guarded
+    #[arg(long = "work-role", value_name = "ARN")]
+    work: Vec<RolePattern>,
+    /// Who makes and changes the roles under --path; may be repeated
+    #[arg(long = "deployer", value_name = "ARN", required = true)]
+    deployers: Vec<RolePattern>,
+    /// A role for emergencies, which may do everything without the guard; may be repeated
+    #[arg(long = "break-glass", value_name = "ARN")]
+    break_glass: Vec<RolePattern>,
+    /// The path of the roles that nobody but the deployer may create, change or pass; the roles above stand under it
+    #[arg(long, value_name = "PATH", default_value = "/palisade/")]
+    path: RolePath,
+    /// Classes of operations, as in policies, divided by commas, or `all` that are guarded
+    #[arg(
+        long = "class",
+        value_name = "CLASS",
+        value_delimiter = ',',
+        default_value = "destroy,unprotect"
+    )]
+    classes: Vec<String>,
+    /// A service to take the operations of, as the AWS CLI names it; may be repeated [default: every service]
+    #[arg(long = "service", value_name = "ID", value_delimiter = ',')]
+    services: Vec<String>,
+    /// An operation to leave to everyone, `sqs:DeleteMessage`; may be repeated
+    #[arg(
+        long = "except",
+        value_name = "SERVICE:OPERATION",
+        value_delimiter = ','
+    )]
+    except: Vec<String>,
+    /// Also what is guarded for some inputs only, `rds:ModifyDBInstance`: nobody does it at all then but by the guard
+    #[arg(long)]
+    by_input: bool,
+    /// The organization's id, for resource control policies too
+    #[arg(long, value_name = "ID")]
+    organization: Option<OrganizationId>,
+    /// A service to write the policy of a VPC endpoint for; may be repeated
+    #[arg(long = "endpoint", value_name = "ID", value_delimiter = ',')]
+    endpoints: Vec<String>,
+    /// The folder to write the policies to, made where it isn't there; without it nothing is written, and the report is all
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Report as JSON, with the policies in it
+    #[arg(long)]
+    json: bool,
+}
+
+/// The report; the policies are written, where a folder is named.
+///
+/// # Errors
+/// Where a service, an operation or a class isn't there, or something can't be written.
+pub(crate) fn run(args: &Arguments, catalog: &Catalog) -> anyhow::Result<String> {
+    let iam = Iam::embedded()?;
+    let exempt = Exempt::new(args)?;
+    let wanted = Wanted {
+        classes: classes(&args.classes)?,
+        services: &args.services,
+        except: &args.except,
+        by_input: args.by_input,
+    };
+    let choice = Choice::make(catalog, &iam, &wanted)?;
+    if choice.covered.is_empty() {
+        bail!("none of what was asked for has an action that a policy can forbid");
+    }
+    let documents = Documents::make(&choice, &iam, &exempt, &args.endpoints)?;
+    let mut alone = Vec::new();
+    // What to narrow, where that is needed.
+    let classes = match documents.fits() {
+        true => &[],
+        false => wanted.classes.as_slice(),
+    };
+    for class in classes {
+        let one = Wanted {
+            classes: vec![*class],
+            ..wanted.clone()
+        };
+        let choice = Choice::make(catalog, &iam, &one)?;
+        let documents = Documents::make(&choice, &iam, &exempt, &[])?;
+        alone.push((*class, documents.service_control.len()));
+    }
+    let told = told::Told {
+        choice: &choice,
+        documents: &documents,
+        alone: &alone,
+        version: catalog.version(),
+    };
+    let json = serde_json::to_string_pretty(&told.json()?)?;
+    if let Some(folder) = &args.out {
+        write(folder, &documents, &told, &json)?;
+    }
+    if args.json {
+        return Ok(format!("{json}\n"));
+    }
+    told.text(args.out.as_deref())
+}
+
+fn classes(names: &[String]) -> anyhow::Result<Vec<Class>> {
+    let guarded = || Class::ALL.into_iter().filter(|c| c.is_guarded());
+    if names.iter().any(|name| name == "all") {
+        return Ok(guarded().collect());
+    }
+    let class = |name: &String| {
+        guarded().find(|c| c.as_str() == name).with_context(|| {
+            let all: Vec<&str> = guarded().map(Class::as_str).collect();
+            format!(
+                "`{name}` is no class that is guarded; there are {}, and `all`",
+                all.join(", ")
+            )
+        })
+    };
+    let mut found = names.iter().map(class).collect::<Result<Vec<_>, _>>()?;
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+fn write(
+    folder: &Path,
+    documents: &Documents,
+    told: &told::Told<'_>,
+    json: &str,
+) -> anyhow::Result<()> {
+    let shown = folder.display();
+    std::fs::create_dir_all(folder).with_context(|| format!("`{shown}` can't be made"))?;
+    let entries = folder.read_dir();
+    // What an earlier run wrote and this one doesn't would be deployed beside this one's.
+    for entry in entries.with_context(|| format!("`{shown}` can't be read"))? {
+        let path = entry?.path();
+        if is_ours(&path) {
+            std::fs::remove_file(&path)
+                .with_context(|| format!("`{}` can't be replaced", path.display()))?;
+        }
+    }
+    let mut files: Vec<(String, String)> = documents.files();
+    files.push((
+        "organization.template.json".to_owned(),
+        serde_json::to_string_pretty(&template::organization(documents))?,
+    ));
+    files.push(("report.json".to_owned(), json.to_owned()));
+    files.push(("CUT-OFF.txt".to_owned(), told.cut_off()?));
+    for (name, text) in files {
+        let path = folder.join(name);
+        std::fs::write(&path, text)
+            .with_context(|| format!("`{}` can't be written", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Whether it is called as the policies that this command writes: `scp-1.json`.
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".json").unwrap_or_default();
+    let number = name
+        .strip_prefix("scp-")
+        .or_else(|| name.strip_prefix("rcp-"));
+    let is_numbered =
+        number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    is_numbered || name.starts_with("endpoint-")
+}
+
+#[cfg(test)]
+mod tests;
