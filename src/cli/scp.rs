@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
         long = "class",
         value_name = "CLASS",
         value_delimiter = ',',
-        default_value = "destroy,unprotect"
+        default_value = "destroy"
     )]
     classes: Vec<String>,
     /// A service to take the operations of, as the AWS CLI names it; may be repeated [default: every service]

@@ -112,8 +112,10 @@ fn what_is_guarded_for_some_inputs_is_told_or_taken_in() {
         let told = report["guardedByInputOnly"].as_array().unwrap();
         told.contains(&name)
     };
-    assert!(told(&report(&["--service=rds"]).unwrap()));
-    let with = report(&["--service=rds", "--by-input"]).unwrap();
+    assert!(told(
+        &report(&["--service=rds", "--class=destroy,unprotect"]).unwrap()
+    ));
+    let with = report(&["--service=rds", "--class=destroy,unprotect", "--by-input"]).unwrap();
     assert!(!told(&with));
     let mut covered = with["covered"].as_array().unwrap().iter();
     assert!(covered.any(|c| c["operation"] == name));

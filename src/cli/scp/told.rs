@@ -142,7 +142,7 @@ impl Told<'_> {
         list(out, "not covered", &self.uncovered())?;
         let head = "guarded for some inputs only, left to everyone (--by-input takes them in)";
         list(out, head, &self.choice.by_input)?;
-        let head = "not guarded, and the guard's now, too";
+        let head = "not asked for, and the guard's now, too";
         list(out, head, &self.taken_along())
     }
 

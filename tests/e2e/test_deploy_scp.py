@@ -1,0 +1,252 @@
+"""The policies that `palisade scp` makes, evaluated by an evaluator of our own, and what stands in deploy/aws."""
+
+import functools
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from guard import clean_environment
+
+ROOT = pathlib.Path(__file__).parents[2]
+AWS = ROOT / "deploy" / "aws"
+GUARDED = "arn:aws:iam::111122223333:role/palisade/guarded"
+WORK = "arn:aws:iam::111122223333:role/palisade/work"
+BREAK_GLASS = "arn:aws:iam::111122223333:role/palisade/break-glass"
+PLATFORM = "arn:aws:iam::111122223333:role/platform"
+SOMEBODY = "arn:aws:iam::111122223333:role/admin"
+ROOT_USER = "arn:aws:iam::111122223333:root"
+ORGANIZATION = "o-a1b2c3d4e5"
+ROLES = [
+    *("--guard-role", "arn:aws:iam::*:role/palisade/guarded"),
+    *("--work-role", "arn:aws:iam::*:role/palisade/work"),
+    *("--break-glass", "arn:aws:iam::*:role/palisade/break-glass"),
+    *("--deployer", "arn:aws:iam::*:role/platform"),
+]
+
+
+def iam_actions():
+    """AWS's list, read here anew: `s3:deleteobject`."""
+    lines = (ROOT / "config" / "iam-actions.txt").read_text().splitlines()[1:]
+    return {f"{prefix}:{action}" for prefix, *actions in map(str.split, lines) for action in actions}
+
+
+@functools.cache
+def compiled(pattern, fold):
+    text = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.compile(text, re.IGNORECASE if fold else 0)
+
+
+def fits(pattern, text, fold=False):
+    return compiled(pattern, fold).fullmatch(text) is not None
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def holds(operator, key, values, context):
+    """Whether a condition holds; an operator that isn't known here is a fault of the test's."""
+    have = context.get(key)
+    if operator == "ArnNotLike":
+        parts = lambda arn: arn.split(":", 5)  # noqa: E731
+        like = lambda v: all(map(fits, parts(v), parts(have)))  # noqa: E731
+        return have is None or not any(like(v) for v in values)
+    if operator == "StringNotEqualsIfExists":
+        return have is None or have not in values
+    if operator == "BoolIfExists":
+        return have is None or have in values
+    raise AssertionError(f"{operator} isn't known")
+
+
+def denied(documents, action, resource="arn:aws:x:::y", **context):
+    for document in documents:
+        for statement in document["Statement"]:
+            if statement["Effect"] != "Deny":
+                continue
+            if not any(fits(a, action, fold=True) for a in listed(statement["Action"])):
+                continue
+            if not any(fits(r, resource) for r in listed(statement["Resource"])):
+                continue
+            conditions = statement["Condition"].items()
+            context = {"aws:PrincipalArn": None, **context}
+            if all(holds(o, k, listed(v), context) for o, keys in conditions for k, v in keys.items()):
+                return True
+    return False
+
+
+def by(arn, **more):
+    return {"aws:PrincipalArn": arn, **more}
+
+
+@pytest.fixture(scope="module")
+def scp(tmp_path_factory):
+    home = tmp_path_factory.mktemp("scp")
+
+    def run(*arguments, roles=ROLES):
+        command = [os.environ["PALISADE_BIN"], "scp", *roles, *arguments]
+        done = subprocess.run(command, env=clean_environment(home), capture_output=True, text=True, timeout=100)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def report(scp):
+    return json.loads(scp("--class", "all", "--organization", ORGANIZATION, "--endpoint", "workspaces", "--json"))
+
+
+def documents(report, kind="serviceControl"):
+    return [policy["document"] for policy in report[kind]]
+
+
+def denials(documents):
+    """What each statement's patterns fit, of AWS's list, expanded once: {sid: {action}}."""
+    everything, found = {}, {}
+    for action in iam_actions():
+        everything.setdefault(action.split(":")[0], []).append(action)
+    for document in documents:
+        for statement in document["Statement"]:
+            fitting = found.setdefault(statement["Sid"], set())
+            for pattern in listed(statement["Action"]):
+                hit = {a for a in everything[pattern.split(":")[0]] if fits(pattern, a, fold=True)}
+                assert hit, f"{pattern} fits nothing that AWS has"
+                fitting |= hit
+    return found
+
+
+def test_what_is_denied_is_what_guarded_operations_need_and_nothing_else(report):
+    found = denials(documents(report))
+    needed = {action.lower() for covered in report["covered"] for action in covered["actions"]}
+    assert len(needed) > 4000
+    assert found["PalisadeGuarded"] | found["PalisadeShared"] == needed
+    assert not found["PalisadeGuarded"] & found["PalisadeShared"]
+
+
+def test_each_guarded_action_is_denied_to_all_but_the_guard_and_the_break_glass_role(report):
+    all_of_them = documents(report)
+    # An action of each prefix, and each of those that the guard was built for first.
+    chosen = {covered["actions"][0].split(":")[0]: covered["actions"][0] for covered in report["covered"]}
+    chosen = {*chosen.values(), "workspaces:TerminateWorkspaces", "evs:DeleteEntitlement", "ec2:TerminateInstances"}
+    for action in chosen:
+        for arn in (SOMEBODY, PLATFORM, ROOT_USER, GUARDED + "-not", GUARDED.replace("/palisade/", "/")):
+            assert denied(all_of_them, action, **by(arn)), (action, arn)
+        for arn in (GUARDED, BREAK_GLASS):
+            assert not denied(all_of_them, action, **by(arn)), (action, arn)
+    assert denied(all_of_them, "ec2:TerminateInstances", **by(WORK))
+
+
+def test_what_is_only_read_is_denied_to_nobody(report):
+    for action in ("ec2:DescribeInstances", "s3:GetObject", "s3:ListBucket", "workspaces:DescribeWorkspaces", "iam:GetRole", "sts:AssumeRole"):
+        assert not denied(documents(report), action, **by(SOMEBODY)), action
+
+
+def test_the_guards_roles_are_the_deployers_alone(report):
+    role, other = GUARDED, "arn:aws:iam::111122223333:role/web"
+    for action in ("iam:CreateRole", "iam:PassRole", "iam:UpdateAssumeRolePolicy", "iam:AttachRolePolicy", "iam:PutRolePolicy"):
+        for arn in (SOMEBODY, GUARDED, WORK, ROOT_USER):
+            assert denied(documents(report), action, resource=role, **by(arn)), (action, arn)
+    small = json.loads(documents_of_roles(report))
+    assert not denied([small], "iam:CreateRole", resource=role, **by(PLATFORM))
+    assert not denied([small], "iam:CreateRole", resource=other, **by(SOMEBODY))
+
+
+def documents_of_roles(report):
+    """The statement about the roles alone."""
+    statements = [s for d in documents(report) for s in d["Statement"] if s["Sid"] == "PalisadeRoles"]
+    assert len(statements) == 1
+    return json.dumps({"Statement": statements})
+
+
+def test_resource_control_holds_for_strangers_and_not_for_awss_services(report):
+    found, action = documents(report, "resourceControl"), "kms:ScheduleKeyDeletion"
+    mine = {"aws:PrincipalOrgID": ORGANIZATION, "aws:PrincipalIsAWSService": "false"}
+    theirs = {"aws:PrincipalIsAWSService": "false", "aws:PrincipalOrgID": "o-other00000"}
+    assert not denied(found, action, **by(GUARDED, **mine))
+    assert denied(found, action, **by(SOMEBODY, **mine))
+    assert denied(found, action, **by(GUARDED.replace("111122223333", "999999999999"), **theirs))
+    assert denied(found, action)
+    assert not denied(found, action, **{"aws:PrincipalIsAWSService": "true"})
+    prefixes = {a.split(":")[0] for d in found for s in d["Statement"] for a in s["Action"]}
+    assert prefixes <= {"kms", "s3", "secretsmanager", "sqs", "sts"}
+
+
+def test_every_document_is_of_the_grammar_and_as_long_as_aws_takes(report):
+    for kind, most in (("serviceControl", 5120), ("resourceControl", 5120), ("endpoints", 20480)):
+        assert report[kind]
+        for document in documents(report, kind):
+            assert len(json.dumps(document, separators=(",", ":"))) <= most
+            assert set(document) == {"Version", "Statement"} and document["Version"] == "2012-10-17"
+            for statement in document["Statement"]:
+                has_principal = {"Principal"} if kind != "serviceControl" else set()
+                wanted = {"Sid", "Effect", "Action", "Resource"} | has_principal
+                assert set(statement) - {"Condition"} == wanted
+                assert re.fullmatch("[A-Za-z0-9]+", statement["Sid"])
+                if statement["Effect"] == "Deny":
+                    assert statement["Condition"]
+                    # Wildcards stand at the end of an action, never in its prefix.
+                    assert all(re.fullmatch(r"[a-z0-9-]+:[A-Za-z0-9]+\*?", a) for a in statement["Action"])
+
+
+def test_the_files_are_the_policies_and_an_older_run_leaves_nothing(scp, tmp_path):
+    out = tmp_path / "organization"
+    (out / "sub").mkdir(parents=True)
+    (out / "scp-99.json").write_text("{}")
+    (out / "scp-notes.json").write_text("{}")
+    said = scp("--service", "workspaces,kms", "--organization", ORGANIZATION, "--out", str(out))
+    assert str(out) in said
+    names = {path.name for path in out.iterdir()}
+    assert names == {"CUT-OFF.txt", "organization.template.json", "rcp-1.json", "report.json", "scp-1.json", "scp-notes.json", "sub"}
+    written = json.loads((out / "scp-1.json").read_text())
+    assert written == json.loads((out / "report.json").read_text())["serviceControl"][0]["document"]
+    template = json.loads((out / "organization.template.json").read_text())
+    assert template["Resources"]["Scp1"]["Properties"]["Content"] == (out / "scp-1.json").read_text()
+    told = (out / "CUT-OFF.txt").read_text()
+    for who in ("console", "Karpenter", "Backup", "Service-linked", "management account"):
+        assert who in told
+
+
+def test_the_page_names_options_that_there_are(scp):
+    page = (ROOT / "deploy" / "README.md").read_text()
+    _, command = page.split("palisade scp --out organization", 1)
+    words = command.split("```", 1)[0].replace("\\\n", " ").replace("'", "").split()
+    assert "the guard's roles' alone" in scp(*words, roles=[])
+
+
+def test_the_templates_are_clean(scp, tmp_path):
+    pytest.importorskip("cfnlint", reason="cfn-lint isn't installed: `pip install cfn-lint` in tests/.venv")
+    scp("--service", "workspaces,kms", "--organization", ORGANIZATION, "--out", str(tmp_path))
+    templates = [*sorted((AWS / "cloudformation").glob("*.yaml")), tmp_path / "organization.template.json"]
+    assert len(templates) == 3
+    command = [pathlib.Path(sys.executable).with_name("cfn-lint"), "--regions", "us-east-1", "--", *map(str, templates)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=clean_environment(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_terraform_modules_parse():
+    hcl2 = pytest.importorskip("hcl2", reason="python-hcl2 isn't installed: `pip install python-hcl2` in tests/.venv")
+    modules = sorted((AWS / "terraform").glob("*/main.tf"))
+    assert len(modules) == 2
+    for module in modules:
+        with module.open() as file:
+            assert hcl2.load(file)["resource"]
+
+
+def test_the_terraform_modules_validate(tmp_path):
+    if not shutil.which("terraform"):
+        pytest.skip("terraform isn't installed: the modules are parsed, not validated")
+    for module in sorted((AWS / "terraform").glob("*/main.tf")):
+        folder = tmp_path / module.parent.name
+        shutil.copytree(module.parent, folder)
+        run = functools.partial(subprocess.run, cwd=folder, capture_output=True, text=True, timeout=100)
+        formatted = run(["terraform", "fmt", "-check", "-diff"])
+        assert formatted.returncode == 0, formatted.stdout + formatted.stderr
+        if run(["terraform", "init", "-backend=false", "-input=false"]).returncode != 0:
+            pytest.skip("terraform can't fetch hashicorp/aws: the modules are parsed and their format is checked, not validated")
+        done = run(["terraform", "validate"])
+        assert done.returncode == 0, done.stdout + done.stderr
