@@ -15,9 +15,9 @@ use crate::aws::head::Head;
 /// # Errors
 /// [`AuthError::Malformed`] for a path that doesn't begin with `/`, a broken escape or an empty parameter in the
 /// query; [`AuthError::AbsentHeader`] for a signed header that isn't there.
-pub(super) fn request(
+pub(super) fn request<N: AsRef<str>>(
     head: &Head<'_>,
-    signed_headers: &[String],
+    signed_headers: &[N],
     payload: &str,
     signature: Signature,
 ) -> Result<Vec<u8>, AuthError> {
@@ -35,14 +35,14 @@ pub(super) fn request(
     query(head.query.unwrap_or_default(), &mut out)?;
     out.push(b'\n');
     for name in signed_headers {
-        header(name, head.headers, &mut out)?;
+        header(name.as_ref(), head.headers, &mut out)?;
     }
     out.push(b'\n');
     for (at, name) in signed_headers.iter().enumerate() {
         if at > 0 {
             out.push(b';');
         }
-        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(name.as_ref().as_bytes());
     }
     out.push(b'\n');
     out.extend_from_slice(payload.as_bytes());
@@ -306,7 +306,7 @@ mod tests {
                 addressed: &Addressed::Service,
             };
             assert!(matches!(
-                request(&head, &[], "", Signature::V4),
+                request::<&str>(&head, &[], "", Signature::V4),
                 Err(AuthError::Malformed(_))
             ));
         }

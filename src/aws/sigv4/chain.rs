@@ -6,12 +6,13 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
+use aws_sigv4::sign::v4::calculate_signature;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::authorization::{Algorithm, Authorization, Scope};
 use super::date::Instant;
+use super::derived::{DayKey, day_key};
 use super::ecdsa::{HEX_DIGITS_MAX, KeyError, KeyPair, PADDING};
 use super::error::AuthError;
 use super::payload::sha256_hex;
@@ -93,13 +94,6 @@ impl fmt::Debug for Seed {
             .field("scope", &self.scope.to_string())
             .finish_non_exhaustive()
     }
-}
-
-type DayKey = Zeroizing<Vec<u8>>;
-
-fn day_key(secret: &str, at: Instant, scope: &Scope) -> DayKey {
-    let key = generate_signing_key(secret, at.system_time(), &scope.region, &scope.service);
-    Zeroizing::new(key.as_ref().to_vec())
 }
 
 enum Key {

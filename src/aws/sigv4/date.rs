@@ -53,6 +53,11 @@ impl Instant {
         UNIX_EPOCH + Duration::from_secs(self.0.unix_timestamp().unsigned_abs())
     }
 
+    /// Which day it is, counted from some day on.
+    pub(super) fn day(self) -> i64 {
+        self.unix_seconds().div_euclid(24 * 60 * 60)
+    }
+
     /// `YYYYMMDD`.
     pub(super) fn date(self) -> String {
         let t = self.0;

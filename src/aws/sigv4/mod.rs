@@ -1,8 +1,8 @@
 //! Signature Version 4: parsed, verified, made.
 //!
 //! A client's signature is checked over exactly the headers it names, by a canonical form of our own that loses
-//! nothing of the escapes; what goes on to AWS is signed by AWS's own signer, but for Signature Version 4A and the pieces
-//! of a body, which that one doesn't sign. Both sides' bodies are signed in [`chunked`] and in [`events`].
+//! nothing of the escapes, and what goes on to AWS is signed by the same form; AWS's own signer makes presigned URLs, and
+//! tests hold the form to it. Both sides' bodies are signed in [`chunked`] and in [`events`].
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
 pub mod authorization;
@@ -10,6 +10,7 @@ mod canonical;
 pub mod chain;
 pub mod chunked;
 mod date;
+mod derived;
 mod ecdsa;
 pub mod error;
 pub mod events;

@@ -1,16 +1,21 @@
-//! Makes presigned URLs: requests that are signed in their query, for whoever has the URL.
+//! Makes presigned URLs, by AWS's own signer: requests that are signed in their query, for whoever has the URL.
 //!
 //! INVARIANT: what [`verify`](super::verify()) takes and AWS takes are one: each URL made here is good for both.
 
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, sign};
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
+    SigningSettings, UriPathNormalizationMode, sign,
+};
 use aws_sigv4::sign::v4;
+use http::header::HOST;
 
 use super::date::Instant;
 use super::presigned::EXPIRES_SECONDS_MAX;
-use super::sign::{Over, SignError, Unsigned, absolute_uri, headers, settings};
+use super::sign::{Over, SignError, Unsigned, is_read_in_one_way};
+use crate::aws::catalog::model::Signature;
 use crate::aws::protocol::escape::encode;
 
 /// Signs a request in its query; returns the whole query, without `?`: the request's own and what authenticates.
@@ -31,11 +36,12 @@ pub fn presign(
     if !(1..=EXPIRES_SECONDS_MAX).contains(&expires.as_secs()) {
         return Err(SignError::Expires);
     }
-    let mut settings = settings(over.signature, request.payload);
+    is_read_in_one_way(&request, over.signature)?;
+    let mut settings = settings(over.signature);
     settings.signature_location = SignatureLocation::QueryParams;
     settings.expires_in = Some(expires);
     // The payload's hash stands in no parameter: it's the hash of nothing, or S3 takes any.
-    settings.payload_checksum_kind = aws_sigv4::http_request::PayloadChecksumKind::NoHeader;
+    settings.payload_checksum_kind = PayloadChecksumKind::NoHeader;
     let identity = credentials.clone().into();
     let signer = |e: &dyn std::error::Error| SignError::Signer(e.to_string());
     let params = v4::SigningParams::builder()
@@ -49,7 +55,7 @@ pub fn presign(
         .into();
     let signable = SignableRequest::new(
         request.method.as_str(),
-        absolute_uri(&request, over.signature)?,
+        absolute_uri(&request),
         headers(&request)?.into_iter(),
         SignableBody::Precomputed(request.payload.to_owned()),
     )
@@ -67,6 +73,39 @@ pub fn presign(
         query.push_str(&format!("{name}={}", encode(&value)));
     }
     Ok(query)
+}
+
+pub(super) fn settings(signature: Signature) -> SigningSettings {
+    let mut settings = SigningSettings::default();
+    settings.excluded_headers = None;
+    match signature {
+        Signature::V4 => {
+            settings.percent_encoding_mode = PercentEncodingMode::Double;
+            settings.uri_path_normalization_mode = UriPathNormalizationMode::Enabled;
+        }
+        Signature::S3v4 => {
+            settings.percent_encoding_mode = PercentEncodingMode::Single;
+            settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        }
+    }
+    settings
+}
+
+/// The signer panics on a URI without authority.
+pub(super) fn absolute_uri(request: &Unsigned<'_>) -> String {
+    let query = request.query.map(|query| format!("?{query}"));
+    let query = query.unwrap_or_default();
+    format!("https://{}{}{query}", request.host, request.path)
+}
+
+pub(super) fn headers<'a>(request: &Unsigned<'a>) -> Result<Vec<(&'a str, &'a str)>, SignError> {
+    let mut headers = vec![(HOST.as_str(), request.host)];
+    for (name, value) in request.headers {
+        let text = std::str::from_utf8(value.as_bytes());
+        let text = text.map_err(|_| SignError::Header(name.clone()))?;
+        headers.push((name.as_str(), text));
+    }
+    Ok(headers)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{self, PayloadChecksumKind, SignableBody, SignableRequest};
+use aws_sigv4::sign::v4;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -81,6 +83,13 @@ impl Request {
     }
 
     fn sign(&self) -> Result<Vec<(HeaderName, HeaderValue)>, SignError> {
+        self.sign_with(None)
+    }
+
+    fn sign_with(
+        &self,
+        token: Option<String>,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, SignError> {
         sign(
             Unsigned {
                 method: &self.method.parse().unwrap(),
@@ -90,12 +99,53 @@ impl Request {
                 headers: &self.own_headers(),
                 payload: &self.payload,
             },
-            &Credentials::new("PALISADETEST", self.secret.as_str(), None, None, "test"),
+            &Credentials::new("PALISADETEST", self.secret.as_str(), token, None, "test"),
             "eu-west-1",
             "service",
             self.now(),
             self.signature,
         )
+    }
+
+    /// What AWS's own signer adds to this request, by name.
+    fn signed_by_aws(&self, token: Option<String>) -> Vec<(String, String)> {
+        let (method, headers) = (self.method.parse().unwrap(), self.own_headers());
+        let unsigned = Unsigned {
+            method: &method,
+            host: HOST,
+            path: &self.path,
+            query: self.query.as_deref(),
+            headers: &headers,
+            payload: &self.payload,
+        };
+        let mut settings = presign::settings(self.signature);
+        if self.signature == Signature::S3v4 || self.payload == "UNSIGNED-PAYLOAD" {
+            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        }
+        let identity =
+            Credentials::new("PALISADETEST", self.secret.as_str(), token, None, "test").into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region("eu-west-1")
+            .name("service")
+            .time(self.now())
+            .settings(settings)
+            .build()
+            .unwrap();
+        let signable = SignableRequest::new(
+            &self.method,
+            presign::absolute_uri(&unsigned),
+            presign::headers(&unsigned).unwrap().into_iter(),
+            SignableBody::Precomputed(self.payload.clone()),
+        );
+        let signed = http_request::sign(signable.unwrap(), &params.into()).unwrap();
+        let (added, _) = signed.into_parts().0.into_parts();
+        let mut added: Vec<_> = added
+            .iter()
+            .map(|h| (h.name().to_owned(), h.value().to_owned()))
+            .collect();
+        added.sort();
+        added
     }
 
     /// Verifies this request with headers that signing gave.
@@ -141,6 +191,20 @@ proptest! {
     fn what_is_signed_verifies(request in Request::any()) {
         let added = request.sign().unwrap();
         prop_assert_eq!(request.verify(&added), Ok(()));
+    }
+
+    #[test]
+    fn what_is_signed_is_what_awss_own_signer_signs(
+        request in Request::any(),
+        token in prop::option::of("[A-Za-z0-9/+=]{1,40}"),
+    ) {
+        let added = request.sign_with(token.clone()).unwrap();
+        let mut added: Vec<_> = added
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect();
+        added.sort();
+        prop_assert_eq!(added, request.signed_by_aws(token));
     }
 
     #[test]
@@ -211,7 +275,7 @@ proptest! {
                 headers: &HeaderMap::new(),
                 addressed: &Addressed::Service,
             };
-            canonical::request(&head, &[], "", Signature::V4).unwrap()
+            canonical::request::<&str>(&head, &[], "", Signature::V4).unwrap()
         };
         prop_assert_eq!(canonical(a) == canonical(b), a == b);
         prop_assert_ne!(canonical(0xff), canonical(0xfe));

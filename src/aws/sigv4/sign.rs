@@ -1,17 +1,11 @@
-//! Signs a request for AWS, with AWS's own signer; with Signature Version 4A, by the canonical form of our own.
+//! Signs a request for AWS, by the canonical form that clients' signatures are checked by.
 //!
-//! INVARIANT: what is signed is what is sent: a request that the signer would read in another way than it stands on
-//! the wire is an error, and no request makes it panic.
+//! INVARIANT: what is signed is what is sent: a request that AWS might read in another way than it stands on the wire is
+//! an error, and no request makes signing panic.
 
-use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
-    UriPathNormalizationMode,
-};
-use aws_sigv4::sign::v4;
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
@@ -20,7 +14,7 @@ use super::chain::Seed;
 use super::date::Instant;
 use super::ecdsa::KeyPair;
 use super::payload::{X_AMZ_CONTENT_SHA256, is_hash};
-use super::verify::string_to_sign;
+use super::verify::{signature_over, string_to_sign};
 use super::{X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_SECURITY_TOKEN, canonical};
 use crate::aws::catalog::model::Signature;
 use crate::aws::endpoint::Addressed;
@@ -111,99 +105,13 @@ pub fn sign_over(
     now: SystemTime,
 ) -> Result<(Vec<(HeaderName, HeaderValue)>, Seed), SignError> {
     let now = Instant::of(now).ok_or(SignError::Clock)?;
-    let (added, signature) = match over.algorithm {
-        Algorithm::Hmac => symmetric(request, credentials, over, now)?,
-        Algorithm::Ecdsa => asymmetric(request, credentials, over, now)?,
-    };
-    let seed = Seed::new(
-        credentials.access_key_id().to_owned(),
-        credentials.secret_access_key(),
-        scope(over, now),
-        now,
-        signature,
-    );
-    Ok((added, seed))
-}
-
-fn scope(over: Over<'_>, now: Instant) -> Scope {
-    Scope {
-        algorithm: over.algorithm,
-        date: now.date(),
-        region: over.region.to_owned(),
-        service: over.signing_name.to_owned(),
-    }
-}
-
-type Signed = (Vec<(HeaderName, HeaderValue)>, String);
-
-fn symmetric(
-    request: Unsigned<'_>,
-    credentials: &Credentials,
-    over: Over<'_>,
-    now: Instant,
-) -> Result<Signed, SignError> {
-    let identity = credentials.clone().into();
-    let params = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(over.region)
-        .name(over.signing_name)
-        .time(now.system_time())
-        .settings(settings(over.signature, request.payload))
-        .build()
-        .map_err(|e| SignError::Signer(e.to_string()))?
-        .into();
-    let signable = SignableRequest::new(
-        request.method.as_str(),
-        absolute_uri(&request, over.signature)?,
-        headers(&request)?.into_iter(),
-        SignableBody::Precomputed(request.payload.to_owned()),
-    )
-    .map_err(|e| SignError::Signer(e.to_string()))?;
-    let signed = aws_sigv4::http_request::sign(signable, &params)
-        .map_err(|e| SignError::Signer(e.to_string()))?;
-    let (instructions, signature) = signed.into_parts();
-    let (added, _) = instructions.into_parts();
-    let added = added
-        .into_iter()
-        .map(|header| {
-            let mut value = HeaderValue::from_str(header.value())
-                .map_err(|e| SignError::Signer(e.to_string()))?;
-            value.set_sensitive(header.sensitive());
-            Ok((HeaderName::from_static(header.name()), value))
-        })
-        .collect::<Result<_, _>>()?;
-    Ok((added, signature))
-}
-
-/// Signature Version 4A.
-fn asymmetric(
-    request: Unsigned<'_>,
-    credentials: &Credentials,
-    over: Over<'_>,
-    now: Instant,
-) -> Result<Signed, SignError> {
-    // The same must hold of both ways: what is signed is what is sent.
-    absolute_uri(&request, over.signature)?;
-    headers(&request)?;
-    let value =
-        |text: &str| HeaderValue::from_str(text).map_err(|e| SignError::Signer(e.to_string()));
-    let mut added = vec![
-        (X_AMZ_DATE, value(&now.iso())?),
-        (X_AMZ_REGION_SET, value(over.region)?),
-    ];
-    if let Some(token) = credentials.session_token() {
-        let mut token = value(token)?;
-        token.set_sensitive(true);
-        added.push((X_AMZ_SECURITY_TOKEN, token));
-    }
-    if over.signature == Signature::S3v4 || !is_hash(request.payload) {
-        let name = HeaderName::from_static(X_AMZ_CONTENT_SHA256);
-        added.push((name, value(request.payload)?));
-    }
+    is_read_in_one_way(&request, over.signature)?;
+    let scope = scope(over, now);
+    let mut added = beside(&request, credentials, over, now)?;
     let mut all = request.headers.clone();
     all.insert(HOST, value(request.host)?);
     all.extend(added.iter().cloned());
-    let mut names: Vec<String> = all.keys().map(|name| name.as_str().to_owned()).collect();
+    let mut names: Vec<&str> = all.keys().map(HeaderName::as_str).collect();
     names.sort_unstable();
     let head = Head {
         method: request.method,
@@ -215,48 +123,65 @@ fn asymmetric(
     let signer = |e: &dyn std::error::Error| SignError::Signer(e.to_string());
     let canonical = canonical::request(&head, &names, request.payload, over.signature)
         .map_err(|e| signer(&e))?;
-    let scope = scope(over, now);
-    let pair = KeyPair::derive(credentials.access_key_id(), credentials.secret_access_key());
-    let signature = pair
-        .and_then(|pair| pair.sign(&string_to_sign(&canonical, now, &scope)))
-        .map_err(|e| signer(&e))?;
-    let authorization = format!(
-        "{} Credential={}/{scope}, SignedHeaders={}, Signature={signature}",
+    let (id, secret) = (credentials.access_key_id(), credentials.secret_access_key());
+    let signature = match over.algorithm {
+        Algorithm::Hmac => signature_over(&canonical, now, &scope, secret),
+        Algorithm::Ecdsa => KeyPair::derive(id, secret)
+            .and_then(|pair| pair.sign(&string_to_sign(&canonical, now, &scope)))
+            .map_err(|e| signer(&e))?,
+    };
+    let mut authorization = value(&format!(
+        "{} Credential={id}/{scope}, SignedHeaders={}, Signature={signature}",
         over.algorithm.as_str(),
-        credentials.access_key_id(),
         names.join(";"),
-    );
-    let mut authorization = value(&authorization)?;
+    ))?;
     authorization.set_sensitive(true);
     added.push((AUTHORIZATION, authorization));
-    Ok((added, signature))
+    let seed = Seed::new(id.to_owned(), secret, scope, now, signature);
+    Ok((added, seed))
 }
 
-pub(super) fn settings(signature: Signature, payload: &str) -> SigningSettings {
-    let mut settings = SigningSettings::default();
-    settings.excluded_headers = None;
-    match signature {
-        Signature::V4 => {
-            settings.percent_encoding_mode = PercentEncodingMode::Double;
-            settings.uri_path_normalization_mode = UriPathNormalizationMode::Enabled;
-        }
-        Signature::S3v4 => {
-            settings.percent_encoding_mode = PercentEncodingMode::Single;
-            settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        }
+/// The headers that signing adds, but for the signature.
+fn beside(
+    request: &Unsigned<'_>,
+    credentials: &Credentials,
+    over: Over<'_>,
+    now: Instant,
+) -> Result<Vec<(HeaderName, HeaderValue)>, SignError> {
+    let mut added = vec![(X_AMZ_DATE, value(&now.iso())?)];
+    if over.algorithm == Algorithm::Ecdsa {
+        added.push((X_AMZ_REGION_SET, value(over.region)?));
     }
-    if signature == Signature::S3v4 || !is_hash(payload) {
-        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    if let Some(token) = credentials.session_token() {
+        let mut token = value(token)?;
+        token.set_sensitive(true);
+        added.push((X_AMZ_SECURITY_TOKEN, token));
     }
-    settings
+    if over.signature == Signature::S3v4 || !is_hash(request.payload) {
+        let name = HeaderName::from_static(X_AMZ_CONTENT_SHA256);
+        added.push((name, value(request.payload)?));
+    }
+    Ok(added)
 }
 
-/// The signer panics on a URI without authority, takes what follows a `#` for a fragment, and signs query escapes as
-/// UTF-8: none of these may reach it.
-pub(super) fn absolute_uri(
+fn value(text: &str) -> Result<HeaderValue, SignError> {
+    HeaderValue::from_str(text).map_err(|e| SignError::Signer(e.to_string()))
+}
+
+fn scope(over: Over<'_>, now: Instant) -> Scope {
+    Scope {
+        algorithm: over.algorithm,
+        date: now.date(),
+        region: over.region.to_owned(),
+        service: over.signing_name.to_owned(),
+    }
+}
+
+/// Holds a request to what can be signed in one way only: what reads as two things, or as nothing, is an error.
+pub(super) fn is_read_in_one_way(
     request: &Unsigned<'_>,
     signature: Signature,
-) -> Result<String, SignError> {
+) -> Result<(), SignError> {
     let host_fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
     if request.host.is_empty() || !request.host.bytes().all(host_fits) {
         return Err(SignError::Host);
@@ -270,7 +195,6 @@ pub(super) fn absolute_uri(
     if !(request.path.starts_with('/') && request.path.bytes().all(path_fits)) {
         return Err(SignError::Path);
     }
-    let mut uri = format!("https://{}{}", request.host, request.path);
     if let Some(query) = request.query {
         if !query.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
             return Err(SignError::Query);
@@ -280,22 +204,16 @@ pub(super) fn absolute_uri(
         if an_empty_one || String::from_utf8(decoded).is_err() {
             return Err(SignError::Query);
         }
-        write!(uri, "?{query}").map_err(|_| SignError::Query)?;
     }
-    Ok(uri)
-}
-
-pub(super) fn headers<'a>(request: &Unsigned<'a>) -> Result<Vec<(&'a str, &'a str)>, SignError> {
-    let mut headers = vec![(HOST.as_str(), request.host)];
     for (name, value) in request.headers {
         if RESERVED.contains(name) {
             return Err(SignError::Reserved(name.clone()));
         }
-        let text =
-            std::str::from_utf8(value.as_bytes()).map_err(|_| SignError::Header(name.clone()))?;
-        headers.push((name.as_str(), text));
+        if std::str::from_utf8(value.as_bytes()).is_err() {
+            return Err(SignError::Header(name.clone()));
+        }
     }
-    Ok(headers)
+    Ok(())
 }
 
 /// What signing adds or is handed apart.

@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use http::header::{DATE, HOST};
 use http::{HeaderMap, HeaderName};
 use subtle::ConstantTimeEq;
@@ -12,7 +11,7 @@ use super::date::Instant;
 use super::ecdsa::KeyPair;
 use super::error::AuthError;
 use super::payload::{Declared, sha256_hex};
-use super::{X_AMZ_DATE, canonical, presigned};
+use super::{X_AMZ_DATE, canonical, derived, presigned};
 use crate::aws::catalog::model::Signature;
 use crate::aws::head::Head;
 
@@ -94,13 +93,8 @@ pub(super) fn signature_over(
     scope: &Scope,
     secret: &str,
 ) -> String {
-    let key = generate_signing_key(
-        secret,
-        signed_at.system_time(),
-        &scope.region,
-        &scope.service,
-    );
-    calculate_signature(key, string_to_sign(canonical, signed_at, scope).as_bytes())
+    let text = string_to_sign(canonical, signed_at, scope);
+    derived::signature(secret, signed_at, scope, &text)
 }
 
 fn every_header_that_must_be_is_signed(
