@@ -11,6 +11,9 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Link([u8; 32]);
 
+/// How long a link is when it's written.
+pub(super) const DIGITS: usize = 64;
+
 impl Link {
     /// What the first line of a journal carries: 64 zeros.
     pub const FIRST: Link = Link([0; 32]);
@@ -21,11 +24,21 @@ impl Link {
         Self(Sha256::digest(line).into())
     }
 
+    /// The 64 digits.
+    pub(super) fn digits(&self) -> [u8; DIGITS] {
+        let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+        let mut digits = [0; DIGITS];
+        for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
+            *pair = [digit(byte >> 4), digit(byte & 0xf)];
+        }
+        digits
+    }
+
     /// Reads 64 lower-case hexadecimal digits; `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.as_bytes();
-        if digits.len() != 64 {
+        if digits.len() != DIGITS {
             return None;
         }
         let mut bytes = [0; 32];
@@ -64,7 +77,7 @@ const fn nibble(digit: u8) -> Option<u8> {
 
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(std::str::from_utf8(&self.digits()).map_err(|_| fmt::Error)?)
     }
 }
 

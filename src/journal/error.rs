@@ -47,6 +47,9 @@ pub enum JournalError {
     /// A record could not be put into JSON.
     #[error("a record cannot be written as JSON: {0}")]
     Encode(Arc<serde_json::Error>),
+    /// A record has a place in the chain before it is written.
+    #[error("a record cannot be given its place in the journal")]
+    Unplaceable,
     /// The journal was closed, or its thread is gone.
     #[error("the journal is closed; restart the guard")]
     Closed,
@@ -79,6 +82,7 @@ impl JournalError {
             | Self::Damaged { .. }
             | Self::TooLarge { .. }
             | Self::Encode(_)
+            | Self::Unplaceable
             | Self::Closed => true,
             Self::Overloaded => false,
         }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
+use tokio::sync::{Semaphore, TryAcquireError, oneshot};
 
-use super::bound::{LINE_BYTES_MAX, json_bytes};
+use super::draft::Draft;
 use super::error::JournalError;
 use super::record::Record;
 use super::recover::{self, Recovery};
@@ -159,14 +159,14 @@ impl Journal {
     /// What the disk said; the record is then not in the journal. [`JournalError::Closed`] where nobody can say.
     pub async fn append(&self, record: Record) -> Result<Receipt, JournalError> {
         let began = Instant::now();
-        let weight = self.weigh(&record)?;
+        let draft = Draft::of(&record)?;
         let permit = Arc::clone(&self.queue)
-            .acquire_many_owned(weight)
+            .acquire_many_owned(self.weight(&draft))
             .await
             .map_err(|_| JournalError::Closed)?;
         let decision_id = record.event().unmapped.palisade.decision_id;
         let (waiter, answer) = oneshot::channel();
-        self.send(record, Waiter::Awaits(waiter), permit)?;
+        self.send(Entry::new(record, draft, Waiter::Awaits(waiter), permit))?;
         let sequence = answer.await.map_err(|_| JournalError::Closed)??;
         if let Some(observer) = &self.observer {
             observer.appended(began.elapsed());
@@ -186,14 +186,14 @@ impl Journal {
         if let Some(error) = self.status.failure() {
             return Err(error);
         }
-        let weight = self.weigh(&record)?;
+        let draft = Draft::of(&record)?;
         let permit = Arc::clone(&self.queue)
-            .try_acquire_many_owned(weight)
+            .try_acquire_many_owned(self.weight(&draft))
             .map_err(|e| match e {
                 TryAcquireError::Closed => JournalError::Closed,
                 TryAcquireError::NoPermits => JournalError::Overloaded,
             })?;
-        self.send(record, Waiter::Nobody, permit)
+        self.send(Entry::new(record, draft, Waiter::Nobody, permit))
     }
 
     /// How the journal is doing.
@@ -228,31 +228,15 @@ impl Journal {
         answer.await.map_err(|_| JournalError::Closed)?
     }
 
-    fn send(
-        &self,
-        record: Record,
-        waiter: Waiter,
-        permit: OwnedSemaphorePermit,
-    ) -> Result<(), JournalError> {
-        let entry = Entry::new(record, waiter, permit);
+    fn send(&self, entry: Entry) -> Result<(), JournalError> {
         self.sender
             .send(Message::Append(entry))
             .map_err(|_| JournalError::Closed)
     }
 
-    /// How many permits a record takes.
-    fn weigh(&self, record: &Record) -> Result<u32, JournalError> {
-        let bytes = json_bytes(record.event());
-        if bytes > LINE_BYTES_MAX - SEQUENCE_DIGITS_MAX {
-            return Err(JournalError::TooLarge {
-                bytes,
-                max: LINE_BYTES_MAX,
-            });
-        }
-        let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX);
-        Ok(kib.min(self.queue_kib))
+    /// How many permits a line takes.
+    fn weight(&self, draft: &Draft) -> u32 {
+        let kib = u32::try_from(draft.bytes_max() / 1024 + 1);
+        kib.unwrap_or(u32::MAX).min(self.queue_kib)
     }
 }
-
-/// A record is weighed before it has its sequence.
-const SEQUENCE_DIGITS_MAX: usize = 20;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::Options;
 use super::bound::LINE_BYTES_MAX;
 use super::chain::Link;
+use super::draft::Draft;
 use super::error::JournalError;
 use super::record::Record;
 use super::segments::{AppendError, Named, Segment};
@@ -102,15 +103,15 @@ impl Ledger {
         }
     }
 
-    /// Writes as many of the records as one batch and the segment hold, at least one if there is one, and says how
+    /// Gives records their place, and writes the lines of as many as one batch and the segment hold, at least one if there is one, and says how
     /// many. After an error none of them is in the journal.
     pub(super) fn write<'a>(
         &mut self,
-        records: impl Iterator<Item = &'a mut Record>,
+        drafts: impl Iterator<Item = (&'a mut Record, &'a Draft)>,
     ) -> Result<usize, JournalError> {
         self.mend()?;
         let room = usize::try_from(self.room()?).unwrap_or(usize::MAX);
-        let (count, sequence, previous) = self.lay_out(records, room.min(BATCH_BYTES_MAX))?;
+        let (count, sequence, previous) = self.lay_out(drafts, room.min(BATCH_BYTES_MAX));
         let Some(segment) = &mut self.segment else {
             return Ok(0);
         };
@@ -142,19 +143,18 @@ impl Ledger {
     /// Puts lines into the buffer: how many, and where the chain then ends.
     fn lay_out<'a>(
         &mut self,
-        records: impl Iterator<Item = &'a mut Record>,
+        drafts: impl Iterator<Item = (&'a mut Record, &'a Draft)>,
         bytes_max: usize,
-    ) -> Result<(usize, u64, Link), JournalError> {
+    ) -> (usize, u64, Link) {
         let (mut count, mut sequence, mut previous) = (0, self.sequence, self.previous);
         self.buffer.clear();
         self.buffer.shrink_to(BATCH_BYTES_MAX);
-        for record in records {
+        for (record, draft) in drafts {
             let begin = self.buffer.len();
             sequence = sequence.saturating_add(1);
             record.event.metadata.sequence = sequence;
             record.event.unmapped.palisade.previous = previous;
-            serde_json::to_writer(&mut self.buffer, &record.event)
-                .map_err(|e| JournalError::Encode(Arc::new(e)))?;
+            draft.write(sequence, previous, &mut self.buffer);
             previous = Link::of(self.buffer.get(begin..).unwrap_or_default());
             self.buffer.push(b'\n');
             count += 1;
@@ -162,7 +162,7 @@ impl Ledger {
                 break;
             }
         }
-        Ok((count, sequence, previous))
+        (count, sequence, previous)
     }
 
     /// Turns the segment over where it is full or there is none: how many bytes the one at hand has room for.

@@ -10,6 +10,7 @@
 
 mod bound;
 pub mod chain;
+mod draft;
 pub mod error;
 pub mod event;
 mod fill;

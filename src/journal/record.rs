@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::bound::{CODE_BYTES_MAX, MESSAGE_BYTES_MAX, clip, shrink};
+use super::chain::Link;
 use super::event::{
     Actor, Endpoint, Event, JudgedResource, Phase, ResourceData, ResourceDetails, User,
 };
@@ -375,6 +376,7 @@ impl Pending {
         own.facts = Value::Null;
         own.context = Value::Null;
         own.resources.clear();
+        own.previous = Link::FIRST;
         event.metadata.sequence = 0;
         Some(Self(Box::new(event)))
     }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::Options;
 use super::chain::{Hasher, Link};
+use super::draft::Draft;
 use super::error::JournalError;
 use super::event::{Event, Sealed};
 use super::ledger::{Ledger, Tip};
@@ -52,10 +53,14 @@ pub(super) fn open(
         recovery.unknown.push(id);
         recovery.records.push(record);
     }
-    let mut rest = recovery.records.as_mut_slice();
+    let drafts: Result<Vec<Draft>, _> = recovery.records.iter().map(Draft::of).collect();
+    let mut rest: Vec<_> = recovery.records.iter_mut().zip(drafts?).collect();
     while !rest.is_empty() {
-        let written = ledger.write(rest.iter_mut())?;
-        rest = rest.split_at_mut(written.min(rest.len())).1;
+        let lines = rest
+            .iter_mut()
+            .map(|(record, line)| (&mut **record, &*line));
+        let written = ledger.write(lines)?;
+        rest.drain(..written.min(rest.len()));
     }
     Ok((ledger, recovery))
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::draft::Draft;
 use super::error::JournalError;
 use super::handle::Observe;
 use super::ledger::Ledger;
@@ -29,6 +30,7 @@ pub(super) enum Message {
 /// A record on its way.
 pub(super) struct Entry {
     record: Record,
+    draft: Draft,
     waiter: Waiter,
     /// Its share of the queue; given back when it's written, or kept for a retry.
     permit: Option<OwnedSemaphorePermit>,
@@ -40,9 +42,15 @@ pub(super) enum Waiter {
 }
 
 impl Entry {
-    pub(super) const fn new(record: Record, waiter: Waiter, permit: OwnedSemaphorePermit) -> Self {
+    pub(super) const fn new(
+        record: Record,
+        draft: Draft,
+        waiter: Waiter,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
         Self {
             record,
+            draft,
             waiter,
             permit: Some(permit),
         }
@@ -145,8 +153,8 @@ impl Writer {
     /// Writes all that is pending, a batch at a time.
     fn write(&mut self) -> Result<(), JournalError> {
         while !self.pending.is_empty() {
-            let records = self.pending.iter_mut().map(|entry| &mut entry.record);
-            match self.ledger.write(records) {
+            let drafts = self.pending.iter_mut().map(|e| (&mut e.record, &e.draft));
+            match self.ledger.write(drafts) {
                 Ok(count) => self.settle(count),
                 Err(error) => {
                     self.fail(&error);
@@ -200,11 +208,16 @@ impl Writer {
             let failed = Lifecycle::JournalFailed {
                 error: error.to_string(),
             };
-            self.pending.push_back(Entry {
-                record: Record::lifecycle(SystemTime::now(), failed),
-                waiter: Waiter::Nobody,
-                permit: None,
-            });
+            let record = Record::lifecycle(SystemTime::now(), failed);
+            match Draft::of(&record) {
+                Ok(draft) => self.pending.push_back(Entry {
+                    record,
+                    draft,
+                    waiter: Waiter::Nobody,
+                    permit: None,
+                }),
+                Err(error) => tracing::error!(%error, "the journal's failure cannot be recorded"),
+            }
         }
     }
 }
