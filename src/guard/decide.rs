@@ -8,6 +8,7 @@
 
 mod context;
 mod resource;
+mod settled;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,6 +30,8 @@ use crate::guard::refusal::Refusal;
 pub use resource::Resource;
 
 use context::context;
+
+pub(in crate::guard) use settled::Settled;
 
 /// What is to be judged: a call, on what, and all that is known.
 #[derive(Debug, Clone)]
@@ -265,7 +268,7 @@ struct Denied<R> {
 
 /// Asks the policies of one slice.
 fn ask<R>(slice: &Slice, question: Question, request: R) -> Result<Allowed<R>, Box<Denied<R>>> {
-    let judged = learnt(slice, &question).and_then(|()| judge(&slice.policies, slice, &question));
+    let judged = learnt(slice, &question).and_then(|()| settled(slice, &question));
     match judged {
         Ok(decision) => Ok(Allowed {
             question,
@@ -278,6 +281,35 @@ fn ask<R>(slice: &Slice, question: Question, request: R) -> Result<Allowed<R>, B
             request,
         })),
     }
+}
+
+/// Judges by all policies, or finds the decision of a question that differs in nothing that they read.
+fn settled(slice: &Slice, question: &Question) -> Result<Decision, Denial> {
+    let by_caller_alone = question.on == On::Service && slice.reads.context.is_empty();
+    if !by_caller_alone {
+        return judge(&slice.policies, slice, question);
+    }
+    is_of(slice, &question.call)?;
+    let caller = &question.call.caller;
+    if let Some(decision) = slice.settled.find(caller) {
+        return Ok(decision);
+    }
+    let decision = judge(&slice.policies, slice, question)?;
+    slice.settled.keep(caller, &decision);
+    Ok(decision)
+}
+
+/// Holds a slice to the action of the call: its policies don't look at that again.
+fn is_of(slice: &Slice, call: &Call) -> Result<(), Denial> {
+    if slice.action == call.action && slice.groups == action_groups(call) {
+        return Ok(());
+    }
+    let message = format!(
+        "the policies at hand are those of `{}` in `{}`",
+        slice.action,
+        slice.groups.join("`, `")
+    );
+    Err(Denial::Unjudgeable { message })
 }
 
 /// Judges by the forbids that need no facts, before any lookup is made. `None`: nothing speaks against it so far, or
@@ -479,14 +511,7 @@ impl<'q> Case<'q> {
             message: e.to_string(),
         };
         let call = &question.call;
-        if slice.action != call.action || slice.groups != action_groups(call) {
-            let message = format!(
-                "the policies at hand are those of `{}` in `{}`",
-                slice.action,
-                slice.groups.join("`, `")
-            );
-            return Err(Denial::Unjudgeable { message });
-        }
+        is_of(slice, call)?;
         let principal = uid(&CALLER, &call.caller.name);
         let groups = call.caller.groups.iter().map(|g| uid(&GROUP, g));
         let name = RestrictedExpression::new_string(call.caller.name.clone());

@@ -15,6 +15,7 @@ use std::sync::{Arc, RwLock};
 use cedar_policy::{Effect, Entities, Entity, Policy, PolicySet};
 
 use crate::guard::call::{Action, Mode};
+use crate::guard::decide::Settled;
 use crate::guard::entity::{ACTION, uid};
 use crate::guard::facts::{Attribute, Facts, Needs};
 use crate::guard::reads::{Names, Reads};
@@ -100,6 +101,7 @@ pub struct Slice {
     reasons: BTreeMap<String, Option<String>>,
     /// The same without the policies that only monitor; `None` where there are none.
     enforced: Option<Box<Slice>>,
+    pub(super) settled: Settled,
 }
 
 impl Slice {
@@ -365,6 +367,7 @@ impl Slice {
             reads,
             needs,
             enforced,
+            settled: Settled::default(),
             reasons: rules
                 .iter()
                 .map(|r| (r.id.clone(), r.reason.clone()))

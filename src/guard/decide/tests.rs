@@ -836,3 +836,64 @@ fn a_policy_that_reads_a_body_that_nobody_read_refuses() {
     let answer = ask(&load(&on_tags), unnamed).unwrap_err();
     assert!(matches!(answer, Denial::Unjudgeable { .. }), "{answer:?}");
 }
+
+/// A question about a read, which is judged on its service.
+fn reading(caller: &str, groups: &[&str]) -> Question {
+    let mut question = question("mgn:DescribeJobs", On::Service);
+    let caller = Caller {
+        name: caller.to_owned(),
+        groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+        ..(*question.call.caller).clone()
+    };
+    question.call.caller = Arc::new(caller);
+    question.call.guarded = false;
+    question
+}
+
+fn read_slice(text: &str) -> Arc<Slice> {
+    let call = call("mgn:DescribeJobs");
+    let slice = load(text).slice(&call.action, &action_groups(&call));
+    slice.unwrap()
+}
+
+#[test]
+fn a_kept_decision_is_the_callers_own() {
+    let slice = read_slice(
+        "@id(\"deployers\") permit (principal in Group::\"deployers\", action, resource);",
+    );
+    let judged = |question| decide(Mode::Enforce, &slice, question, ());
+    for _ in 0..2 {
+        let allowed = judged(reading("ci", &["deployers"])).unwrap();
+        assert_eq!(allowed.decision().policies, ["deployers"]);
+        for other in [reading("ci", &[]), reading("cd", &[])] {
+            assert!(matches!(judged(other), Err(Denial::NotPermitted { .. })));
+        }
+    }
+}
+
+#[test]
+fn what_policies_read_of_a_request_is_read_of_each() {
+    let slice = read_slice(&format!(
+        "{PERMIT}@id(\"inside\") @reason(\"only from inside\") forbid (principal, action in Action::\"read\", resource) \
+         unless {{ context.source.ip.isInRange(ip(\"10.0.0.0/8\")) }};"
+    ));
+    let judged = |ip: &str| {
+        let mut question = reading("ci", &["deployers"]);
+        question.call.source_ip = ip.parse().unwrap();
+        decide(Mode::Enforce, &slice, question, ()).is_ok()
+    };
+    assert_eq!(
+        ["10.1.2.3", "192.0.2.1", "10.1.2.3"].map(judged),
+        [true, false, true]
+    );
+}
+
+#[test]
+fn a_kept_decision_is_of_its_action_alone() {
+    let slice = read_slice(PERMIT);
+    decide(Mode::Enforce, &slice, reading("ci", &[]), ()).unwrap();
+    let mut other = reading("ci", &[]);
+    other.call.action.operation = "DescribeSourceServers".to_owned();
+    let denied = decide(Mode::Enforce, &slice, other, ()).map(|_| ());
+    assert!(matches!(denied, Err(Denial::Unjudgeable { .. })));
+}
