@@ -17,8 +17,8 @@ use crate::guard::call::{Call, Caller};
 use crate::guard::keyring::Presented;
 use crate::sources::credentials::{CredentialsFault, Power, Signer};
 
-/// How much of a user agent is judged and recorded; a head has room for 64 KiB.
-const USER_AGENT_CHARS_MAX: usize = 512;
+/// How much of a user agent is judged, recorded and sent on; a head has room for 64 KiB.
+pub(super) const USER_AGENT_BYTES_MAX: usize = 512;
 
 /// A request whose caller is known, and what lookups about it are signed with; an unguarded call itself too.
 pub(super) struct Authenticated {
@@ -152,7 +152,7 @@ impl Guard {
             source_ip: trail.peer.ip().to_canonical(),
             user_agent: agent.map(|a| {
                 let agent = String::from_utf8_lossy(a.as_bytes());
-                agent.chars().take(USER_AGENT_CHARS_MAX).collect()
+                bounded(&agent, USER_AGENT_BYTES_MAX).to_owned()
             }),
             input: crate::aws::value::Object::new(),
         }
@@ -189,6 +189,12 @@ impl Guard {
         );
         Err(Refusal::Account { message })
     }
+}
+
+/// As many whole characters of a text as fit into so many bytes.
+pub(super) fn bounded(text: &str, bytes_max: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes_max))
+        .unwrap_or_default()
 }
 
 /// Whoever proved at the proxy port to be a caller signs as that caller.

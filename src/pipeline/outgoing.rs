@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 
 use super::answered::SignedWith;
 use super::arrive::{Known, Payload, Reading, not_understood};
-use super::authenticate::{Authenticated, refused, unsigned};
+use super::authenticate::{Authenticated, USER_AGENT_BYTES_MAX, bounded, refused, unsigned};
 use super::foreign::Whose;
 use super::streamed::Passing;
 use super::trail::Trail;
@@ -390,7 +390,7 @@ fn user_agent(headers: &HeaderMap, id: DecisionId) -> HeaderValue {
         .get(USER_AGENT)
         .and_then(|v| v.to_str().ok())
         .unwrap_or_default();
-    let own: String = own.chars().take(512).collect();
+    let own = bounded(own, USER_AGENT_BYTES_MAX);
     let text = format!("{own} palisade/{id}");
     HeaderValue::from_str(text.trim_start())
         .unwrap_or_else(|_| HeaderValue::from_static("palisade"))

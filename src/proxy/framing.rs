@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -157,6 +158,13 @@ impl Screen {
                         self.state = State::Head(Vec::new());
                     }
                 }
+                // Most heads come whole: they are read where they are.
+                State::Head(head) if head.is_empty() && bytes.len() <= HEAD_BYTES_MAX => {
+                    match head_end(bytes, 0) {
+                        Some(end) => bytes = self.note(bytes, end),
+                        None => return head.extend_from_slice(bytes),
+                    }
+                }
                 State::Head(head) => {
                     let before = head.len();
                     let room = HEAD_BYTES_MAX.saturating_sub(before);
@@ -168,17 +176,25 @@ impl Screen {
                         }
                         return;
                     };
-                    let (framing, length) = framing(head.get(..end).unwrap_or_default());
+                    let head = std::mem::take(head);
+                    self.note(&head, end);
                     bytes = bytes.get(end.saturating_sub(before)..).unwrap_or_default();
-                    self.notes.lock().push_back(framing);
-                    self.state = match framing {
-                        Framing::Plain if length > 0 => State::Body(length),
-                        Framing::Plain => State::Head(Vec::new()),
-                        Framing::Chunked | Framing::Ambiguous(_) => State::Done,
-                    };
                 }
             }
         }
+    }
+
+    /// Notes what the head that ends at `end` says; what follows it is left.
+    fn note<'b>(&mut self, bytes: &'b [u8], end: usize) -> &'b [u8] {
+        let (head, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
+        let (framing, length) = framing(head);
+        self.notes.lock().push_back(framing);
+        self.state = match framing {
+            Framing::Plain if length > 0 => State::Body(length),
+            Framing::Plain => State::Head(Vec::new()),
+            Framing::Chunked | Framing::Ambiguous(_) => State::Done,
+        };
+        rest
     }
 }
 
@@ -188,16 +204,15 @@ fn head_end(head: &[u8], before: usize) -> Option<usize> {
     let from = before.saturating_sub(3);
     let first = head.iter().position(|b| !matches!(b, b'\r' | b'\n'))?;
     let start = from.max(first);
-    let tail = head.get(start..)?;
-    tail.iter().enumerate().find_map(|(i, b)| {
-        let rest = tail.get(i + 1..)?;
-        let after = match (b, rest) {
-            (b'\n', [b'\n', ..]) => 2,
-            (b'\n', [b'\r', b'\n', ..]) => 3,
-            _ => return None,
-        };
-        Some(start + i + after)
-    })
+    let mut at = start;
+    loop {
+        at += 1 + head.get(at..)?.iter().position(|b| *b == b'\n')?;
+        match head.get(at..)? {
+            [b'\n', ..] => return Some(at + 1),
+            [b'\r', b'\n', ..] => return Some(at + 2),
+            _ => {}
+        }
+    }
 }
 
 /// What a whole head says, and the length of its body where there is one.
@@ -210,37 +225,58 @@ fn framing(head: &[u8]) -> (Framing, u64) {
 }
 
 fn read(head: &[u8]) -> Result<(bool, u64), Ambiguity> {
-    let bare = |pair: &[u8]| matches!(pair, [a, b'\n'] if *a != b'\r');
-    if head.windows(2).any(bare) || head.first() == Some(&b'\n') {
+    let mut lines = head.split(|b| *b == b'\n');
+    // After the last line feed there is nothing.
+    let rest = lines.next_back();
+    if rest != Some(&[]) || !lines.all(|line| line.ends_with(b"\r")) {
         return Err(Ambiguity::BareLineFeed);
     }
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut request = httparse::Request::new(&mut headers);
-    match request.parse(head) {
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(head, &mut headers) {
         Ok(httparse::Status::Complete(end)) if end == head.len() => {}
         Ok(_) | Err(_) => return Err(Ambiguity::Unreadable),
     }
     if request.path.is_some_and(|path| path.contains('#')) {
         return Err(Ambiguity::Fragment);
     }
-    let named = |name: &str| {
-        request
-            .headers
-            .iter()
-            .filter(|h| h.name.eq_ignore_ascii_case(name))
-            .map(|h| h.value)
-            .collect::<Vec<_>>()
-    };
-    match (
-        named("content-length").as_slice(),
-        named("transfer-encoding").as_slice(),
-    ) {
-        ([], []) => Ok((false, 0)),
-        ([length], []) => Ok((false, plain_number(length).ok_or(Ambiguity::OddLength)?)),
-        ([], [encoding]) if encoding.eq_ignore_ascii_case(b"chunked") => Ok((true, 0)),
-        ([], _) => Err(Ambiguity::OddEncoding),
-        (_, []) => Err(Ambiguity::RepeatedLength),
-        (_, _) => Err(Ambiguity::TwoLengths),
+    let (mut lengths, mut encodings) = (Told::default(), Told::default());
+    for header in request.headers.iter() {
+        if header.name.eq_ignore_ascii_case("content-length") {
+            lengths.add(header.value);
+        } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
+            encodings.add(header.value);
+        }
+    }
+    match (lengths, encodings) {
+        (Told::Never, Told::Never) => Ok((false, 0)),
+        (Told::Once(length), Told::Never) => {
+            Ok((false, plain_number(length).ok_or(Ambiguity::OddLength)?))
+        }
+        (Told::Never, Told::Once(encoding)) if encoding.eq_ignore_ascii_case(b"chunked") => {
+            Ok((true, 0))
+        }
+        (Told::Never, Told::Once(_) | Told::Again) => Err(Ambiguity::OddEncoding),
+        (Told::Again, Told::Never) => Err(Ambiguity::RepeatedLength),
+        (Told::Once(_) | Told::Again, Told::Once(_) | Told::Again) => Err(Ambiguity::TwoLengths),
+    }
+}
+
+/// What a header says, of which there should be one.
+#[derive(Default)]
+enum Told<'h> {
+    #[default]
+    Never,
+    Once(&'h [u8]),
+    Again,
+}
+
+impl<'h> Told<'h> {
+    fn add(&mut self, value: &'h [u8]) {
+        *self = match self {
+            Told::Never => Told::Once(value),
+            Told::Once(_) | Told::Again => Told::Again,
+        };
     }
 }
 
