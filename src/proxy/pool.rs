@@ -1,6 +1,7 @@
 //! Connections to upstreams that are kept for the next request, bounded in number and age.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,12 +13,14 @@ use super::body::Body;
 use super::upstream::channel::{Channel, Multiplexed};
 use crate::aws::host::Host;
 
-/// The most idle HTTP/1.1 connections to one host.
-const PER_HOST_MAX: usize = 32;
+/// The most idle HTTP/1.1 connections to one host: as many as clients that are busy at once keep busy.
+const PER_HOST_MAX: usize = 256;
 /// The most HTTP/2 connections to one host. One more serves its own request and is closed.
 const SHARED_PER_HOST_MAX: usize = 8;
 /// The most connections in all.
-const TOTAL_MAX: usize = 512;
+const TOTAL_MAX: usize = 1024;
+/// The part of their age that old connections wait at least for their end, so that many of them are one piece of work.
+const SWEEPS: u32 = 8;
 /// How many hosts are remembered before those without connections are forgotten.
 const HOSTS_MAX: usize = 1024;
 
@@ -29,6 +32,8 @@ const HOSTS_MAX: usize = 1024;
 pub(super) struct Pool {
     hosts: Mutex<HashMap<Key, Connections>>,
     age_max: Duration,
+    /// Whether somebody sweeps.
+    swept: AtomicBool,
 }
 
 pub(super) type Key = (Host, u16);
@@ -67,6 +72,7 @@ impl Pool {
         Self {
             hosts: Mutex::default(),
             age_max,
+            swept: AtomicBool::new(false),
         }
     }
 
@@ -131,19 +137,20 @@ impl Pool {
         })
     }
 
-    /// Takes a connection back. One too many is closed.
+    /// Takes a connection back. Where there is one too many, that which has been idle for longest is closed.
     pub(super) fn put(&self, target: Key, sender: SendRequest<Body>) {
         let mut hosts = self.lock();
         if total(&hosts) >= TOTAL_MAX {
             return;
         }
         let connections = hosts.entry(target).or_default();
-        if connections.idle.len() < PER_HOST_MAX {
-            connections.idle.push(Idle {
-                sender,
-                since: Instant::now(),
-            });
+        if connections.idle.len() >= PER_HOST_MAX {
+            connections.idle.remove(0);
         }
+        connections.idle.push(Idle {
+            sender,
+            since: Instant::now(),
+        });
     }
 
     /// The upstream chose HTTP/1.1.
@@ -171,6 +178,30 @@ impl Pool {
             connections.shared.retain(|c| !c.is_spent(self.age_max));
             !connections.are_none()
         });
+    }
+
+    /// Closes HTTP/1.1 connections when they get old, for as long as there are any. One task does it for all: comes back
+    /// at once where another does already.
+    pub(super) async fn sweep(&self) {
+        while !self.swept.swap(true, Ordering::AcqRel) {
+            while let Some(oldest) = self.oldest() {
+                let due = oldest + self.age_max;
+                tokio::time::sleep_until(due.max(Instant::now() + self.age_max / SWEEPS)).await;
+                self.expire();
+            }
+            self.swept.store(false, Ordering::Release);
+            // One that was put in just before the store is nobody's yet.
+            if self.oldest().is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Since when the HTTP/1.1 connection that was idle first has been.
+    fn oldest(&self) -> Option<Instant> {
+        let hosts = self.lock();
+        let idle = hosts.values().flat_map(|c| &c.idle);
+        idle.map(|idle| idle.since).min()
     }
 
     pub(super) const fn age_max(&self) -> Duration {

@@ -289,7 +289,7 @@ impl Upstream {
         }
     }
 
-    /// Gives the connection to the pool once the answer has been read to its end, and closes it when it gets old.
+    /// Gives the connection to the pool once the answer has been read to its end.
     fn keep(&self, key: &Key, mut sender: SendRequest<Body>) {
         let (shared, key) = (Arc::clone(&self.shared), key.clone());
         tokio::spawn(async move {
@@ -298,8 +298,7 @@ impl Upstream {
                 return;
             }
             shared.pool.put(key, sender);
-            tokio::time::sleep(shared.pool.age_max()).await;
-            shared.pool.expire();
+            shared.pool.sweep().await;
         });
     }
 
