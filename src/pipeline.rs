@@ -145,14 +145,14 @@ impl Guard {
         let arrived = self.arrive(trail, request)?;
         let identified = self.identify(trail, arrived).await?;
         if identified.whose == Whose::Foreign {
-            return self.pass_on(trail, identified).await;
+            return Box::pin(self.pass_on(trail, identified)).await;
         }
         let authenticated = match identified.whose {
             Whose::Nobodys => self.unauthenticated(trail, identified)?,
             Whose::Ours | Whose::Foreign => self.authenticate(trail, identified).await?,
         };
         if let Some(answers) = authenticated.known.operation().answers {
-            return self.answer_itself(trail, authenticated, answers).await;
+            return Box::pin(self.answer_itself(trail, authenticated, answers)).await;
         }
         let allowed = self.judge(trail, authenticated).await?;
         let signed = self.sign(trail, allowed).await?;

@@ -152,9 +152,8 @@ impl Guard {
             {
                 return Err(denial.into());
             }
-            let facts = self
-                .learn(authenticated, &question.call, &targets, needs)
-                .await?;
+            let learning = self.learn(authenticated, &question.call, &targets, needs);
+            let facts = Box::pin(learning).await?;
             rules.learn(&mut question, targets, facts);
             trail.learn(&question);
         }

@@ -223,7 +223,8 @@ impl Upstream {
             },
             Err(opening) => (request, opening),
         };
-        let channel = self.connect(&target, freshness).await;
+        // On the heap: most requests find a connection, and none should carry what opens one.
+        let channel = Box::pin(self.connect(&target, freshness)).await;
         // Whoever waits for this connection finds it now, where it can be shared.
         drop(opening);
         match self.send(&key, channel?, request).await? {

@@ -87,6 +87,14 @@ impl Cache {
         }
     }
 
+    /// What is kept, where nothing is to be fetched.
+    pub(super) fn at_hand(&self, clock: &Clock) -> Option<Credentials> {
+        match self.look(clock.now()) {
+            Look::Fresh(credentials) => Some(credentials),
+            Look::Ageing(_) | Look::Faulty(_) | Look::Absent => None,
+        }
+    }
+
     /// Fetches in a task of its own, unless one runs already or ran a moment ago.
     fn refresh_beside<L, F>(self: &Arc<Self>, clock: &Clock, load: L)
     where

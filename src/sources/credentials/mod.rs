@@ -19,6 +19,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use aws_credential_types::Credentials;
+use aws_credential_types::attributes::AccountId;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use rustls::pki_types::CertificateDer;
 
@@ -54,7 +55,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct Table {
-    config: CredentialsConfig,
+    config: Arc<CredentialsConfig>,
     cache: Arc<Cache>,
     roles: Shelf,
 }
@@ -109,7 +110,7 @@ impl UpstreamCredentials {
         let before = &self.0;
         let table = |config: &CredentialsConfig| {
             let kept = before.tables.get(&config.name);
-            kept.filter(|t| t.config == *config)
+            kept.filter(|t| *t.config == *config)
                 .map_or_else(|| Table::new(config), Arc::clone)
         };
         let tables = tables.iter().map(|t| (t.name.clone(), table(t)));
@@ -150,7 +151,12 @@ impl UpstreamCredentials {
         let table = self.table(name)?;
         let plan = |own: Option<&str>| plan(&table.config, caller, power, &near.partition, own);
         let planned = match plan(None) {
-            Err(Unplanned::OwnAccount) => plan(Some(&self.0.own_account(table, near).await?)),
+            Err(Unplanned::OwnAccount) => match self.0.at_hand(table, &[]) {
+                Some(own) if own.account_id().is_some() => {
+                    plan(own.account_id().map(AccountId::as_str))
+                }
+                Some(_) | None => plan(Some(&self.0.own_account(table, near).await?)),
+            },
             planned @ (Ok(_) | Err(Unplanned::Fault(_))) => planned,
         };
         let Plan { steps, account } = planned.map_err(|unplanned| match unplanned {
@@ -159,8 +165,12 @@ impl UpstreamCredentials {
                 accounts: table.config.accounts.clone(),
             }),
         })?;
+        let credentials = match self.0.at_hand(table, &steps) {
+            Some(credentials) => credentials,
+            None => self.0.fetch(table, &steps, near).await?,
+        };
         Ok(Signer {
-            credentials: self.0.fetch(table, &steps, near).await?,
+            credentials,
             role: steps.last().map(|step| step.role.to_string()),
             account,
         })
@@ -175,7 +185,7 @@ impl UpstreamCredentials {
 impl Table {
     fn new(config: &CredentialsConfig) -> Arc<Self> {
         Arc::new(Self {
-            config: config.clone(),
+            config: Arc::new(config.clone()),
             cache: Arc::default(),
             roles: Shelf::default(),
         })
@@ -183,36 +193,49 @@ impl Table {
 }
 
 impl Shared {
-    /// The account of a table's source.
-    async fn own_account(
-        &self,
-        table: &Table,
-        near: &Endpoint,
-    ) -> Result<String, CredentialsFault> {
-        let credentials = self.source(table).await?;
-        match credentials.account_id() {
-            Some(account) => Ok(account.as_str().to_owned()),
-            None => {
-                let account = self.sts.account(near, &credentials).await;
-                account.map_err(|fault| of_sts(&table.config.name, fault))
-            }
+    /// The credentials at the end of those steps, where they are kept and fresh. Every call passes by here: what waits, and
+    /// is large, it meets only without them.
+    fn at_hand(&self, table: &Table, steps: &[Step]) -> Option<Credentials> {
+        match (&table.config.source, steps) {
+            (CredentialSource::Static(keys), []) => Some(chain::static_credentials(keys)),
+            (_, []) => table.cache.at_hand(&self.clock),
+            (_, steps) => table.roles.cache(steps).at_hand(&self.clock),
         }
+    }
+
+    /// The account of a table's source.
+    fn own_account<'a>(
+        &'a self,
+        table: &'a Table,
+        near: &'a Endpoint,
+    ) -> Pin<Box<dyn Future<Output = Result<String, CredentialsFault>> + Send + 'a>> {
+        Box::pin(async move {
+            let credentials = self.source(table).await?;
+            match credentials.account_id() {
+                Some(account) => Ok(account.as_str().to_owned()),
+                None => {
+                    let account = self.sts.account(near, &credentials).await;
+                    account.map_err(|fault| of_sts(&table.config.name, fault))
+                }
+            }
+        })
     }
 
     /// The credentials of a table's source. `account_id()` is set where the source says it.
     async fn source(&self, table: &Table) -> Result<Credentials, CredentialsFault> {
-        let CredentialsConfig { name, source, .. } = table.config.clone();
-        if let CredentialSource::Static(keys) = &source {
+        if let CredentialSource::Static(keys) = &table.config.source {
             return Ok(chain::static_credentials(keys));
         }
+        let config = Arc::clone(&table.config);
         let (http, clock, watch) = (
             self.http.clone(),
             self.clock.clone(),
             Arc::clone(&self.watch),
         );
         let load = move || async move {
-            let loaded = chain::load(&name, &source, http, &clock).await;
-            watch.fetched(&name, Fetch::Source, FetchOutcome::of(&loaded));
+            let CredentialsConfig { name, source, .. } = &*config;
+            let loaded = chain::load(name, source, http, &clock).await;
+            watch.fetched(name, Fetch::Source, FetchOutcome::of(&loaded));
             loaded
         };
         table.cache.credentials(&self.clock, load).await
