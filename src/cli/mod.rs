@@ -12,6 +12,7 @@
 mod ask;
 mod ca;
 mod catalog;
+mod completions;
 mod credentials;
 mod demo;
 mod doctor;
@@ -22,6 +23,7 @@ mod folder;
 mod journal;
 mod keys;
 mod log;
+mod man;
 mod policy;
 mod presign;
 #[cfg(test)]
@@ -97,6 +99,10 @@ enum Command {
     Scp(scp::Arguments),
     /// Check and read the journal
     Journal(journal::JournalArgs),
+    /// Print what completes `palisade` in your shell
+    Completions(completions::Arguments),
+    /// Print the manual page, or write one for each subcommand
+    Man(man::Arguments),
     #[command(external_subcommand)]
     Other(Vec<OsString>),
 }
@@ -118,6 +124,8 @@ impl Command {
             | Command::Catalog(_)
             | Command::Scp(_)
             | Command::Journal(_)
+            | Command::Completions(_)
+            | Command::Man(_)
             | Command::Other(_) => LevelFilter::INFO,
         }
     }
@@ -173,6 +181,14 @@ fn run(arguments: Arguments) -> Answer {
                 "this asks the guard that HTTPS_PROXY names and needs no configuration: leave --config out"
             )))
         }
+        Command::Completions(_) | Command::Man(_) if config.is_some() => Err(Failure::usage(
+            anyhow::anyhow!("this needs no configuration: leave --config out"),
+        )),
+        Command::Completions(arguments) => Ok(completions::run(&arguments).into()),
+        Command::Man(arguments) => {
+            let told = man::run(&arguments).map_err(Failure::refused)?;
+            Ok(told.into())
+        }
         Command::Token(arguments) => Ok(token::run(&arguments)?.into()),
         Command::Presign(arguments) => Ok(presign::run(&arguments)?.into()),
         Command::Doctor(arguments) => doctor::run(&arguments, load(config)),
@@ -218,13 +234,18 @@ fn load(explicit: Option<PathBuf>) -> Result<Config, Failure> {
     Ok(Config::load(explicit.as_deref(), &environment)?)
 }
 
+/// The command line's definition.
+fn definition() -> clap::Command {
+    <Arguments as clap::CommandFactory>::command()
+}
+
 fn not_a_subcommand(words: &[OsString]) -> Failure {
     let name = words.first().map(|w| w.to_string_lossy().into_owned());
     let name = name.unwrap_or_default();
     if UNBUILT.contains(&name.as_str()) {
         return Failure::usage(anyhow::anyhow!("`{name}` isn't built yet"));
     }
-    let command = <Arguments as clap::CommandFactory>::command();
+    let command = definition();
     let built = command.get_subcommands().map(clap::Command::get_name);
     let help = nearest(&name, built).map_or_else(
         || "`palisade --help` shows every subcommand".to_owned(),
@@ -273,7 +294,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_sound() {
-        <Arguments as clap::CommandFactory>::command().debug_assert();
+        definition().debug_assert();
     }
 
     #[test]
