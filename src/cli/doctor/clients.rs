@@ -27,11 +27,21 @@ const AGENTS: [&str; 6] = [
     "\"aws-sdk-v3-proxy\"",
 ];
 
-/// Behaviours of the AWS SDK for Rust from before it read proxy variables.
+/// The `BehaviorVersion`s of the AWS SDK for Rust whose default client is told not to read proxy variables.
 const OLD_BEHAVIOURS: [&str; 3] = ["v2023_11_09", "v2024_03_28", "v2025_01_17"];
 
-/// The first `aws-smithy-http-client` that reads proxy variables.
-const RUST_CLIENT_MIN: (u64, u64) = (1, 1);
+/// The first that reads them; but from [`RUNTIME_LEGACY`] on it gets the older client, which has no proxy, wherever that
+/// is compiled in, as it is by the default features of each service's crate.
+const FIRST_BEHAVIOUR: &str = "v2025_08_07";
+
+/// The first `aws-smithy-runtime` whose default client reads proxy variables.
+const RUNTIME_MIN: (u64, u64) = (1, 9);
+
+/// The first that keeps its hyper 1 client for `v2026_01_12` and later.
+const RUNTIME_LEGACY: (u64, u64) = (1, 10);
+
+/// The first `hyper-rustls` that isn't the older client's.
+const HYPER_RUSTLS_MIN: (u64, u64) = (0, 25);
 
 /// Files that name the packages of a program.
 const MANIFESTS: [&str; 9] = [
@@ -99,30 +109,35 @@ fn rust(folder: &Path) -> Finding {
     if version(&lock, "aws-config").is_none() && !lock.contains("name = \"aws-sdk-") {
         return Finding::ok(RUST, "Cargo.lock doesn't name the AWS SDK for Rust");
     }
-    let update = "update the SDK (`cargo update`), and use `BehaviorVersion::latest()`";
-    if version(&lock, "aws-smithy-http-client").is_none_or(|v| v < RUST_CLIENT_MIN) {
+    let Some(runtime) = version(&lock, "aws-smithy-runtime").filter(|v| *v >= RUNTIME_MIN) else {
         return Finding::warning(
             RUST,
             "Cargo.lock names an AWS SDK for Rust from before it read HTTPS_PROXY: its calls go around the guard",
-            update,
+            "update the SDK (`cargo update`), and use `BehaviorVersion::latest()`",
         );
-    }
+    };
+    let has_older_client = version(&lock, "hyper-rustls").is_some_and(|v| v < HYPER_RUSTLS_MIN);
+    let first = (runtime >= RUNTIME_LEGACY && has_older_client).then_some(FIRST_BEHAVIOUR);
     let mut sources = sources(&folder.join("src"), "rs").into_iter();
     let old = sources.find_map(|path| {
         let code = read(&path)?;
-        let old = OLD_BEHAVIOURS.iter().find(|v| code.contains(**v))?;
+        let mut behaviours = OLD_BEHAVIOURS.into_iter().chain(first);
+        let old = behaviours.find(|v| code.contains(*v))?;
         Some((path, old))
     });
     match old {
         Some((path, old)) => Finding::warning(
             RUST,
             format!(
-                "`{}` uses the AWS SDK for Rust as of `{old}`, which doesn't read HTTPS_PROXY: its calls go around the guard",
+                "`{}` names `BehaviorVersion::{old}` of the AWS SDK for Rust, whose default client doesn't read HTTPS_PROXY: its calls go around the guard",
                 path.display()
             ),
-            update,
+            "use `BehaviorVersion::latest()` there, or give the client an `http_client` that has the proxy",
         ),
-        None => Finding::ok(RUST, "the AWS SDK for Rust of Cargo.lock reads HTTPS_PROXY"),
+        None => Finding::ok(
+            RUST,
+            "the AWS SDK for Rust in Cargo.lock reads HTTPS_PROXY, as of `BehaviorVersion::latest()`",
+        ),
     }
 }
 
@@ -266,24 +281,28 @@ mod tests {
 
     #[test]
     fn an_old_rust_sdk_or_an_old_behaviour_goes_around() {
-        let lock = |client: &str| {
+        let lock = |runtime: &str, rustls: &str| {
             format!(
-                "[[package]]\nname = \"aws-config\"\nversion = \"1.8.0\"\n\n[[package]]\nname = \"aws-smithy-http-client\"\nversion = \"{client}\"\n"
+                "[[package]]\nname = \"aws-config\"\nversion = \"1.8.0\"\n\n[[package]]\nname = \"aws-smithy-runtime\"\nversion = \"{runtime}\"\n\n[[package]]\nname = \"hyper-rustls\"\nversion = \"{rustls}\"\n"
             )
         };
-        let (old, new) = (lock("1.0.6"), lock("1.1.0"));
+        let (old, new) = (lock("1.8.6", "0.27.0"), lock("1.16.2", "0.27.10"));
         checks(RUST, &[], &[], State::Skipped);
         checks(RUST, &[("Cargo.lock", "")], &[], State::Ok);
         checks(RUST, &[("Cargo.lock", &old)], &[], State::Warning);
         checks(RUST, &[("Cargo.lock", &new)], &[], State::Ok);
-        let code = "let v = BehaviorVersion::v2024_03_28();";
-        let pinned = [("Cargo.lock", new.as_str()), ("src/aws/client.rs", code)];
-        checks(RUST, &pinned, &[], State::Warning);
-        let latest = [
-            ("Cargo.lock", new.as_str()),
-            ("src/main.rs", "BehaviorVersion::latest()"),
-        ];
-        checks(RUST, &latest, &[], State::Ok);
+        let names = |lock: &str, behaviour: &str, state: State| {
+            let code = format!("let v = BehaviorVersion::{behaviour}();");
+            let files = [("Cargo.lock", lock), ("src/aws/client.rs", code.as_str())];
+            checks(RUST, &files, &[], state);
+        };
+        names(&new, "v2024_03_28", State::Warning);
+        names(&new, "v2025_08_07", State::Ok);
+        names(&new, "latest", State::Ok);
+        // With the older client beside it, the first behaviour that reads the variable gets the wrong one of the two.
+        names(&lock("1.9.0", "0.24.2"), "v2025_08_07", State::Ok);
+        names(&lock("1.10.0", "0.24.2"), "v2025_08_07", State::Warning);
+        names(&lock("1.10.0", "0.24.2"), "v2026_01_12", State::Ok);
     }
 
     #[test]
