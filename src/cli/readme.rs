@@ -1,5 +1,5 @@
-//! Holds the README to what the program is: its configurations load, its policies are valid, its commands and metrics
-//! are there.
+//! Holds the README, and the page for platform teams, to what the program is: its configurations load, its policies are
+//! valid, its commands and metrics are there, its links lead somewhere; and to how long a beginning may be.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,6 +15,10 @@ use crate::guard::protected::Protected;
 use crate::ruleset::{Ruleset, starter};
 
 const README: &str = include_str!("../../README.md");
+const DEPLOY: &str = include_str!("../../deploy/README.md");
+
+/// What a terminal or a page shows without scrolling, in lines.
+const SCREEN: usize = 40;
 
 /// The blocks of one language.
 pub(super) fn blocks(language: &str) -> Vec<&'static str> {
@@ -40,6 +44,82 @@ fn ruleset(more: &[&str]) -> Ruleset {
     let groups = BTreeSet::from(["admins", "deployers"]);
     let catalog = Catalog::embedded().unwrap();
     Ruleset::new(catalog, &[], &files, None, &groups, true).unwrap()
+}
+
+/// What stands below a heading, as far as the next one.
+fn section(heading: &str) -> &'static str {
+    let (_, after) = README.split_once(&format!("\n{heading}\n")).unwrap();
+    after.split("\n#").next().unwrap()
+}
+
+/// The anchors of a page's headings, as GitHub makes them.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let headings = page
+        .split("```")
+        .step_by(2)
+        .flat_map(str::lines)
+        .filter(|line| line.starts_with('#'));
+    headings
+        .map(|line| {
+            let text = line.trim_start_matches('#').trim().to_lowercase();
+            text.chars()
+                .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+                .map(|c| if c == ' ' { '-' } else { c })
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn the_first_screen_shows_the_demo_and_its_two_commands() {
+    let screen: Vec<&str> = README.lines().take(SCREEN).collect();
+    let screen = screen.join("\n");
+    for part in [
+        "```text\n",
+        "refused",
+        "cargo run --release -- demo\ntests/run\n```",
+    ] {
+        assert!(screen.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn each_quick_start_is_under_ten_lines() {
+    for heading in ["### On a laptop", "### For a team", "### For compliance"] {
+        let lines = section(heading).lines().filter(|line| !line.is_empty());
+        let count = lines.count();
+        assert!((1..10).contains(&count), "{heading}: {count}");
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut count = 0;
+    for (page, folder) in [(README, root.to_owned()), (DEPLOY, root.join("deploy"))] {
+        let targets = page.split("](").skip(1);
+        for target in targets.filter_map(|rest| rest.split(')').next()) {
+            if target.starts_with("https://") {
+                continue;
+            }
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let of_page;
+            let linked = if path.is_empty() {
+                page
+            } else {
+                let path = folder.join(path);
+                assert!(path.exists(), "{target}");
+                of_page = std::fs::read_to_string(path).unwrap_or_default();
+                &of_page
+            };
+            assert!(
+                anchor.is_empty() || anchors(linked).contains(anchor),
+                "{target}"
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 60, "{count}");
 }
 
 #[test]
