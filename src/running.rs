@@ -2,7 +2,9 @@
 
 mod assemble;
 mod descriptors;
+mod error;
 mod keys;
+mod parts;
 mod place;
 mod pulse;
 mod reload;
@@ -11,13 +13,12 @@ mod service_manager;
 mod sockets;
 mod watcher;
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub(crate) use self::assemble::certified;
@@ -25,10 +26,10 @@ use self::assemble::{
     Common, holders, overridden, tables, tell, timeouts, vocabulary, warn_of_open_door,
     warn_of_open_tags,
 };
+use self::parts::Parts;
 use self::reload::Reload;
-use crate::admin::metrics::{Certificate, Metrics, MetricsError, Proxied};
+use crate::admin::metrics::{Certificate, Metrics, Proxied};
 use crate::admin::readiness::Readiness;
-use crate::admin::server::Admin;
 use crate::aws::catalog::Catalog;
 use crate::aws::endpoint::{Endpoint, Resolved};
 use crate::aws::host::Host;
@@ -37,16 +38,15 @@ use crate::guard::call::Caller;
 use crate::journal::record::Lifecycle;
 use crate::journal::{Durability, Journal, JournalError, Observe, Options, Record};
 use crate::pipeline::InForce;
-use crate::proxy::authority::{self, AuthorityError, Leaves};
-use crate::proxy::entrance::EntranceError;
-use crate::proxy::upstream::UpstreamError;
-use crate::proxy::{Budget, Proxy, roots};
-use crate::ruleset::{Ruleset, RulesetError};
+use crate::proxy::authority::{self, Leaves};
+use crate::proxy::{Budget, Proxy};
+use crate::ruleset::Ruleset;
 use crate::sources::clock::Clock;
-use crate::sources::credentials::{ClientSetup, CredentialsFault, Power};
-use crate::sources::keys::{FirstUse, KeysError, LiveKeys};
-use crate::state::{GuardLock, KeyStore, StateDir, StateError};
+use crate::sources::credentials::Power;
+use crate::sources::keys::LiveKeys;
+use crate::state::KeyStore;
 
+pub use self::error::{NoIdentity, StartError};
 pub use self::place::{authority as open_authority, state as open_state};
 pub use self::pulse::Pulse;
 pub use self::run_file::{RunCaller, RunFile};
@@ -99,56 +99,6 @@ impl std::fmt::Debug for Manner {
             .field("command", &self.command)
             .finish_non_exhaustive()
     }
-}
-
-/// Why it isn't known whose credentials a table has.
-#[derive(Debug, thiserror::Error)]
-pub enum NoIdentity {
-    /// There are none.
-    #[error(transparent)]
-    Credentials(#[from] CredentialsFault),
-    /// Nobody can be asked there.
-    #[error("the catalog knows no STS in region `{0}`")]
-    Region(String),
-}
-
-/// Why a guard can't start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(transparent)]
-    State(#[from] StateError),
-    #[error(transparent)]
-    Ruleset(#[from] RulesetError),
-    #[error(transparent)]
-    Authority(#[from] AuthorityError),
-    #[error(transparent)]
-    Keys(#[from] KeysError),
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    #[error(transparent)]
-    Upstream(#[from] UpstreamError),
-    #[error(transparent)]
-    Roots(#[from] roots::RootsError),
-    #[error(transparent)]
-    Credentials(#[from] ClientSetup),
-    #[error(transparent)]
-    Metrics(#[from] MetricsError),
-    #[error(transparent)]
-    Entrance(#[from] EntranceError),
-    #[error(transparent)]
-    Sockets(#[from] SocketsError),
-    #[error("TLS can't be set up: {0}")]
-    Tls(#[from] rustls::Error),
-    #[error(
-        "`{key} = \"{address}\"` can't be listened on: {error}; another process may have it: choose another port"
-    )]
-    Listen {
-        key: &'static str,
-        address: SocketAddr,
-        error: io::Error,
-    },
-    #[error("`{path}` can't be written: {error}")]
-    RunFile { path: String, error: io::Error },
 }
 
 impl Running {
@@ -387,83 +337,6 @@ impl Running {
     }
 }
 
-/// What runs.
-struct Parts {
-    guard: Arc<InForce>,
-    journal: Journal,
-    clock: Clock,
-    proxy: Arc<Proxy<InForce>>,
-    listener: TcpListener,
-    admin_listener: TcpListener,
-    readiness: Readiness,
-    metrics: Arc<Metrics>,
-    first_uses: mpsc::UnboundedReceiver<FirstUse>,
-    state: StateDir,
-    _lock: GuardLock,
-}
-
-impl Parts {
-    async fn run(self, stopped: watch::Receiver<bool>) -> Result<(), JournalError> {
-        let Self {
-            guard,
-            journal,
-            clock,
-            proxy,
-            listener,
-            admin_listener,
-            readiness,
-            metrics,
-            first_uses,
-            state,
-            _lock,
-        } = self;
-        let stopping = readiness.condition("serving", "the guard is starting");
-        stopping.met();
-        let admin = Admin {
-            metrics: Arc::clone(&metrics),
-            readiness,
-        };
-        let (admin_stop, admin_stopped) = watch::channel(false);
-        let admin = tokio::spawn(admin.serve(admin_listener, wait(admin_stopped)));
-        let (chores_stop, chores_stopped) = watch::channel(false);
-        let recorded = guard.now().keys.store().folder().join("recorded.json");
-        let ledger = tokio::spawn(keys::follow_ledger(
-            Arc::clone(&guard),
-            recorded,
-            chores_stopped.clone(),
-        ));
-        let uses = tokio::spawn(keys::record_first_uses(
-            Arc::clone(&guard),
-            first_uses,
-            chores_stopped,
-        ));
-        let drained = {
-            let shutdown = async {
-                wait(stopped).await;
-                stopping.unmet("the guard is stopping");
-            };
-            proxy.serve(listener, shutdown, GRACE).await
-        };
-        if drained.cut > 0 {
-            tracing::warn!(cut = drained.cut, "connections were cut after {GRACE:?}");
-        }
-        let _ = chores_stop.send(true);
-        // Panics of theirs have been logged; the stop goes on.
-        let _ = ledger.await;
-        let _ = uses.await;
-        let last = journal
-            .append(Record::lifecycle(clock.now(), Lifecycle::Stop))
-            .await;
-        let closed = journal.close().await;
-        let _ = admin_stop.send(true);
-        // The admin server ends by itself; a panic of it has been logged.
-        let _ = admin.await;
-        run_file::remove(&state);
-        last.map(|_| ())?;
-        closed
-    }
-}
-
 /// The metrics, and whoever else is told of each record.
 struct Observers {
     metrics: Arc<Metrics>,
@@ -495,11 +368,6 @@ fn sts_in(catalog: &Catalog, region: &str) -> Option<Endpoint> {
             Resolved::Unmodelled | Resolved::Foreign => None,
         }
     })
-}
-
-async fn wait(mut stopped: watch::Receiver<bool>) {
-    // An error means that the sender is gone, and with it whoever could stop this in order.
-    let _ = stopped.wait_for(|stop| *stop).await;
 }
 
 async fn listen(
