@@ -102,8 +102,15 @@ fn shown(what: &str, catalog: &Catalog) -> anyhow::Result<String> {
     show(&show_args(what), catalog, &Knowledge::embedded().unwrap())
 }
 
+/// Each part is shown, however wide the columns are.
 fn check_show(what: &str, expected: &[&str]) {
     let shown = shown(what, &EMBEDDED).unwrap();
+    let narrow = |line: &str| {
+        let indent = line.len() - line.trim_start().len();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        format!("{:indent$}{}", "", words.join(" "))
+    };
+    let shown = shown.lines().map(narrow).collect::<Vec<_>>().join("\n");
     for part in expected {
         assert!(shown.contains(part), "`{part}` in:\n{shown}");
     }
@@ -395,8 +402,8 @@ fn an_operation_is_shown_with_groups_resource_and_input() {
         &[
             "Action::\"workspaces:TerminateWorkspaces\"",
             "Action::\"destroy\", Action::\"workspaces:*\"",
-            "resource     TerminateWorkspaceRequests[].WorkspaceId",
-            "tags         looked up by DescribeTags",
+            "resource TerminateWorkspaceRequests[].WorkspaceId",
+            "tags looked up by DescribeTags",
             "  TerminateWorkspaceRequests: list of structure, at most 25, required",
             "    WorkspaceId: string, required",
         ],
@@ -407,20 +414,42 @@ fn an_operation_is_shown_with_groups_resource_and_input() {
     );
     check_show(
         "evs:DeleteEntitlement",
-        &["resource     environmentId / connectorId / vmIds[]"],
+        &["resource environmentId / connectorId / vmIds[]"],
     );
     check_show(
         "dynamodb:BatchWriteItem",
-        &["or           destroy, where RequestItems{}[].DeleteRequest is given"],
+        &["or destroy, where RequestItems{}[].DeleteRequest is given"],
     );
-    check_show(
-        "lambda:CreateFunction",
-        &["hands over   a role or code in "],
-    );
+    check_show("lambda:CreateFunction", &["hands over a role or code in "]);
     check_show(
         "workspaces:DescribeTags",
         &["output", "  TagList: list of structure"],
     );
+}
+
+#[test]
+fn what_is_told_of_an_operation_begins_in_one_column() {
+    for (what, lines) in [
+        (
+            "rds:DeleteDBInstance",
+            [
+                "tags                looked up by DescribeDBInstances\n",
+                "deletionProtection  looked up by DescribeDBInstances\n",
+            ],
+        ),
+        (
+            "sts:AssumeRoleWithWebIdentity",
+            [
+                "request    POST / in query\n",
+                "signature  none: callers send it unsigned\n",
+            ],
+        ),
+    ] {
+        let shown = shown(what, &EMBEDDED).unwrap();
+        for line in lines {
+            assert!(shown.contains(line), "`{line}` in:\n{shown}");
+        }
+    }
 }
 
 #[test]

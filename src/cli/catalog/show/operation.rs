@@ -20,63 +20,14 @@ pub(super) fn text(
     operation: &Operation,
     knowledge: &Knowledge,
 ) -> anyhow::Result<()> {
-    let groups: Vec<String> = groups(service, operation)
-        .iter()
-        .map(|g| format!("Action::\"{g}\""))
-        .collect();
     writeln!(out, "Action::\"{}:{}\"", service.id, operation.name)?;
-    writeln!(out, "in           {}", groups.join(", "))?;
-    let by_file = knowledge.operation(&service.id, &operation.name);
-    let guarded = match by_file {
-        _ if operation.class.is_guarded() => "guarded",
-        Some(rule) if rule.guarded => "guarded by its service file",
-        _ if operation.conditions.iter().any(|c| c.class.is_guarded()) => {
-            "guarded where its input makes it so"
-        }
-        Some(_) | None => "not guarded unless a policy names it and reads its input",
-    };
-    writeln!(out, "class        {} ({guarded})", kind(operation))?;
-    for condition in &operation.conditions {
-        writeln!(out, "{:13}{}", "or", in_words(condition))?;
-    }
-    if !operation.hands.is_empty() {
-        let hands = operation.hands.join(", ");
-        writeln!(out, "{:13}a role or code in {hands}", "hands over")?;
-    }
-    write_resource(out, service, operation, knowledge)?;
-    let protocols: Vec<String> = service.protocols.iter().map(name_of).collect();
-    let request = format!("{} {}", operation.method, operation.uri);
-    writeln!(out, "request      {request} in {}", protocols.join(", "))?;
-    if let Some(prefix) = &operation.host_prefix {
-        writeln!(out, "host         with `{prefix}` in front")?;
-    }
-    if operation.unsigned {
-        writeln!(out, "signature    none: callers send it unsigned")?;
-    }
-    if operation.answers.is_some() {
-        writeln!(
-            out,
-            "answered     by the guard itself: it is never sent to AWS"
-        )?;
-    }
-    if let Some(release) = &operation.gone {
-        writeln!(
-            out,
-            "gone         {release} had it last; older SDKs still send it"
-        )?;
-    }
-    for form in service
-        .older
-        .iter()
-        .filter(|f| f.operation.name == operation.name)
-    {
-        let (method, uri) = (&form.operation.method, &form.operation.uri);
-        let protocol = name_of(&form.protocol);
-        writeln!(
-            out,
-            "older        {method} {uri} in {protocol}, up to {}",
-            form.release
-        )?;
+    let mut lines = of_policies(service, operation, knowledge);
+    lines.extend(of_resource(service, operation, knowledge));
+    lines.extend(of_wire(service, operation));
+    let width = lines.iter().map(|(head, _)| head.len()).max();
+    let width = width.unwrap_or_default().saturating_add(2);
+    for (head, text) in lines {
+        writeln!(out, "{head:width$}{text}")?;
     }
     writeln!(out, "input")?;
     write_members(out, service, operation.input)?;
@@ -87,12 +38,69 @@ pub(super) fn text(
     Ok(())
 }
 
-fn write_resource(
-    out: &mut String,
-    service: &Service,
-    operation: &Operation,
-    knowledge: &Knowledge,
-) -> anyhow::Result<()> {
+/// Lines of a head and a text, which begin below each other.
+type Lines = Vec<(&'static str, String)>;
+
+/// How policies name it, and what it is to them.
+fn of_policies(service: &Service, operation: &Operation, knowledge: &Knowledge) -> Lines {
+    let groups: Vec<String> = groups(service, operation)
+        .iter()
+        .map(|g| format!("Action::\"{g}\""))
+        .collect();
+    let by_file = knowledge.operation(&service.id, &operation.name);
+    let guarded = match by_file {
+        _ if operation.class.is_guarded() => "guarded",
+        Some(rule) if rule.guarded => "guarded by its service file",
+        _ if operation.conditions.iter().any(|c| c.class.is_guarded()) => {
+            "guarded where its input makes it so"
+        }
+        Some(_) | None => "not guarded unless a policy names it and reads its input",
+    };
+    let mut lines = vec![
+        ("in", groups.join(", ")),
+        ("class", format!("{} ({guarded})", kind(operation))),
+    ];
+    let conditions = operation.conditions.iter();
+    lines.extend(conditions.map(|condition| ("or", in_words(condition))));
+    if !operation.hands.is_empty() {
+        let hands = operation.hands.join(", ");
+        lines.push(("hands over", format!("a role or code in {hands}")));
+    }
+    lines
+}
+
+/// How it is sent.
+fn of_wire(service: &Service, operation: &Operation) -> Lines {
+    let protocols: Vec<String> = service.protocols.iter().map(name_of).collect();
+    let request = format!("{} {}", operation.method, operation.uri);
+    let mut lines = vec![("request", format!("{request} in {}", protocols.join(", ")))];
+    if let Some(prefix) = &operation.host_prefix {
+        lines.push(("host", format!("with `{prefix}` in front")));
+    }
+    if operation.unsigned {
+        lines.push(("signature", "none: callers send it unsigned".to_owned()));
+    }
+    if operation.answers.is_some() {
+        let text = "by the guard itself: it is never sent to AWS";
+        lines.push(("answered", text.to_owned()));
+    }
+    if let Some(release) = &operation.gone {
+        let text = format!("{release} had it last; older SDKs still send it");
+        lines.push(("gone", text));
+    }
+    let older = service.older.iter();
+    let older = older.filter(|form| form.operation.name == operation.name);
+    lines.extend(older.map(|form| {
+        let (method, uri) = (&form.operation.method, &form.operation.uri);
+        let protocol = name_of(&form.protocol);
+        let text = format!("{method} {uri} in {protocol}, up to {}", form.release);
+        ("older", text)
+    }));
+    lines
+}
+
+/// What it would affect, and what can be looked up about that.
+fn of_resource(service: &Service, operation: &Operation, knowledge: &Knowledge) -> Lines {
     let place = knowledge
         .operation(&service.id, &operation.name)
         .and_then(|rule| rule.resources.as_ref());
@@ -104,25 +112,21 @@ fn write_resource(
         }
         (None, Some(rule)) => (resource(operation), &rule.kind, rule.rule.as_str()),
         (None, None) if operation.class.is_guarded() => {
-            writeln!(out, "resource     none in its input: judged on its account")?;
-            return Ok(());
+            let text = "none in its input: judged on its account";
+            return vec![("resource", text.to_owned())];
         }
-        (None, None) => {
-            writeln!(out, "resource     Service::\"{}\"", service.id)?;
-            return Ok(());
-        }
+        (None, None) => return vec![("resource", format!("Service::\"{}\"", service.id))],
     };
-    writeln!(out, "resource     {ids}, found by {by}")?;
-    writeln!(out, "type         {kind}")?;
     let facts = Facts::of(service, kind, knowledge);
-    if let Some(arn) = &facts.arn {
-        writeln!(out, "arn          {arn}")?;
-    }
-    writeln!(out, "tags         {}", facts.tags)?;
-    for (attribute, operation) in &facts.attributes {
-        writeln!(out, "{:12} {operation}", attribute.as_str())?;
-    }
-    Ok(())
+    let mut lines = vec![
+        ("resource", format!("{ids}, found by {by}")),
+        ("type", kind.clone()),
+    ];
+    lines.extend(facts.arn.map(|arn| ("arn", arn)));
+    lines.push(("tags", facts.tags));
+    let attributes = facts.attributes.into_iter();
+    lines.extend(attributes.map(|(attribute, text)| (attribute.as_str(), text)));
+    lines
 }
 
 /// What can be learnt about resources of a type.
