@@ -21,7 +21,7 @@ use crate::guard::facts::{Attribute, Facts, Needs};
 use crate::guard::reads::{Names, Reads};
 use crate::guard::schema::Vocabulary;
 
-use check::{duplicates, unknown_actions, validate};
+use check::{duplicates, unknown_actions, unknown_groups, validate};
 
 pub use granted::{MAY_ASSUME, may_assume};
 
@@ -190,11 +190,10 @@ impl Policies {
             }
         }
         faults.extend(duplicates(&rules));
-        faults.extend(
-            rules
-                .iter()
-                .flat_map(|parsed| unknown_actions(parsed, vocabulary)),
-        );
+        for parsed in &rules {
+            faults.extend(unknown_actions(parsed, vocabulary));
+            faults.extend(unknown_groups(parsed, vocabulary));
+        }
         let written = rules.iter().any(|parsed| parsed.rule.file != MAY_ASSUME);
         if !written && faults.is_empty() {
             let file = files

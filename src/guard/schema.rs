@@ -136,6 +136,11 @@ impl Vocabulary {
         }
     }
 
+    /// The groups of callers that there are, in their order: those of the configuration, and the admins.
+    pub fn caller_groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.iter().map(String::as_str)
+    }
+
     /// The reduced schema for a policy set, in Cedar's schema syntax: the actions that it names, and of the others one
     /// for each kind (class and finer group, and what their inputs have of the members that policies read): of each service
     /// that it names, and of all the rest together. Policies can't tell others of a kind apart. A call that isn't guarded

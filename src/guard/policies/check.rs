@@ -8,33 +8,65 @@ use serde_json::Value as Json;
 
 use super::read::{Parsed, line_of, with_help};
 use super::{PolicyFault, PolicyFile, Rule, Scope};
+use crate::aws::nearest::nearest;
 use crate::guard::schema::{InputRead, Vocabulary, Wanted};
 
 /// Names of actions that stand in a policy: in its scope, and in its conditions.
 fn actions_of(rule: &Rule) -> BTreeSet<String> {
-    fn walk(json: &Json, found: &mut BTreeSet<String>) {
+    let mut found = entities_of(rule, "Action");
+    if let Scope::Named { names, .. } = &rule.scope {
+        found.extend(names.iter().cloned());
+    }
+    found
+}
+
+/// The names of the entities of one type that stand anywhere in a policy.
+fn entities_of(rule: &Rule, kind: &str) -> BTreeSet<String> {
+    fn walk(json: &Json, kind: &str, found: &mut BTreeSet<String>) {
         match json {
             Json::Object(members) => {
-                let entity = members.get("__entity");
-                if let Some(entity) =
-                    entity.filter(|e| e.get("type").and_then(Json::as_str) == Some("Action"))
-                {
-                    found.extend(entity.get("id").and_then(Json::as_str).map(str::to_owned));
+                // A literal of a record has objects in the places of these two texts.
+                let text = |name: &str| members.get(name).and_then(Json::as_str);
+                if text("type") == Some(kind) {
+                    found.extend(text("id").map(str::to_owned));
                 }
-                members.values().for_each(|m| walk(m, found));
+                members.values().for_each(|m| walk(m, kind, found));
             }
-            Json::Array(items) => items.iter().for_each(|i| walk(i, found)),
+            Json::Array(items) => items.iter().for_each(|i| walk(i, kind, found)),
             Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
         }
     }
     let mut found = BTreeSet::new();
-    if let Scope::Named { names, .. } = &rule.scope {
-        found.extend(names.iter().cloned());
-    }
     if let Ok(json) = rule.policy.to_json() {
-        walk(&json, &mut found);
+        walk(&json, kind, &mut found);
     }
     found
+}
+
+/// The groups of callers that a policy names and nobody can be in.
+pub(super) fn unknown_groups(parsed: &Parsed, vocabulary: &Vocabulary) -> Vec<PolicyFault> {
+    let Parsed { rule, line, .. } = parsed;
+    let known = |name: &String| vocabulary.caller_groups().any(|group| group == name);
+    let unknown = entities_of(&parsed.rule, "Group").into_iter();
+    unknown
+        .filter(|name| !known(name))
+        .map(|name| {
+            let near = match nearest(&name, vocabulary.caller_groups()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => {
+                    let all = vocabulary.caller_groups();
+                    let all: Vec<String> = all.map(|group| format!("`{group}`")).collect();
+                    format!("there are {}", all.join(", "))
+                }
+            };
+            PolicyFault {
+                file: rule.file.clone(),
+                line: Some(*line),
+                policy: Some(rule.id.clone()),
+                message: format!("no caller of the configuration is in a group `{name}`; {near}"),
+            }
+        })
+        .collect()
 }
 
 pub(super) fn unknown_actions(parsed: &Parsed, vocabulary: &Vocabulary) -> Vec<PolicyFault> {

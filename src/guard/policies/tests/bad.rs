@@ -126,14 +126,40 @@ fn a_group_named_with_equals_never_applies() {
 }
 
 #[test]
-fn an_unknown_group_of_callers_or_service_is_a_fault() {
-    for (from, to) in [
-        ("principal", r#"principal in Group::"deployer""#),
-        ("resource", r#"resource in Service::"workspace""#),
+fn an_unknown_group_of_callers_comes_with_the_nearest() {
+    let text = forbid("a", "action", "");
+    for in_group in [
+        text.replacen("principal", "principal in Group::\"deployer\"", 1),
+        text.replacen("principal", "principal is Caller in Group::\"deployer\"", 1),
+        forbid("a", "action", "unless { principal in Group::\"deployer\" }"),
+        forbid(
+            "a",
+            "action",
+            "when { principal in [Group::\"admins\", Group::\"deployer\"] }",
+        ),
     ] {
-        let text = forbid("a", "action", "").replacen(from, to, 1);
-        check(&text, &["x.cedar:1: policy `a`: "]);
+        check(
+            &in_group,
+            &[
+                "x.cedar:1: policy `a`: no caller of the configuration is in a group `deployer`",
+                "did you mean `deployers`?",
+            ],
+        );
     }
+    check(
+        &text.replacen("principal", "principal in Group::\"everyone-else\"", 1),
+        &["there are `admins`, `deployers`"],
+    );
+    // A record that looks like one isn't one.
+    let record = r#"when { {type: "Group", id: "nobody"}.id == "nobody" }"#;
+    assert!(load(&forbid("a", "action", record)).is_ok());
+}
+
+#[test]
+fn an_unknown_service_is_a_fault() {
+    let scope = r#"resource in Service::"workspace""#;
+    let text = forbid("a", "action", "").replacen("resource", scope, 1);
+    check(&text, &["x.cedar:1: policy `a`: "]);
     assert!(
         load(&forbid(
             "a",
