@@ -35,7 +35,7 @@ pub(crate) enum CatalogCommand {
     Build(BuildArgs),
     /// Show what the catalog knows about a service or an operation
     Show(ShowArgs),
-    /// Tell which API each host is, and what of a call stands in it
+    /// Tell which AWS API a host name is of, and the region, account or bucket in it
     Hosts(HostsArgs),
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 enum Command {
     /// Issue a key to a caller of the configuration; the secret is shown this once
     New {
-        /// The caller's name
+        /// The caller, as its `[[caller]]` in the configuration is named
         name: String,
         /// Print JSON
         #[arg(long)]
@@ -35,7 +35,7 @@ enum Command {
     },
     /// Revoke a key; a running guard refuses it within a second
     Revoke {
-        /// The access key id
+        /// The access key id, as `palisade keys list` shows it
         #[arg(value_name = "ID")]
         access_key_id: String,
         /// Print JSON

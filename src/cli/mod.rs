@@ -61,7 +61,7 @@ const UNBUILT_BELOW: &[[&str; 2]] = &[
 #[derive(Debug, Parser)]
 #[command(name = "palisade", version, propagate_version = true)]
 struct Arguments {
-    /// The configuration file [default: $PALISADE_CONFIG, the user's, the system's]
+    /// The configuration file [default: $PALISADE_CONFIG, ~/.config/palisade/palisade.toml, /etc/palisade/palisade.toml]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -70,34 +70,34 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Guard: run the proxy in the foreground
+    /// Run the guard, in the foreground
     Serve(serve::Arguments),
     /// Show what it does: real calls through a guard to a stand-in for AWS, nothing kept
     Demo(demo::Arguments),
     /// Run a command so that its calls to AWS are guarded
     Exec(exec::Arguments),
-    /// Print what a shell sets to have its calls guarded by the guard that runs
+    /// Print what sends a shell's calls through the guard that runs: eval "$(palisade env)"
     Env(env::Arguments),
-    /// Hand out virtual session keys: a credential process for AWS's configuration file
+    /// Hand out temporary keys of the guard's: a `credential_process` for AWS's configuration file
     Credentials(credentials::Arguments),
     /// Have the guard make a token for a cluster or a database
     Token(token::Arguments),
-    /// Have the guard make a URL that makes one call for whoever has it
+    /// Have the guard presign a URL: it makes one call for whoever has it, until it expires
     Presign(presign::Arguments),
     /// Print the certificate authority that clients must trust, as PEM
     Ca,
     /// Issue, list and revoke callers' keys
     Keys(keys::Arguments),
-    /// Check the policies, print their schema
+    /// Check and test policies, print what they can speak of
     Policy(policy::Arguments),
-    /// Make a catalog of AWS's APIs, and show what one knows
+    /// Show what is known of AWS's services, operations and hosts; make a newer catalog of them
     #[command(subcommand)]
     Catalog(catalog::CatalogCommand),
-    /// Find what is wrong, on a guard's client and on its host, and what mends it
+    /// Find what is wrong with a client of the guard or with its host, and what mends it
     Doctor(doctor::Arguments),
-    /// Make the policies of an organization by which nobody deletes but the guard
+    /// Make service control policies by which only the guard deletes in your AWS organization
     Scp(scp::Arguments),
-    /// Check and read the journal
+    /// Read the record of what was asked, decided and done, and verify it
     Journal(journal::JournalArgs),
     /// Print what completes `palisade` in your shell
     Completions(completions::Arguments),

@@ -14,7 +14,7 @@ use crate::aws::protocol::escape::encode;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// `s3://BUCKET/KEY`, or the https URL of a call: one that an SDK presigned with a virtual key, too
+    /// `s3://BUCKET/KEY`, or the https URL of a call; one that an SDK presigned with a virtual key will do
     #[arg(value_name = "URL")]
     url: String,
     /// The method of the call

@@ -25,13 +25,13 @@ use exempt::{Exempt, OrganizationId, RolePath, RolePattern};
 /// `palisade scp`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Arguments {
-    /// A role that may do what is guarded, as the guard's `guarded_role_arn`; an account of `*` is every account; may be repeated
+    /// The role that the guard signs guarded calls with, its `guarded_role_arn`; `*` for the account is every account; may be repeated
     #[arg(long = "guard-role", value_name = "ARN", required = true)]
     guard: Vec<RolePattern>,
-    /// A role that the guard signs all else with, its `role_arn`: may do what needs the same action as something guarded
+    /// The role that the guard signs everything else with, its `role_arn`: it keeps actions that guarded and other operations share; may be repeated
     #[arg(long = "work-role", value_name = "ARN")]
     work: Vec<RolePattern>,
-    /// Who makes and changes the roles under --path; may be repeated
+    /// A role or user that may create and change the roles under --path; may be repeated
     #[arg(long = "deployer", value_name = "ARN", required = true)]
     deployers: Vec<RolePattern>,
     /// A role for emergencies, which may do everything without the guard; may be repeated
@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     /// The path of the roles that nobody but the deployer may create, change or pass; the roles above stand under it
     #[arg(long, value_name = "PATH", default_value = "/palisade/")]
     path: RolePath,
-    /// Classes of operations, as in policies, divided by commas, or `all` that are guarded
+    /// Classes of operations to leave to the guard, separated by commas: destroy, disrupt, unprotect, indirect, credentials, grant, tag; or `all`
     #[arg(
         long = "class",
         value_name = "CLASS",
@@ -48,23 +48,23 @@ pub(crate) struct Arguments {
         default_value = "destroy"
     )]
     classes: Vec<String>,
-    /// A service to take the operations of, as the AWS CLI names it; may be repeated [default: every service]
+    /// Only the operations of this service, as the AWS CLI names it; may be repeated [default: every service]
     #[arg(long = "service", value_name = "ID", value_delimiter = ',')]
     services: Vec<String>,
-    /// An operation to leave to everyone, `sqs:DeleteMessage`; may be repeated
+    /// An operation to leave to everyone, such as `sqs:DeleteMessage`; may be repeated
     #[arg(
         long = "except",
         value_name = "SERVICE:OPERATION",
         value_delimiter = ','
     )]
     except: Vec<String>,
-    /// Also what is guarded for some inputs only, `rds:ModifyDBInstance`: nobody does it at all then but by the guard
+    /// Take in what is guarded for some inputs only, such as `rds:ModifyDBInstance`: only the guard makes such calls then, whatever their input
     #[arg(long)]
     by_input: bool,
-    /// The organization's id, for resource control policies too
+    /// The organization's id, `o-…`: makes resource control policies too
     #[arg(long, value_name = "ID")]
     organization: Option<OrganizationId>,
-    /// A service to write the policy of a VPC endpoint for; may be repeated
+    /// Make the policy of a VPC endpoint for this service too; may be repeated
     #[arg(long = "endpoint", value_name = "ID", value_delimiter = ',')]
     endpoints: Vec<String>,
     /// The folder to write the policies to, made where it isn't there; without it nothing is written, and the report is all
@@ -90,7 +90,9 @@ pub(crate) fn run(args: &Arguments, catalog: &Catalog) -> anyhow::Result<String>
     };
     let choice = Choice::make(catalog, &iam, &wanted)?;
     if choice.covered.is_empty() {
-        bail!("none of what was asked for has an action that a policy can forbid");
+        bail!(
+            "nothing that was asked for has an action that a policy can forbid; `palisade catalog show SERVICE` lists operations with their classes"
+        );
     }
     let documents = Documents::make(&choice, &iam, &exempt, &args.endpoints)?;
     let mut alone = Vec::new();

@@ -211,7 +211,9 @@ fn at_fault(check: &str, fault: &CredentialsFault) -> Finding {
         | Cause::OutOfReach { .. }
         | Cause::OtherAccount { .. }
         | Cause::OtherPartition { .. }
-        | Cause::BadSession { .. } => "as it says".to_owned(),
+        | Cause::BadSession { .. } => {
+            "mend what it names in `[credentials.*]` or in the AWS configuration, and ask again".to_owned()
+        },
     };
     Finding::fault(check, what, fix)
 }

@@ -295,12 +295,12 @@ fn told(asked: anyhow::Result<Told>) -> [Finding; 2] {
             format!(
                 "the guard takes the keys, and its policies refuse `sts:GetCallerIdentity`: {why}"
             ),
-            "nothing, unless a tool asks for it: a policy permits it",
+            "nothing, unless a tool needs that call: then have a policy permit it",
         ),
         Err(why) => Finding::fault(
             KEYS,
             why,
-            "for keys that the guard doesn't take: `palisade keys new NAME` on the guard's host, or `palisade env`; for upstream credentials: `palisade doctor` there",
+            "where it says that the guard doesn't take the key: `palisade keys new NAME` on the guard's host, or `palisade env`; where it is about the guard's own credentials: `palisade doctor` there",
         ),
     };
     [keys, clock]

@@ -117,7 +117,7 @@ fn authority(state: &StateDir, certified: &[String], now: SystemTime) -> Finding
         Ok(authority) => authority,
         Err(error) => {
             let fix = format!(
-                "as it says; where it is lost: `rm -r '{}'`, restart, and give each client what `palisade ca` prints",
+                "mend what it names; where the authority is lost: `rm -r '{}'`, restart, and give each client what `palisade ca` prints",
                 folder.display()
             );
             return Finding::fault(AUTHORITY, Failure::usage(error).error(), fix);
@@ -130,7 +130,7 @@ fn authority(state: &StateDir, certified: &[String], now: SystemTime) -> Finding
     let days = left.as_secs() / (24 * 3600);
     if left < EXPIRY_TOLD {
         let fix = format!(
-            "remove `{}`, restart, and give each client what `palisade ca` prints, before it expires",
+            "make its successor, `PALISADE_STATE_DIR=/somewhere/new PALISADE_STATE_CA= palisade ca`, and have each client trust both; then put the new ca.pem and ca.key into `{}`, and restart",
             folder.display()
         );
         return Finding::warning(AUTHORITY, format!("it expires in {days} days"), fix);

@@ -172,7 +172,7 @@ impl Look<'_> {
             return Finding::warning(
                 check,
                 format!(
-                    "the guard is trusted by {client}, and hardly anybody else: `{path}` takes the place of the system's certificates"
+                    "the guard is trusted by {client}, and other hosts aren't: `{path}` takes the place of the system's certificates"
                 ),
                 format!(
                     "add the system's certificates to `{path}`; `palisade env` and `palisade exec` write such a file"

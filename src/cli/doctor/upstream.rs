@@ -122,7 +122,7 @@ impl Way {
             Finding::fault(
                 UPSTREAM,
                 error.to_string(),
-                "where something on the way opens TLS, name its authority in `upstream.ca_file`; else see that this host reaches AWS unchanged",
+                "where a proxy or a firewall on the way inspects TLS, name its certificate authority in `upstream.ca_file`; else find what answers in AWS's place",
             )
         })?;
         let date = answer.headers().get(DATE);

@@ -79,7 +79,7 @@ impl Told<'_> {
         writeln!(out, "{}", table::text(&head, &rows))?;
         writeln!(
             out,
-            "{} guarded operations are the guard's roles' alone; {} aren't covered; by {}",
+            "{} guarded operations are the guard's roles' alone; {} aren't covered; from {}",
             self.choice.covered.len(),
             self.choice.uncovered.len(),
             self.version
@@ -142,7 +142,7 @@ impl Told<'_> {
         list(out, "not covered", &self.uncovered())?;
         let head = "guarded for some inputs only, left to everyone (--by-input takes them in)";
         list(out, head, &self.choice.by_input)?;
-        let head = "not asked for, and the guard's now, too";
+        let head = "not asked for, but the guard's alone too, since they need the same action";
         list(out, head, &self.taken_along())
     }
 
