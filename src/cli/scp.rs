@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
     /// A role for emergencies, which may do everything without the guard; may be repeated
     #[arg(long = "break-glass", value_name = "ARN")]
     break_glass: Vec<RolePattern>,
-    /// The path of the roles that nobody but the deployer may create, change or pass; the roles above stand under it
+    /// The path of the roles that nobody but the deployer may create, change or pass; those of --guard-role, --work-role and --break-glass stand under it
     #[arg(long, value_name = "PATH", default_value = "/palisade/")]
     path: RolePath,
     /// Classes of operations to leave to the guard, separated by commas: destroy, disrupt, unprotect, indirect, credentials, grant, tag; or `all`
