@@ -3,10 +3,11 @@
 //! INVARIANT: master key and ledger are there together or not at all. A lost ledger would forget revocations,
 //! and a new master key would make every issued key unknown without saying so.
 
+mod watch;
+
 use std::collections::BTreeSet;
 use std::fs::{Metadata, OpenOptions};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -20,6 +21,9 @@ use crate::guard::keyring::{
     MasterKey, SESSION_NONCE_BYTES, Session, SessionKey, VirtualKey, again, begin, issue,
 };
 
+pub use self::watch::KeyWatch;
+use self::watch::Stamp;
+
 /// `state_dir/keys`, opened.
 #[derive(Debug, Clone)]
 pub struct KeyStore {
@@ -27,21 +31,6 @@ pub struct KeyStore {
     master: MasterKey,
     /// Where master key and ledger are that several guards read; `None`: in `folder`, and ours to write.
     shared: Option<PathBuf>,
-}
-
-/// Notices that the ledger has changed.
-#[derive(Debug)]
-pub struct KeyWatch {
-    store: KeyStore,
-    seen: Option<Stamp>,
-}
-
-/// What tells one state of a file from another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    file: u64,
-    size: u64,
-    changed: (i64, i64),
 }
 
 impl KeyStore {
@@ -301,33 +290,6 @@ pub enum FirstUse {
     Earlier,
 }
 
-impl KeyWatch {
-    /// Every issued key, if the ledger has changed since the last call that said so; at first always.
-    ///
-    /// # Errors
-    /// [`StateError`] if the ledger cannot be read to its end; it is tried again at the next call.
-    pub fn poll(&mut self) -> Result<Option<Vec<KeyRecord>>, StateError> {
-        let path = self.store.ledger();
-        let look = std::fs::metadata(&path).map_err(|e| StateError::io("look at", &path, e))?;
-        if self.seen == Some(Stamp::of(&look)) {
-            return Ok(None);
-        }
-        let (keys, stamp) = self.store.read()?;
-        self.seen = Some(stamp);
-        Ok(Some(keys))
-    }
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            file: metadata.ino(),
-            size: metadata.size(),
-            changed: (metadata.mtime(), metadata.mtime_nsec()),
-        }
-    }
-}
-
 /// The ids of those keys that are revoked.
 #[must_use]
 pub fn revoked(keys: &[KeyRecord]) -> BTreeSet<String> {
@@ -376,174 +338,4 @@ fn wrong_clock(path: &Path) -> StateError {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::state::StateDir;
-
-    fn now() -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
-    }
-
-    fn state() -> (tempfile::TempDir, StateDir) {
-        let folder = tempfile::tempdir().unwrap();
-        let state = StateDir::open(&folder.path().join("state")).unwrap();
-        (folder, state)
-    }
-
-    #[test]
-    fn the_master_key_is_made_once_and_secret() {
-        let (_folder, state) = state();
-        let one = state.keys().unwrap().issue("ci", now()).unwrap();
-        let path = state.path().join("keys/master.key");
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(text.len(), 65);
-        assert_eq!(
-            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
-        let keys = state.keys().unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
-        let again = keys.issue("ci", now()).unwrap();
-        assert_ne!(again.access_key_id, one.access_key_id);
-        let ids: Vec<String> = keys
-            .list()
-            .unwrap()
-            .into_iter()
-            .map(|k| k.access_key_id)
-            .collect();
-        assert_eq!(ids, [one.access_key_id, again.access_key_id]);
-        assert!(!format!("{keys:?}").contains(text.trim_end()));
-    }
-
-    #[test]
-    fn the_ledger_holds_no_secret() {
-        let (_folder, state) = state();
-        let key = state.keys().unwrap().issue("ci", now()).unwrap();
-        let text = std::fs::read_to_string(state.path().join("keys/ledger.jsonl")).unwrap();
-        let expected = format!(
-            "{{\"event\":\"issued\",\"access_key_id\":\"{}\",\"caller\":\"ci\",\"time\":\"2027-01-15T08:00:00Z\"}}\n",
-            key.access_key_id
-        );
-        assert_eq!(text, expected);
-    }
-
-    #[test]
-    fn a_revoked_key_stays_revoked_and_an_unknown_one_is_named() {
-        let (_folder, state) = state();
-        let keys = state.keys().unwrap();
-        let id = keys.issue("ci", now()).unwrap().access_key_id;
-        assert_eq!(keys.revoke(&id, now()).unwrap().revoked, None);
-        let later = now() + Duration::from_secs(60);
-        assert_eq!(keys.revoke(&id, later).unwrap().revoked, Some(now()));
-        assert_eq!(revoked(&keys.list().unwrap()), BTreeSet::from([id]));
-        let error = keys.revoke("PALISADEX", now()).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "no key with the id `PALISADEX` was issued here"
-        );
-    }
-
-    #[test]
-    fn the_first_use_is_written_down_once() {
-        let (_folder, state) = state();
-        let keys = state.keys().unwrap();
-        let id = keys.issue("ci", now()).unwrap().access_key_id;
-        assert_eq!(keys.record_first_use(&id, now()).unwrap(), FirstUse::Now);
-        let later = now() + Duration::from_secs(60);
-        assert_eq!(
-            keys.record_first_use(&id, later).unwrap(),
-            FirstUse::Earlier
-        );
-        assert_eq!(keys.list().unwrap()[0].first_used, Some(now()));
-    }
-
-    #[test]
-    fn a_watch_tells_of_changes_only() {
-        let (_folder, state) = state();
-        let keys = state.keys().unwrap();
-        let mut watch = keys.watch();
-        assert_eq!(watch.poll().unwrap(), Some(Vec::new()));
-        assert_eq!(watch.poll().unwrap(), None);
-        let id = keys.issue("ci", now()).unwrap().access_key_id;
-        assert_eq!(watch.poll().unwrap().unwrap().len(), 1);
-        assert_eq!(watch.poll().unwrap(), None);
-        keys.revoke(&id, now()).unwrap();
-        assert_eq!(revoked(&watch.poll().unwrap().unwrap()).len(), 1);
-    }
-
-    #[test]
-    fn nothing_is_written_behind_a_bad_line() {
-        let (_folder, state) = state();
-        let keys = state.keys().unwrap();
-        let id = keys.issue("ci", now()).unwrap().access_key_id;
-        let path = state.path().join("keys/ledger.jsonl");
-        let mut text = std::fs::read_to_string(&path).unwrap();
-        text.push_str("{\"event\":\"rev");
-        std::fs::write(&path, &text).unwrap();
-        let mut watch = keys.watch();
-        for error in [
-            keys.list().unwrap_err(),
-            keys.issue("ci", now()).unwrap_err(),
-            keys.revoke(&id, now()).unwrap_err(),
-            watch.poll().unwrap_err(),
-        ] {
-            let expected = format!("{}:2: the line is cut off", path.display());
-            assert_eq!(error.to_string(), expected);
-            assert!(error.help().is_some());
-        }
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
-    }
-
-    #[test]
-    fn neither_a_lost_ledger_nor_a_lost_master_key_is_made_anew() {
-        let (_folder, state) = state();
-        state.keys().unwrap().issue("ci", now()).unwrap();
-        let (master, ledger) = (
-            state.path().join("keys/master.key"),
-            state.path().join("keys/ledger.jsonl"),
-        );
-        let aside = state.path().join("aside");
-        std::fs::rename(&ledger, &aside).unwrap();
-        assert!(matches!(state.keys(), Err(StateError::LedgerGone(_))));
-        std::fs::rename(&aside, &ledger).unwrap();
-        std::fs::remove_file(&master).unwrap();
-        assert!(matches!(state.keys(), Err(StateError::MasterKeyGone(_))));
-        assert!(!master.exists());
-    }
-
-    #[test]
-    fn an_interrupted_first_start_goes_on() {
-        let (_folder, state) = state();
-        state.keys().unwrap();
-        std::fs::remove_file(state.path().join("keys/master.key")).unwrap();
-        std::fs::write(state.path().join("keys/master.unfinished"), "12").unwrap();
-        state.keys().unwrap().issue("ci", now()).unwrap();
-    }
-
-    #[test]
-    fn a_master_key_that_is_bad_or_not_secret_is_refused() {
-        let (_folder, state) = state();
-        state.keys().unwrap();
-        let path = state.path().join("keys/master.key");
-        for bad in ["", "12", &"0".repeat(66), &"g".repeat(64), &"é".repeat(32)] {
-            std::fs::write(&path, bad).unwrap();
-            assert!(
-                matches!(state.keys(), Err(StateError::BadMasterKey(_))),
-                "{bad}"
-            );
-        }
-        std::fs::write(&path, [0xff; 64]).unwrap();
-        assert!(matches!(state.keys(), Err(StateError::BadMasterKey(_))));
-        std::fs::write(&path, "0".repeat(64)).unwrap();
-        state.keys().unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-        let error = state.keys().unwrap_err();
-        assert_eq!(
-            error.help(),
-            Some(format!("run: chmod 600 {}", path.display()))
-        );
-    }
-}
+mod tests;
