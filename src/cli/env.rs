@@ -23,7 +23,14 @@ use crate::ruleset::Ruleset;
 use crate::sources::clock::Clock;
 use crate::state::KeyStore;
 
+const EXAMPLES: &str = "\
+Examples:
+  eval \"$(palisade env)\"
+  palisade env --shell fish | source
+  palisade env --shell powershell | Out-String | Invoke-Expression";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// The profile that signs what is allowed [default: $AWS_PROFILE, or the only caller's]
     #[arg(long, value_name = "NAME")]

@@ -50,7 +50,13 @@ use crate::running::{open_authority, open_state};
 use crate::sources::clock::Clock;
 use crate::state::{KeyStore, StateDir};
 
+const EXAMPLES: &str = "\
+Examples:
+  palisade exec -- aws workspaces describe-workspaces
+  palisade exec --profile prod -- terraform destroy";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// The profile of your AWS configuration that signs what is allowed [default: $AWS_PROFILE, else as AWS's tools]
     #[arg(long, value_name = "NAME")]

@@ -15,8 +15,15 @@ use crate::guard::call::Verdict;
 use crate::journal::event::{Event, Palisade};
 use crate::journal::{JournalError, Phase, Verification, verify, visit};
 
+const EXAMPLES: &str = "\
+Examples:
+  palisade journal show --verdict refused --since 7d
+  palisade journal show --json --since 24h > events.jsonl
+  palisade journal verify";
+
 /// Read and check the record of what was decided.
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct JournalArgs {
     #[command(subcommand)]
     pub(crate) command: JournalCommand,

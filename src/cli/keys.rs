@@ -11,7 +11,13 @@ use serde_json::json;
 use super::failure::Failure;
 use super::table;
 
+const EXAMPLES: &str = "\
+Examples:
+  palisade keys new ci
+  palisade keys list --json";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -121,7 +121,10 @@ fn closing(command: &clap::Command) -> Roff {
     if let Some(examples) = command.get_after_help() {
         roff.control("SH", ["EXAMPLES"]);
         roff.control("nf", []);
-        for line in examples.to_string().lines() {
+        let examples = examples.to_string();
+        // The heading that `--help` has for them is this section's own.
+        let lines = examples.lines().filter(|line| *line != "Examples:");
+        for line in lines {
             roff.text([roman(line)]);
         }
         roff.control("fi", []);

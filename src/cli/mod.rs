@@ -297,6 +297,33 @@ mod tests {
         definition().debug_assert();
     }
 
+    /// The command lines of `palisade` in what a command's help ends with.
+    fn examples(command: &clap::Command) -> Vec<String> {
+        let own = command.get_after_help().map(ToString::to_string);
+        let own = own.unwrap_or_default();
+        let lines = own.lines().filter_map(|line| {
+            let (_, words) = line.split_once("palisade ")?;
+            let words = words.split(['>', '|', ')']).next()?;
+            Some(words.replace('\'', ""))
+        });
+        let below = command.get_subcommands().flat_map(examples);
+        lines.chain(below).collect()
+    }
+
+    #[test]
+    fn the_examples_of_help_are_command_lines_that_it_takes() {
+        let examples = examples(&definition());
+        assert!(examples.len() > 15, "{examples:?}");
+        for example in examples {
+            let words: Vec<&str> = example.split_whitespace().collect();
+            let parsed = parse(&words);
+            assert!(
+                matches!(&parsed, Ok(parsed) if !matches!(parsed.command, Command::Other(_))),
+                "{example}: {parsed:?}"
+            );
+        }
+    }
+
     #[test]
     fn the_configuration_may_be_named_anywhere() {
         for words in [

@@ -12,7 +12,12 @@ use super::ask::{As, Asking, answered, within};
 use super::failure::Failure;
 use crate::aws::protocol::escape::encode;
 
+const EXAMPLES: &str = "\
+Examples:
+  palisade presign s3://reports/2026.pdf --expires 900";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// `s3://BUCKET/KEY`, or the https URL of a call; one that an SDK presigned with a virtual key will do
     #[arg(value_name = "URL")]

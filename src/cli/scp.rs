@@ -22,8 +22,14 @@ use choice::{Choice, Wanted};
 use documents::Documents;
 use exempt::{Exempt, OrganizationId, RolePath, RolePattern};
 
+const EXAMPLES: &str = "\
+Examples:
+  palisade scp --guard-role 'arn:aws:iam::*:role/palisade/guarded' --deployer 'arn:aws:iam::*:role/platform'
+  palisade scp --guard-role 'arn:aws:iam::*:role/palisade/guarded' --work-role 'arn:aws:iam::*:role/palisade/work' --deployer 'arn:aws:iam::*:role/platform' --service ec2,rds --out organization";
+
 /// `palisade scp`.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// The role that the guard signs guarded calls with, its `guarded_role_arn`; `*` for the account is every account; may be repeated
     #[arg(long = "guard-role", value_name = "ARN", required = true)]
