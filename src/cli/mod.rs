@@ -300,7 +300,7 @@ mod tests {
     /// The command lines of `palisade` in what a command's help ends with.
     fn examples(command: &clap::Command) -> Vec<String> {
         let own = command.get_after_help().map(ToString::to_string);
-        let own = own.unwrap_or_default();
+        let own = own.unwrap_or_default().replace("\\\n", " ");
         let lines = own.lines().filter_map(|line| {
             let (_, words) = line.split_once("palisade ")?;
             let words = words.split(['>', '|', ')']).next()?;

@@ -24,8 +24,11 @@ use exempt::{Exempt, OrganizationId, RolePath, RolePattern};
 
 const EXAMPLES: &str = "\
 Examples:
-  palisade scp --guard-role 'arn:aws:iam::*:role/palisade/guarded' --deployer 'arn:aws:iam::*:role/platform'
-  palisade scp --guard-role 'arn:aws:iam::*:role/palisade/guarded' --work-role 'arn:aws:iam::*:role/palisade/work' --deployer 'arn:aws:iam::*:role/platform' --service ec2,rds --out organization";
+  palisade scp --guard-role 'arn:aws:iam::*:role/palisade/guarded' \\
+      --deployer 'arn:aws:iam::*:role/platform'
+  palisade scp --guard-role 'arn:aws:iam::*:role/palisade/guarded' \\
+      --work-role 'arn:aws:iam::*:role/palisade/work' \\
+      --deployer 'arn:aws:iam::*:role/platform' --service ec2,rds --out organization";
 
 /// `palisade scp`.
 #[derive(Debug, Clone, Args)]

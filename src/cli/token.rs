@@ -13,7 +13,8 @@ const API_VERSION: &str = "client.authentication.k8s.io/v1beta1";
 const EXAMPLES: &str = "\
 Examples:
   palisade token eks --cluster prod
-  palisade token rds --hostname orders.cabc123.eu-west-1.rds.amazonaws.com --port 5432 --username reader";
+  palisade token rds --hostname orders.cabc123.eu-west-1.rds.amazonaws.com \\
+      --port 5432 --username reader";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
