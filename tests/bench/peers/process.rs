@@ -1,0 +1,107 @@
+//! Child processes: what they cost, and that none outlives the run.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Those that run, for whoever ends the run early.
+static RUNNING: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+/// The kernel tells CPU time in hundredths of a second, whatever its own tick.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A process that ends with this value.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    id: i32,
+}
+
+impl Process {
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let child = command
+            .spawn()
+            .with_context(|| format!("`{}`", command.get_program().display()))?;
+        let id = i32::try_from(child.id())?;
+        RUNNING
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(id);
+        Ok(Self { child, id })
+    }
+
+    pub const fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    pub const fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// An error if it has ended, with the end of what it wrote to `log`.
+    pub fn check(&mut self, name: &str, log: &Path) -> Result<()> {
+        let Some(status) = self.child.try_wait()? else {
+            return Ok(());
+        };
+        let said = fs::read_to_string(log).unwrap_or_default();
+        let last: Vec<&str> = said.lines().rev().take(15).collect();
+        let last: Vec<&str> = last.into_iter().rev().collect();
+        bail!("{name} ended ({status}):\n{}", last.join("\n"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Either fails only if it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        RUNNING
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|id| *id != self.id);
+    }
+}
+
+/// Ends all that run.
+pub fn kill_all() {
+    for id in RUNNING
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .drain(..)
+    {
+        if let Some(pid) = Pid::from_raw(id) {
+            // It fails only if it has ended.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// The CPU time that a process has used so far, in all its threads, those that ended too.
+pub fn cpu(id: i32) -> Result<Duration> {
+    let text = fs::read_to_string(format!("/proc/{id}/stat"))?;
+    // The name stands in brackets and may hold anything.
+    let (_, after) = text.rsplit_once(')').context("no name")?;
+    let ticks: u32 = after
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(|n| n.parse::<u32>().unwrap_or(0))
+        .sum();
+    Ok(TICK * ticks)
+}
+
+/// The memory that a process holds, in bytes: what is its own, and what of its file is in memory.
+pub fn resident(id: i32) -> Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{id}/status"))?;
+    let kib: u64 = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.trim().strip_suffix("kB"))
+        .and_then(|number| number.trim().parse().ok())
+        .context("no VmRSS")?;
+    Ok(kib * 1024)
+}
