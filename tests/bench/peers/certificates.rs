@@ -13,7 +13,7 @@ use rcgen::{
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::calls::HOSTS;
+use crate::calls::HOST;
 
 /// PEM files.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ pub struct Files {
     pub ca: PathBuf,
     /// The authority's key: hudsucker and mitmproxy mint leaves with it.
     pub ca_key: PathBuf,
-    /// A leaf for `localhost` and every host that is called.
+    /// A leaf for `localhost` and the host that is called.
     pub leaf: PathBuf,
     pub leaf_key: PathBuf,
 }
@@ -52,9 +52,7 @@ impl Files {
         fs::write(&files.ca_key, ca_key.serialize_pem())?;
         let issuer = Issuer::new(ca, ca_key);
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let mut names = vec!["localhost".to_owned()];
-        names.extend(HOSTS.iter().map(|host| (*host).to_owned()));
-        let mut leaf = CertificateParams::new(names)?;
+        let mut leaf = CertificateParams::new(["localhost".to_owned(), HOST.to_owned()])?;
         leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         leaf.use_authority_key_identifier_extension = true;

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use bytes::Bytes;
+use h2::client::SendRequest;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -11,30 +13,24 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::calls::HOST;
+use crate::signed::Signed;
 
 /// How a peer is entered.
-#[derive(Debug, Clone, Copy)]
-pub enum Door {
-    /// TLS at once.
-    Tls(SocketAddr),
-    /// CONNECT, and TLS inside.
-    Connect(SocketAddr),
-}
-
-/// A connection on which requests go one after the other.
-pub struct Client {
-    stream: TlsStream<TcpStream>,
-    held: Vec<u8>,
+#[derive(Debug, Clone)]
+pub struct Door {
+    pub address: SocketAddr,
+    /// Whom CONNECT asks for, `host:port`; none: TLS at once.
+    pub connect: Option<String>,
+    /// The name that the certificate must be for.
+    pub name: String,
 }
 
 /// TCP, CONNECT, TLS.
-pub async fn connect(door: Door, tls: &Arc<ClientConfig>) -> Result<TlsStream<TcpStream>> {
-    let (Door::Tls(address) | Door::Connect(address)) = door;
-    let mut stream = TcpStream::connect(address).await.context("connect")?;
+async fn connect(door: &Door, tls: &Arc<ClientConfig>) -> Result<TlsStream<TcpStream>> {
+    let mut stream = TcpStream::connect(door.address).await.context("connect")?;
     stream.set_nodelay(true)?;
-    if let Door::Connect(_) = door {
-        let ask = format!("CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n");
+    if let Some(target) = &door.connect {
+        let ask = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n");
         stream.write_all(ask.as_bytes()).await?;
         let mut held = Vec::new();
         while !held.ends_with(b"\r\n\r\n") {
@@ -47,16 +43,22 @@ pub async fn connect(door: Door, tls: &Arc<ClientConfig>) -> Result<TlsStream<Tc
             text(&held)
         );
     }
-    let name = ServerName::try_from(HOST)?;
+    let name = ServerName::try_from(door.name.clone())?;
     let connector = TlsConnector::from(Arc::clone(tls));
     connector.connect(name, stream).await.context("TLS")
 }
 
+/// A connection over HTTP/1.1, on which requests go one after the other.
+pub struct Client {
+    stream: TlsStream<TcpStream>,
+    held: Vec<u8>,
+}
+
 impl Client {
-    pub async fn open(door: Door, tls: &Arc<ClientConfig>) -> Result<Self> {
+    pub async fn open(door: &Door, tls: &Arc<ClientConfig>) -> Result<Self> {
         Ok(Self {
             stream: connect(door, tls).await?,
-            held: Vec::with_capacity(4 * 1024),
+            held: Vec::new(),
         })
     }
 
@@ -83,6 +85,44 @@ impl Client {
                 return Ok(());
             }
         }
+    }
+}
+
+/// One stream after the other on a connection over HTTP/2.
+#[derive(Clone)]
+pub struct Streams {
+    send: SendRequest<Bytes>,
+}
+
+impl Streams {
+    /// A connection; clones share it.
+    pub async fn open(door: &Door, tls: &Arc<ClientConfig>) -> Result<Self> {
+        let stream = connect(door, tls).await?;
+        let (send, connection) = h2::client::handshake(stream).await?;
+        // What goes wrong with it, whoever waits for an answer learns.
+        tokio::spawn(connection);
+        Ok(Self { send })
+    }
+
+    /// Sends a request and reads its answer whole.
+    ///
+    /// # Errors
+    /// Also where the answer isn't 200.
+    pub async fn call(&mut self, signed: &Signed) -> Result<()> {
+        let mut send = self.send.clone().ready().await?;
+        let (answer, mut body) = send.send_request(signed.head.clone(), false)?;
+        body.send_data(signed.body.clone(), true)?;
+        let (head, mut body) = answer.await?.into_parts();
+        let mut held = Vec::new();
+        while let Some(data) = body.data().await {
+            let data = data?;
+            body.flow_control().release_capacity(data.len())?;
+            if head.status != 200 {
+                held.extend_from_slice(&data);
+            }
+        }
+        ensure!(head.status == 200, "{}: {}", head.status, text(&held));
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result};
 
+use crate::calls::HOST;
 use crate::certificates;
 use crate::client::Door;
 use crate::peer::{Ground, Kind, Peer, free_port, listens, local};
@@ -62,7 +63,11 @@ pub fn start(ground: &Ground, folder: PathBuf) -> Result<Peer> {
     listens(&mut process, "HAProxy", address, &log)?;
     Ok(Peer {
         kind: Kind::Haproxy,
-        door: Door::Tls(address),
+        door: Door {
+            address,
+            connect: None,
+            name: HOST.to_owned(),
+        },
         key: Key::any(),
         roots: certificates::read(&ground.files.ca)?,
         process: Some(process),

@@ -6,12 +6,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use rustls::ClientConfig;
 
-use crate::client::{Client, Door};
+use crate::client::{Client, Door, Streams};
 use crate::histogram::Histogram;
-use crate::process::cpu;
 use crate::signed::Signed;
 
 /// How a connection is used.
@@ -21,6 +20,8 @@ pub enum Manner {
     Kept,
     /// A new one for each request: TCP, CONNECT, TLS, the request, the end.
     Anew,
+    /// Kept, over HTTP/2, with that many requests at a time.
+    Streams(usize),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -39,26 +40,38 @@ pub struct Course {
     pub signed: Signed,
 }
 
-/// What was measured.
-#[derive(Debug, Clone)]
-pub struct Figures {
-    /// Calls answered in the measured time.
-    pub calls: u64,
-    pub per_second: f64,
-    pub p50_us: f64,
-    pub p99_us: f64,
-    /// CPU time a call, in µs, of each watched process, in order.
-    pub cpu_us: Vec<f64>,
+/// What a load gave.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Of the calls that were answered in the measured time.
+    pub histogram: Histogram,
+    /// All calls, those of the warm-up too.
+    pub sent: u64,
+    /// How long was measured.
+    pub took: Duration,
+    /// CPU time of each watched process in that time, in order.
+    pub used: Vec<Duration>,
 }
 
-const WARM: u8 = 0;
-const MEASURED: u8 = 1;
-const OVER: u8 = 2;
+impl Loaded {
+    pub fn per_second(&self) -> f64 {
+        self.histogram.total() as f64 / self.took.as_secs_f64()
+    }
+
+    /// A share of a time for each call, in µs.
+    pub fn a_call(&self, time: Duration) -> f64 {
+        time.as_secs_f64() * 1e6 / self.histogram.total() as f64
+    }
+}
+
+pub const WARM: u8 = 0;
+pub const MEASURED: u8 = 1;
+pub const OVER: u8 = 2;
 /// How long a last call may take.
 const LAST: Duration = Duration::from_secs(15);
 
-/// Runs a load to its end; `watched` are processes.
-pub fn run(load: Load, course: &Course, watched: &[i32]) -> Result<Figures> {
+/// Runs a load to its end; `cpu` tells the CPU time of each watched process so far.
+pub fn run(load: Load, course: &Course, cpu: impl Fn() -> Result<Vec<Duration>>) -> Result<Loaded> {
     let phase = Arc::new(AtomicU8::new(WARM));
     let (ready, readies) = channel();
     let cores = thread::available_parallelism()?.get();
@@ -73,28 +86,54 @@ pub fn run(load: Load, course: &Course, watched: &[i32]) -> Result<Figures> {
     }
     drop(ready);
     let measured =
-        connected(load.connections, &readies).and_then(|()| watch(load, &phase, watched, &running));
+        connected(load.connections, &readies).and_then(|()| watch(load, &phase, cpu, &running));
     phase.store(OVER, Ordering::Relaxed);
-    let mut all = Histogram::new();
+    let mut all = Tally::new();
     for thread in running {
-        let histogram = thread.join().map_err(|_| anyhow!("a client panicked"))??;
-        all.merge(&histogram);
+        let tally = thread.join().map_err(|_| anyhow!("a client panicked"))??;
+        all.merge(&tally);
     }
     let (took, used) = measured?;
-    if all.total() == 0 {
-        bail!("no call was answered within {:?}", load.measured);
-    }
-    let calls = all.total() as f64;
-    Ok(Figures {
-        calls: all.total(),
-        per_second: calls / took.as_secs_f64(),
-        p50_us: all.quantile_us(0.5),
-        p99_us: all.quantile_us(0.99),
-        cpu_us: used
-            .iter()
-            .map(|cpu| cpu.as_secs_f64() * 1e6 / calls)
-            .collect(),
+    ensure!(
+        all.histogram.total() > 0,
+        "no call was answered within {:?}",
+        load.measured
+    );
+    Ok(Loaded {
+        histogram: all.histogram,
+        sent: all.sent,
+        took,
+        used,
     })
+}
+
+/// What a connection has done.
+struct Tally {
+    histogram: Histogram,
+    sent: u64,
+}
+
+impl Tally {
+    fn new() -> Self {
+        Self {
+            histogram: Histogram::new(),
+            sent: 0,
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.histogram.merge(&other.histogram);
+        self.sent += other.sent;
+    }
+
+    /// A call was answered. What ends in the measured time counts, whenever it began: else slow peers would lose a share
+    /// at its begin.
+    fn answered(&mut self, took: Duration, phase: &AtomicU8) {
+        self.sent += 1;
+        if phase.load(Ordering::Relaxed) == MEASURED {
+            self.histogram.add(took);
+        }
+    }
 }
 
 /// Waits until every connection is open; an error if one fails, which its thread tells.
@@ -111,25 +150,25 @@ fn connected(connections: usize, readies: &Receiver<()>) -> Result<()> {
 fn watch(
     load: Load,
     phase: &AtomicU8,
-    watched: &[i32],
-    running: &[JoinHandle<Result<Histogram>>],
+    cpu: impl Fn() -> Result<Vec<Duration>>,
+    running: &[JoinHandle<Result<Tally>>],
 ) -> Result<(Duration, Vec<Duration>)> {
     sleep(load.warm, running)?;
-    let before: Vec<Duration> = watched.iter().map(|id| cpu(*id)).collect::<Result<_>>()?;
+    let before = cpu()?;
     let begun = Instant::now();
     phase.store(MEASURED, Ordering::Relaxed);
     sleep(load.measured, running)?;
     phase.store(OVER, Ordering::Relaxed);
     let took = begun.elapsed();
-    let mut used = Vec::new();
-    for (id, before) in watched.iter().zip(before) {
-        used.push(cpu(*id)?.saturating_sub(before));
-    }
-    Ok((took, used))
+    let used = cpu()?.into_iter().zip(before);
+    Ok((
+        took,
+        used.map(|(now, then)| now.saturating_sub(then)).collect(),
+    ))
 }
 
 /// Sleeps, unless a client ends before its time.
-fn sleep(time: Duration, running: &[JoinHandle<Result<Histogram>>]) -> Result<()> {
+fn sleep(time: Duration, running: &[JoinHandle<Result<Tally>>]) -> Result<()> {
     let until = Instant::now() + time;
     while let Some(left) = until.checked_duration_since(Instant::now()) {
         if running.iter().any(JoinHandle::is_finished) {
@@ -147,7 +186,7 @@ fn drive(
     course: Course,
     phase: Arc<AtomicU8>,
     ready: Sender<()>,
-) -> Result<Histogram> {
+) -> Result<Tally> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -160,11 +199,12 @@ fn drive(
                 match load.manner {
                     Manner::Kept => kept(&course, &phase, ready).await,
                     Manner::Anew => anew(&course, &phase, ready).await,
+                    Manner::Streams(count) => streams(count, &course, &phase, ready).await,
                 }
             });
         }
         drop(ready);
-        let mut all = Histogram::new();
+        let mut all = Tally::new();
         while let Some(done) = tasks.join_next().await {
             all.merge(&done??);
         }
@@ -176,42 +216,70 @@ fn drive(
         .context("a call took too long")?
 }
 
-async fn kept(course: &Course, phase: &AtomicU8, ready: Sender<()>) -> Result<Histogram> {
-    let mut histogram = Histogram::new();
-    let mut client = Client::open(course.door, &course.tls).await?;
+async fn kept(course: &Course, phase: &AtomicU8, ready: Sender<()>) -> Result<Tally> {
+    let mut client = Client::open(&course.door, &course.tls).await?;
     // Nobody waits any more only if the run has failed.
     let _ = ready.send(());
     drop(ready);
+    let mut tally = Tally::new();
     let mut begun = Instant::now();
     loop {
         if phase.load(Ordering::Relaxed) == OVER {
-            return Ok(histogram);
+            return Ok(tally);
         }
         client.call(&course.signed.whole).await?;
         let now = Instant::now();
-        // What ends in the measured time counts, whenever it began: else slow peers would lose a share at its begin.
-        if phase.load(Ordering::Relaxed) == MEASURED {
-            histogram.add(now - begun);
-        }
+        tally.answered(now - begun, phase);
         begun = now;
     }
 }
 
-async fn anew(course: &Course, phase: &AtomicU8, ready: Sender<()>) -> Result<Histogram> {
-    let mut histogram = Histogram::new();
+async fn anew(course: &Course, phase: &AtomicU8, ready: Sender<()>) -> Result<Tally> {
+    let mut tally = Tally::new();
     // Nobody waits any more only if the run has failed.
     let _ = ready.send(());
     drop(ready);
     loop {
         if phase.load(Ordering::Relaxed) == OVER {
-            return Ok(histogram);
+            return Ok(tally);
         }
         let begun = Instant::now();
-        let mut client = Client::open(course.door, &course.tls).await?;
+        let mut client = Client::open(&course.door, &course.tls).await?;
         client.call(&course.signed.whole).await?;
         client.close().await?;
-        if phase.load(Ordering::Relaxed) == MEASURED {
-            histogram.add(begun.elapsed());
-        }
+        tally.answered(begun.elapsed(), phase);
     }
+}
+
+async fn streams(
+    count: usize,
+    course: &Course,
+    phase: &Arc<AtomicU8>,
+    ready: Sender<()>,
+) -> Result<Tally> {
+    let opened = Streams::open(&course.door, &course.tls).await?;
+    // Nobody waits any more only if the run has failed.
+    let _ = ready.send(());
+    drop(ready);
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..count {
+        let (mut stream, signed, phase) =
+            (opened.clone(), course.signed.clone(), Arc::clone(phase));
+        tasks.spawn(async move {
+            let mut tally = Tally::new();
+            loop {
+                let begun = Instant::now();
+                if phase.load(Ordering::Relaxed) == OVER {
+                    return anyhow::Ok(tally);
+                }
+                stream.call(&signed).await?;
+                tally.answered(begun.elapsed(), &phase);
+            }
+        });
+    }
+    let mut all = Tally::new();
+    while let Some(done) = tasks.join_next().await {
+        all.merge(&done??);
+    }
+    Ok(all)
 }

@@ -6,27 +6,30 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 
-use crate::calls::ACCOUNT;
-use crate::client::Door;
+use crate::calls::{ACCOUNT, Call, HOST};
+use crate::client::{Client, Door};
 use crate::peer::{Ground, Kind, Peer};
 use crate::policies::{self, Tenth};
 use crate::process::Process;
-use crate::signed::Key;
+use crate::signed::{Key, Signed};
+use crate::tls::{self, HTTP_1};
 
 /// How the guard is set up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Setup {
     pub tenth: Tenth,
     /// How many policies there are for other actions.
     pub others: usize,
     pub fsync: bool,
+    /// Whether it has had a call of each of thirty services before.
+    pub services: bool,
 }
 
 /// The variables that name what it signs with.
@@ -95,9 +98,13 @@ pub fn start(ground: &Ground, setup: &Setup, folder: PathBuf) -> Result<Peer> {
     let mut process = Process::start(&mut command)?;
     let listen = addresses(&mut process, &state, &log)?;
     let ca = ask(program, &folder, &configuration, &["ca"])?;
-    Ok(Peer {
+    let peer = Peer {
         kind: Kind::Palisade,
-        door: Door::Connect(listen),
+        door: Door {
+            address: listen,
+            connect: Some(format!("{HOST}:443")),
+            name: HOST.to_owned(),
+        },
         key: Key {
             id: issued.access_key_id,
             secret: issued.secret_access_key,
@@ -105,7 +112,31 @@ pub fn start(ground: &Ground, setup: &Setup, folder: PathBuf) -> Result<Peer> {
         roots: vec![CertificateDer::from_pem_slice(&ca)?],
         process: Some(process),
         folder,
-    })
+    };
+    if setup.services {
+        call_services(&peer)?;
+    }
+    Ok(peer)
+}
+
+/// Makes a call of each of thirty services.
+pub fn call_services(peer: &Peer) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let tls = tls::client(&peer.roots, HTTP_1)?;
+    for call in Call::services() {
+        let door = Door {
+            connect: Some(format!("{}:443", call.host)),
+            name: call.host.clone(),
+            ..peer.door.clone()
+        };
+        let signed = Signed::new(&call, &peer.key, SystemTime::now())?;
+        runtime
+            .block_on(async { Client::open(&door, &tls).await?.call(&signed.whole).await })
+            .with_context(|| format!("a call to {}", call.host))?;
+    }
+    Ok(())
 }
 
 /// Of what surrounds the rig it gets nothing but where programs are.

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use rustls::pki_types::CertificateDer;
 
+use crate::calls::HOST;
 use crate::certificates::{self, Files};
 use crate::client::Door;
-use crate::haproxy;
 use crate::origin::Ports;
 use crate::palisade::{self, Setup};
 use crate::process::Process;
 use crate::signed::Key;
+use crate::{haproxy, hudsucker, mitmproxy};
 
 /// Who stands between the client and the origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
@@ -23,17 +24,29 @@ pub enum Kind {
     Direct,
     /// A relay without a policy: TLS in, TLS out.
     Haproxy,
+    /// A library that intercepts, as a program without a handler.
+    Hudsucker,
+    /// An intercepting proxy in Python.
+    Mitmproxy,
     /// The guard.
     Palisade,
 }
 
 impl Kind {
-    pub const ALL: [Self; 3] = [Self::Direct, Self::Haproxy, Self::Palisade];
+    pub const ALL: [Self; 5] = [
+        Self::Direct,
+        Self::Haproxy,
+        Self::Hudsucker,
+        Self::Mitmproxy,
+        Self::Palisade,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
             Self::Haproxy => "haproxy",
+            Self::Hudsucker => "hudsucker",
+            Self::Mitmproxy => "mitmproxy",
             Self::Palisade => "palisade",
         }
     }
@@ -44,6 +57,20 @@ impl Kind {
 pub struct Programs {
     pub palisade: PathBuf,
     pub haproxy: Option<PathBuf>,
+    pub hudsucker: Option<PathBuf>,
+    pub mitmproxy: Option<PathBuf>,
+}
+
+impl Programs {
+    /// Whether this peer can be started.
+    pub const fn has(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Direct | Kind::Palisade => true,
+            Kind::Haproxy => self.haproxy.is_some(),
+            Kind::Hudsucker => self.hudsucker.is_some(),
+            Kind::Mitmproxy => self.mitmproxy.is_some(),
+        }
+    }
 }
 
 /// What every peer needs to know.
@@ -77,13 +104,19 @@ impl Peer {
         match kind {
             Kind::Direct => Ok(Self {
                 kind,
-                door: Door::Tls(local(ground.ports.plain)),
+                door: Door {
+                    address: local(ground.ports.both),
+                    connect: None,
+                    name: HOST.to_owned(),
+                },
                 key: Key::any(),
                 roots: certificates::read(&ground.files.ca)?,
                 process: None,
                 folder,
             }),
             Kind::Haproxy => haproxy::start(ground, folder),
+            Kind::Hudsucker => hudsucker::start(ground, folder),
+            Kind::Mitmproxy => mitmproxy::start(ground, folder),
             Kind::Palisade => palisade::start(ground, setup, folder),
         }
     }

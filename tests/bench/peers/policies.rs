@@ -9,7 +9,7 @@ use anyhow::Result;
 const NINE: &str = include_str!("nine.cedar");
 
 /// The tenth policy, which decides what has to be looked up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tenth {
     /// The caller's name: nothing.
     Caller,

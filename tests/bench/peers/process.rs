@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use serde::Serialize;
 
 /// Those that run, for whoever ends the run early.
 static RUNNING: Mutex<Vec<i32>> = Mutex::new(Vec::new());
@@ -94,14 +95,26 @@ pub fn cpu(id: i32) -> Result<Duration> {
     Ok(TICK * ticks)
 }
 
-/// The memory that a process holds, in bytes: what is its own, and what of its file is in memory.
-pub fn resident(id: i32) -> Result<u64> {
+/// Memory that a process holds, in bytes.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Resident {
+    pub all: u64,
+    /// Of it, what lies in files too, such as its own program.
+    pub files: u64,
+}
+
+pub fn resident(id: i32) -> Result<Resident> {
     let text = fs::read_to_string(format!("/proc/{id}/status"))?;
-    let kib: u64 = text
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|rest| rest.trim().strip_suffix("kB"))
-        .and_then(|number| number.trim().parse().ok())
-        .context("no VmRSS")?;
-    Ok(kib * 1024)
+    let bytes = |field: &str| {
+        let kib: Option<u64> = text
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
+            .and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse().ok());
+        kib.map(|kib| kib * 1024)
+            .with_context(|| format!("no {field}"))
+    };
+    Ok(Resident {
+        all: bytes("VmRSS")?,
+        files: bytes("RssFile")?,
+    })
 }

@@ -1,150 +1,293 @@
-//! The rows: which call, which load, and how the guard is set up for it.
+//! The rows: what is loaded in turn, and how.
+//!
+//! What each aim compares is said where it's judged: `aims`.
 
-use std::time::{Duration, SystemTime};
-
-use anyhow::{Context as _, Result};
-
+use crate::aims::{self, Judge};
 use crate::calls::Call;
-use crate::load::{self, Course, Figures, Load, Manner};
-use crate::origin::Origin;
+use crate::load::Manner;
 use crate::palisade::Setup;
-use crate::peer::{Ground, Kind, Peer};
+use crate::peer::Kind;
 use crate::policies::Tenth;
-use crate::signed::Signed;
-use crate::tls::{self, HTTP_1};
 
-/// How long and how often.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    pub rounds: usize,
-    pub warm: Duration,
-    pub measured: Duration,
-}
-
+/// Lanes that are compared with each other: they run in turn, round after round.
 #[derive(Debug)]
 pub struct Row {
     pub name: &'static str,
+    pub title: &'static str,
+    pub lanes: Vec<Lane>,
+    /// The lane that the others are shown as multiples of.
+    pub beside: &'static str,
+    pub judge: Judge,
+}
+
+#[derive(Debug)]
+pub struct Lane {
+    pub label: String,
+    pub work: Work,
+}
+
+#[derive(Debug)]
+pub enum Work {
+    Calls(Calls),
+    /// What the disk gives: records as long as the guard's, that many waiting at a time.
+    Disk {
+        waiting: usize,
+        waits: usize,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub struct Calls {
+    pub kind: Kind,
+    pub setup: Setup,
     pub call: Call,
     pub connections: usize,
     pub manner: Manner,
-    pub setup: Setup,
-    /// Requests that the origin gets for each call through the guard.
-    pub upstream_calls: u64,
+    /// Requests that the origin gets for one of these.
+    pub upstream: u64,
 }
 
-const FEW: Setup = Setup {
+/// A hundred policies, of which ten apply to the guarded call and read nothing that has to be looked up.
+pub const HUNDRED: Setup = Setup {
     tenth: Tenth::Caller,
     others: 90,
     fsync: false,
+    services: false,
+};
+const LOOKUP: Setup = Setup {
+    tenth: Tenth::Tag,
+    ..HUNDRED
+};
+const FSYNC: Setup = Setup {
+    fsync: true,
+    ..HUNDRED
 };
 
-pub fn rows() -> Vec<Row> {
+pub fn all() -> Vec<Row> {
     vec![
-        Row {
-            name: "unguarded",
-            call: Call::unguarded(),
-            connections: 16,
-            manner: Manner::Kept,
-            setup: FEW,
-            upstream_calls: 1,
-        },
-        Row {
-            name: "guarded",
-            call: Call::guarded(1),
-            connections: 16,
-            manner: Manner::Kept,
-            setup: FEW,
-            upstream_calls: 1,
-        },
+        unguarded(),
+        guarded(),
+        lookup(),
+        fsync(),
+        latency(),
+        anew(),
+        http2(),
+        policies(),
+        services(),
+        connections(),
+        batch(),
     ]
 }
 
-impl Row {
-    pub fn run(
-        &self,
-        ground: &Ground,
-        origin: &mut Origin,
-        kinds: &[Kind],
-        pace: Pace,
-    ) -> Result<()> {
-        let mut peers = Vec::new();
-        for kind in kinds {
-            peers.push((
-                Peer::start(*kind, ground, &self.setup, self.name)?,
-                Vec::new(),
-            ));
-        }
-        for round in 0..pace.rounds {
-            for (peer, figures) in &mut peers {
-                eprint!(
-                    "\r{}: round {} of {}, {}          ",
-                    self.name,
-                    round + 1,
-                    pace.rounds,
-                    peer.kind.name()
-                );
-                let measured = self
-                    .measure(peer, origin, pace)
-                    .with_context(|| format!("{} by way of {}", self.name, peer.kind.name()))?;
-                figures.push(measured);
-            }
-        }
-        eprint!("\r{:60}\r", "");
-        let direct = median_of(&peers, Kind::Haproxy, |f| f.per_second);
-        for (peer, figures) in &peers {
-            let median = |of: fn(&Figures) -> f64| median(figures.iter().map(of).collect());
-            println!(
-                "{:<12} {:<10} {:>9.0}/s {:>6} p50 {:>7.1} µs p99 {:>8.1} µs   CPU µs a call: client {:>5.1} origin {:>5.1} peer {:>6.1}",
-                self.name,
-                peer.kind.name(),
-                median(|f| f.per_second),
-                direct.map_or(String::new(), |d| format!(
-                    "{:.2}×",
-                    median(|f| f.per_second) / d
-                )),
-                median(|f| f.p50_us),
-                median(|f| f.p99_us),
-                median(|f| f.cpu_us.first().copied().unwrap_or(0.0)),
-                median(|f| f.cpu_us.get(1).copied().unwrap_or(0.0)),
-                median(|f| f.cpu_us.get(2).copied().unwrap_or(0.0)),
-            );
-        }
-        Ok(())
-    }
-
-    fn measure(&self, peer: &Peer, origin: &mut Origin, pace: Pace) -> Result<Figures> {
-        let course = Course {
-            door: peer.door,
-            tls: tls::client(&peer.roots, HTTP_1)?,
-            signed: Signed::new(&self.call, &peer.key, SystemTime::now())?,
-        };
-        let load = Load {
-            connections: self.connections,
-            manner: self.manner,
-            warm: pace.warm,
-            measured: pace.measured,
-        };
-        let mut watched = vec![i32::try_from(std::process::id())?, origin.id()];
-        watched.extend(peer.id());
-        load::run(load, &course, &watched)
+fn unguarded() -> Row {
+    let lane = |kind: Kind| calls(kind.name(), kind, HUNDRED, Call::unguarded());
+    Row {
+        name: "unguarded",
+        title: "a read, 16 connections that are kept",
+        lanes: Kind::ALL.map(lane).into(),
+        beside: "haproxy",
+        judge: aims::unguarded,
     }
 }
 
-fn median_of(peers: &[(Peer, Vec<Figures>)], kind: Kind, of: fn(&Figures) -> f64) -> Option<f64> {
-    let (_, figures) = peers.iter().find(|(peer, _)| peer.kind == kind)?;
-    Some(median(figures.iter().map(of).collect()))
+fn guarded() -> Row {
+    let lane = |kind: Kind| calls(kind.name(), kind, HUNDRED, Call::guarded(1));
+    Row {
+        name: "guarded",
+        title: "a destroying call that needs no lookup, ten policies of a hundred apply, no fsync, 16 connections",
+        lanes: [Kind::Direct, Kind::Haproxy, Kind::Palisade]
+            .map(lane)
+            .into(),
+        beside: "haproxy",
+        judge: aims::guarded,
+    }
 }
 
-/// The middle one, or the mean of the two in the middle; 0 of none.
-pub fn median(mut all: Vec<f64>) -> f64 {
-    all.sort_by(f64::total_cmp);
-    let upper = all.get(all.len() / 2).copied().unwrap_or(0.0);
-    if all.len() % 2 == 1 {
-        return upper;
+fn lookup() -> Row {
+    let palisade = |label, setup, call| calls(label, Kind::Palisade, setup, call);
+    let mut looked_up = palisade("one lookup", LOOKUP, Call::guarded(1));
+    if let Work::Calls(calls) = &mut looked_up.work {
+        calls.upstream = 2;
     }
-    let lower = all
-        .get((all.len() / 2).saturating_sub(1))
-        .copied()
-        .unwrap_or(0.0);
-    f64::midpoint(lower, upper)
+    Row {
+        name: "lookup",
+        title: "a destroying call for which a tag is looked up, no fsync, 16 connections",
+        lanes: vec![
+            palisade("unguarded", LOOKUP, Call::unguarded()),
+            palisade("guarded", HUNDRED, Call::guarded(1)),
+            looked_up,
+        ],
+        beside: "guarded",
+        judge: aims::lookup,
+    }
+}
+
+fn fsync() -> Row {
+    let palisade = |label, setup| calls(label, Kind::Palisade, setup, Call::guarded(1)).at(64);
+    Row {
+        name: "fsync",
+        title: "a destroying call of which the disk has both records before it's answered, 64 connections",
+        lanes: vec![
+            palisade("no fsync", HUNDRED),
+            palisade("fsync", FSYNC),
+            Lane {
+                label: "disk".to_owned(),
+                work: Work::Disk {
+                    waiting: 64,
+                    waits: 2,
+                },
+            },
+        ],
+        beside: "no fsync",
+        judge: aims::fsync,
+    }
+}
+
+fn latency() -> Row {
+    let unguarded = |kind: Kind| calls(kind.name(), kind, HUNDRED, Call::unguarded()).at(1);
+    let guarded = |label, setup| calls(label, Kind::Palisade, setup, Call::guarded(1)).at(1);
+    let mut lanes = vec![
+        unguarded(Kind::Direct),
+        unguarded(Kind::Haproxy),
+        unguarded(Kind::Hudsucker),
+        unguarded(Kind::Palisade),
+        guarded("guarded", HUNDRED),
+        guarded("guarded, fsync", FSYNC),
+    ];
+    lanes.push(Lane {
+        label: "disk".to_owned(),
+        work: Work::Disk {
+            waiting: 1,
+            waits: 1,
+        },
+    });
+    Row {
+        name: "latency",
+        title: "one call at a time on one connection",
+        lanes,
+        beside: "direct",
+        judge: aims::latency,
+    }
+}
+
+fn anew() -> Row {
+    let lane =
+        |kind: Kind| calls(kind.name(), kind, HUNDRED, Call::unguarded()).manner(Manner::Anew);
+    Row {
+        name: "connections-new",
+        title: "a read on a new connection each, 16 at a time: X25519, P-256, no session twice",
+        lanes: Kind::ALL.map(lane).into(),
+        beside: "haproxy",
+        judge: aims::anew,
+    }
+}
+
+fn http2() -> Row {
+    let lane = |kind: Kind| {
+        calls(kind.name(), kind, HUNDRED, Call::unguarded())
+            .at(4)
+            .manner(Manner::Streams(8))
+    };
+    Row {
+        name: "http2",
+        title: "a read over HTTP/2, 4 connections with 8 streams each",
+        lanes: [Kind::Direct, Kind::Haproxy, Kind::Hudsucker, Kind::Palisade]
+            .map(lane)
+            .into(),
+        beside: "haproxy",
+        judge: aims::none,
+    }
+}
+
+fn policies() -> Row {
+    let lane = |others: usize| {
+        let setup = Setup { others, ..HUNDRED };
+        let label = format!("{others} other policies");
+        calls(&label, Kind::Palisade, setup, Call::guarded(1))
+    };
+    Row {
+        name: "growth-policies",
+        title: "a destroying call, ten policies that apply, and others for other actions",
+        lanes: [10, 100, 1_000].map(lane).into(),
+        beside: "10 other policies",
+        judge: aims::flat,
+    }
+}
+
+fn services() -> Row {
+    let lane = |label, services| {
+        let setup = Setup {
+            services,
+            ..HUNDRED
+        };
+        calls(label, Kind::Palisade, setup, Call::guarded(1))
+    };
+    Row {
+        name: "growth-services",
+        title: "a destroying call, before and after calls to thirty other services",
+        lanes: vec![lane("1 service", false), lane("31 services", true)],
+        beside: "1 service",
+        judge: aims::flat,
+    }
+}
+
+fn connections() -> Row {
+    let lane = |connections: usize| {
+        let label = format!("{connections} connections");
+        calls(&label, Kind::Palisade, HUNDRED, Call::guarded(1)).at(connections)
+    };
+    Row {
+        name: "growth-connections",
+        title: "a destroying call on so many connections at a time",
+        lanes: [16, 64, 256, 1_024].map(lane).into(),
+        beside: "16 connections",
+        judge: aims::flat,
+    }
+}
+
+/// How many WorkSpaces one call destroys.
+pub const BATCHES: [usize; 4] = [1, 5, 10, 25];
+
+fn batch() -> Row {
+    let lane = |count: usize| {
+        let label = format!("{count} in a call");
+        calls(&label, Kind::Palisade, HUNDRED, Call::guarded(count))
+    };
+    Row {
+        name: "growth-batch",
+        title: "a call that destroys so many at once, ten policies apply",
+        lanes: BATCHES.map(lane).into(),
+        beside: "1 in a call",
+        judge: aims::batch,
+    }
+}
+
+fn calls(label: &str, kind: Kind, setup: Setup, call: Call) -> Lane {
+    Lane {
+        label: label.to_owned(),
+        work: Work::Calls(Calls {
+            kind,
+            setup,
+            call,
+            connections: 16,
+            manner: Manner::Kept,
+            upstream: 1,
+        }),
+    }
+}
+
+impl Lane {
+    fn at(mut self, count: usize) -> Self {
+        if let Work::Calls(calls) = &mut self.work {
+            calls.connections = count;
+        }
+        self
+    }
+
+    fn manner(mut self, manner: Manner) -> Self {
+        if let Work::Calls(calls) = &mut self.work {
+            calls.manner = manner;
+        }
+        self
+    }
 }

@@ -9,7 +9,7 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4;
 use bytes::Bytes;
 
-use crate::calls::{Call, HOST, REGION};
+use crate::calls::Call;
 
 /// Whose signature a request bears.
 #[derive(Debug, Clone)]
@@ -38,47 +38,59 @@ pub struct Signed {
     pub body: Bytes,
 }
 
+const USER_AGENT: &str =
+    "Boto3/1.43.5 md/Botocore#1.43.5 ua/2.1 os/linux#6.8 md/arch#x86_64 lang/python#3.13.1";
+
 impl Signed {
     pub fn new(call: &Call, key: &Key, now: SystemTime) -> Result<Self> {
         let body = Bytes::from(call.body.clone());
-        let uri = format!("https://{HOST}/");
-        let target = format!("WorkspacesService.{}", call.operation);
-        let headers = [
-            ("host", HOST),
-            ("x-amz-target", target.as_str()),
-            ("content-type", "application/x-amz-json-1.1"),
-        ];
+        let uri = format!("https://{}{}", call.host, call.path);
+        let mut builder = http::Request::builder().method(&call.method).uri(&uri);
+        let mut headers = vec![("content-type", call.content_type)];
+        headers.extend(
+            call.target
+                .as_deref()
+                .map(|target| ("x-amz-target", target)),
+        );
+        for (name, value) in headers.iter().copied().chain([
+            ("user-agent", USER_AGENT),
+            (
+                "amz-sdk-invocation-id",
+                "7b0c9f5e-4f3a-4bb0-9f0e-1d2c3b4a5968",
+            ),
+            ("amz-sdk-request", "attempt=1"),
+        ]) {
+            builder = builder.header(name, value);
+        }
+        headers.push(("host", &call.host));
         let identity = Credentials::new(&key.id, &key.secret, None, None, "bench").into();
         let params = v4::SigningParams::builder()
             .identity(&identity)
-            .region(REGION)
-            .name("workspaces")
+            .region(call.region)
+            .name(call.service)
             .time(now)
             .settings(SigningSettings::default())
             .build()?
             .into();
         let signable = SignableRequest::new(
-            "POST",
+            call.method.as_str(),
             &uri,
             headers.iter().copied(),
             SignableBody::Bytes(&body),
         )?;
         let (instructions, _) = sign(signable, &params)?.into_parts();
-        let mut builder = http::Request::post(&uri)
-            .header("x-amz-target", &target)
-            .header("content-type", "application/x-amz-json-1.1")
-            .header(
-                "user-agent",
-                "Boto3/1.43.5 md/Botocore#1.43.5 ua/2.1 os/linux#6.8 md/arch#x86_64 lang/python#3.13.1",
-            )
-            .header("amz-sdk-invocation-id", "7b0c9f5e-4f3a-4bb0-9f0e-1d2c3b4a5968")
-            .header("amz-sdk-request", "attempt=1")
-            .header("content-length", body.len());
         for (name, value) in instructions.headers() {
             builder = builder.header(name, value);
         }
-        let head = builder.body(()).context("a request")?;
-        let mut whole = format!("POST / HTTP/1.1\r\nhost: {HOST}\r\n").into_bytes();
+        let head = builder
+            .header("content-length", body.len())
+            .body(())
+            .context("a request")?;
+        let mut whole = format!(
+            "{} {} HTTP/1.1\r\nhost: {}\r\n",
+            call.method, call.path, call.host
+        )
+        .into_bytes();
         for (name, value) in head.headers() {
             whole.extend_from_slice(name.as_str().as_bytes());
             whole.extend_from_slice(b": ");
