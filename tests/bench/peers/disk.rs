@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use anyhow::{Context as _, Result, anyhow};
 use tokio::sync::oneshot;
 
 use crate::histogram::Histogram;
-use crate::load::{MEASURED, OVER, WARM};
+use crate::load::Phase;
 use crate::taken::Figures;
 
 /// `waiting` tasks that each write `waits` records one after the other, again and again.
@@ -27,6 +26,9 @@ pub struct Disk {
     pub measured: Duration,
 }
 
+/// How much longer than measured a slow disk has to answer once.
+const LAST: Duration = Duration::from_secs(15);
+
 type Waiter = oneshot::Sender<()>;
 
 impl Disk {
@@ -35,16 +37,19 @@ impl Disk {
         let record = vec![b'x'; self.record_bytes];
         let file = File::create(file)?;
         let writer = thread::spawn(move || write(file, &record, &receive));
-        let phase = Arc::new(AtomicU8::new(WARM));
+        let phase = Arc::new(Phase::default());
         let tasks = thread::spawn({
             let phase = Arc::clone(&phase);
             move || self.tasks(&phase, send)
         });
         thread::sleep(self.warm);
-        phase.store(MEASURED, Ordering::Relaxed);
+        phase.measure();
         let begun = Instant::now();
         thread::sleep(self.measured);
-        phase.store(OVER, Ordering::Relaxed);
+        while !phase.answered() && begun.elapsed() < self.measured + LAST {
+            thread::sleep(self.warm);
+        }
+        phase.end();
         let took = begun.elapsed();
         let histogram = tasks.join().map_err(|_| anyhow!("a task panicked"))??;
         writer
@@ -62,7 +67,7 @@ impl Disk {
         })
     }
 
-    fn tasks(self, phase: &Arc<AtomicU8>, send: Sender<Waiter>) -> Result<Histogram> {
+    fn tasks(self, phase: &Arc<Phase>, send: Sender<Waiter>) -> Result<Histogram> {
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         runtime.block_on(async {
             let mut tasks = tokio::task::JoinSet::new();
@@ -78,16 +83,16 @@ impl Disk {
         })
     }
 
-    async fn task(self, phase: Arc<AtomicU8>, send: Sender<Waiter>) -> Result<Histogram> {
+    async fn task(self, phase: Arc<Phase>, send: Sender<Waiter>) -> Result<Histogram> {
         let mut histogram = Histogram::new();
-        while phase.load(Ordering::Relaxed) != OVER {
+        while !phase.is_over() {
             let begun = Instant::now();
             for _ in 0..self.waits {
                 let (waiter, written) = oneshot::channel();
                 send.send(waiter).ok().context("the writer ended")?;
                 written.await.context("the writer ended")?;
             }
-            if phase.load(Ordering::Relaxed) == MEASURED {
+            if phase.counts() {
                 histogram.add(begun.elapsed());
             }
         }

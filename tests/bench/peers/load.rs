@@ -1,7 +1,7 @@
 //! Load: connections that each send the next request when the last one is answered, warmed up, then measured.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -64,15 +64,53 @@ impl Loaded {
     }
 }
 
-pub const WARM: u8 = 0;
-pub const MEASURED: u8 = 1;
-pub const OVER: u8 = 2;
+/// What a run is at.
+#[derive(Debug, Default)]
+pub struct Phase {
+    now: AtomicU8,
+    /// Whether a call was answered in the measured time.
+    answered: AtomicBool,
+}
+
+const MEASURED: u8 = 1;
+const OVER: u8 = 2;
+
+impl Phase {
+    /// The warm-up is over.
+    pub fn measure(&self) {
+        self.now.store(MEASURED, Ordering::Relaxed);
+    }
+
+    /// No call begins any more, and none counts.
+    pub fn end(&self) {
+        self.now.store(OVER, Ordering::Relaxed);
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.now.load(Ordering::Relaxed) == OVER
+    }
+
+    /// A call was answered: whether it counts.
+    pub fn counts(&self) -> bool {
+        let counts = self.now.load(Ordering::Relaxed) == MEASURED;
+        if counts && !self.answered() {
+            self.answered.store(true, Ordering::Relaxed);
+        }
+        counts
+    }
+
+    pub fn answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+}
+
 /// How long a last call may take.
 const LAST: Duration = Duration::from_secs(15);
+const STEP: Duration = Duration::from_millis(100);
 
 /// Runs a load to its end; `cpu` tells the CPU time of each watched process so far.
 pub fn run(load: Load, course: &Course, cpu: impl Fn() -> Result<Vec<Duration>>) -> Result<Loaded> {
-    let phase = Arc::new(AtomicU8::new(WARM));
+    let phase = Arc::new(Phase::default());
     let (ready, readies) = channel();
     let cores = thread::available_parallelism()?.get();
     let threads = cores.min(load.connections);
@@ -87,7 +125,7 @@ pub fn run(load: Load, course: &Course, cpu: impl Fn() -> Result<Vec<Duration>>)
     drop(ready);
     let measured =
         connected(load.connections, &readies).and_then(|()| watch(load, &phase, cpu, &running));
-    phase.store(OVER, Ordering::Relaxed);
+    phase.end();
     let mut all = Tally::new();
     for thread in running {
         let tally = thread.join().map_err(|_| anyhow!("a client panicked"))??;
@@ -128,9 +166,9 @@ impl Tally {
 
     /// A call was answered. What ends in the measured time counts, whenever it began: else slow peers would lose a share
     /// at its begin.
-    fn answered(&mut self, took: Duration, phase: &AtomicU8) {
+    fn answered(&mut self, took: Duration, phase: &Phase) {
         self.sent += 1;
-        if phase.load(Ordering::Relaxed) == MEASURED {
+        if phase.counts() {
             self.histogram.add(took);
         }
     }
@@ -149,16 +187,20 @@ fn connected(connections: usize, readies: &Receiver<()>) -> Result<()> {
 /// Measures: how long, and what CPU time each process used meanwhile.
 fn watch(
     load: Load,
-    phase: &AtomicU8,
+    phase: &Phase,
     cpu: impl Fn() -> Result<Vec<Duration>>,
     running: &[JoinHandle<Result<Tally>>],
 ) -> Result<(Duration, Vec<Duration>)> {
     sleep(load.warm, running)?;
     let before = cpu()?;
     let begun = Instant::now();
-    phase.store(MEASURED, Ordering::Relaxed);
+    phase.measure();
     sleep(load.measured, running)?;
-    phase.store(OVER, Ordering::Relaxed);
+    // However slow it is, it has its number.
+    while !phase.answered() && begun.elapsed() < load.measured + LAST {
+        sleep(STEP, running)?;
+    }
+    phase.end();
     let took = begun.elapsed();
     let used = cpu()?.into_iter().zip(before);
     Ok((
@@ -174,7 +216,7 @@ fn sleep(time: Duration, running: &[JoinHandle<Result<Tally>>]) -> Result<()> {
         if running.iter().any(JoinHandle::is_finished) {
             bail!("a client ended early");
         }
-        thread::sleep(left.min(Duration::from_millis(100)));
+        thread::sleep(left.min(STEP));
     }
     Ok(())
 }
@@ -184,7 +226,7 @@ fn drive(
     connections: usize,
     load: Load,
     course: Course,
-    phase: Arc<AtomicU8>,
+    phase: Arc<Phase>,
     ready: Sender<()>,
 ) -> Result<Tally> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -216,7 +258,7 @@ fn drive(
         .context("a call took too long")?
 }
 
-async fn kept(course: &Course, phase: &AtomicU8, ready: Sender<()>) -> Result<Tally> {
+async fn kept(course: &Course, phase: &Phase, ready: Sender<()>) -> Result<Tally> {
     let mut client = Client::open(&course.door, &course.tls).await?;
     // Nobody waits any more only if the run has failed.
     let _ = ready.send(());
@@ -224,7 +266,7 @@ async fn kept(course: &Course, phase: &AtomicU8, ready: Sender<()>) -> Result<Ta
     let mut tally = Tally::new();
     let mut begun = Instant::now();
     loop {
-        if phase.load(Ordering::Relaxed) == OVER {
+        if phase.is_over() {
             return Ok(tally);
         }
         client.call(&course.signed.whole).await?;
@@ -234,13 +276,13 @@ async fn kept(course: &Course, phase: &AtomicU8, ready: Sender<()>) -> Result<Ta
     }
 }
 
-async fn anew(course: &Course, phase: &AtomicU8, ready: Sender<()>) -> Result<Tally> {
+async fn anew(course: &Course, phase: &Phase, ready: Sender<()>) -> Result<Tally> {
     let mut tally = Tally::new();
     // Nobody waits any more only if the run has failed.
     let _ = ready.send(());
     drop(ready);
     loop {
-        if phase.load(Ordering::Relaxed) == OVER {
+        if phase.is_over() {
             return Ok(tally);
         }
         let begun = Instant::now();
@@ -254,7 +296,7 @@ async fn anew(course: &Course, phase: &AtomicU8, ready: Sender<()>) -> Result<Ta
 async fn streams(
     count: usize,
     course: &Course,
-    phase: &Arc<AtomicU8>,
+    phase: &Arc<Phase>,
     ready: Sender<()>,
 ) -> Result<Tally> {
     let opened = Streams::open(&course.door, &course.tls).await?;
@@ -269,7 +311,7 @@ async fn streams(
             let mut tally = Tally::new();
             loop {
                 let begun = Instant::now();
-                if phase.load(Ordering::Relaxed) == OVER {
+                if phase.is_over() {
                     return anyhow::Ok(tally);
                 }
                 stream.call(&signed).await?;

@@ -28,7 +28,7 @@ pub const CONNECTIONS: usize = 5_000;
 const AT_A_TIME: usize = 32;
 /// Sockets of the rig and of the guard beside those connections.
 const OTHER_FILES: u64 = 200;
-/// How long the guard rests before it's looked at.
+/// The longest that the guard rests before it's looked at.
 const REST: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Serialize)]
@@ -98,8 +98,9 @@ pub fn run(rig: &mut Rig, wanted: usize) -> Result<Memory> {
     eprint!("\r{:<70}", "memory");
     let peer = rig.start(Kind::Palisade, &HUNDRED)?;
     let id = peer.id().unwrap_or_default();
+    let rest = REST.min(rig.pace.measured);
     let look = || {
-        thread::sleep(REST);
+        thread::sleep(rest);
         resident(id)
     };
     let idle = look()?;

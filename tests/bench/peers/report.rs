@@ -74,7 +74,6 @@ pub fn print_memory(memory: &Memory) {
         memory.per_connection_kib(),
         memory.connections
     );
-    print_aims(&memory.aims());
 }
 
 pub fn print_aims(aims: &[Aim]) {
