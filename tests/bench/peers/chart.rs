@@ -174,14 +174,19 @@ fn bars(
 }
 
 fn growth(report: &Report) -> Option<String> {
-    let panels = [
-        ("policies for other actions", report.row("growth-policies")?),
-        ("connections", report.row("growth-connections")?),
-        ("resources in a call", report.row("growth-batch")?),
+    // Policies and connections grow by factors, resources by steps: each is drawn on the scale on which it's even.
+    let panels: [Panel<'_>; 3] = [
+        (
+            "policies for other actions",
+            report.row("growth-policies")?,
+            f64::ln,
+        ),
+        ("connections", report.row("growth-connections")?, f64::ln),
+        ("resources in a call", report.row("growth-batch")?, |n| n),
     ];
     let most = panels
         .iter()
-        .flat_map(|(_, row)| &row.lanes)
+        .flat_map(|(_, row, _)| &row.lanes)
         .filter_map(|lane| lane.peer_cpu_us())
         .fold(1.0, f64::max);
     let mut text = String::new();
@@ -192,59 +197,49 @@ fn growth(report: &Report) -> Option<String> {
         "title",
         "What a guarded call costs the guard, µs of CPU",
     );
-    for (n, (what, row)) in panels.iter().enumerate() {
-        panel(&mut text, n as f64 * WIDTH / 3.0, what, row, most);
+    for (n, each) in panels.into_iter().enumerate() {
+        panel(&mut text, n as f64 * WIDTH / 3.0, each, most);
     }
-    Some(close(
-        text,
-        270.0,
-        "Ten policies apply to the call in each of them.",
-        &report.machine,
-    ))
+    let note = "Ten policies apply to the call in each of them.";
+    Some(close(text, 270.0, note, &report.machine))
 }
 
-fn panel(text: &mut String, left: f64, what: &str, row: &Taken, most: f64) {
-    let (top, bottom, wide) = (60.0, 210.0, WIDTH / 3.0 - 50.0);
-    let step = wide / (row.lanes.len().max(2) - 1) as f64;
+/// What grows, its row, and the scale that it's drawn on.
+type Panel<'a> = (&'static str, &'a Taken, fn(f64) -> f64);
+
+fn panel(text: &mut String, left: f64, (what, row, scale): Panel<'_>, most: f64) {
+    let (left, top, bottom, wide) = (left + 24.0, 60.0, 210.0, WIDTH / 3.0 - 64.0);
     let _ = write!(
         text,
-        "<line class=\"grid\" x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{bottom}\" y2=\"{bottom}\"/>",
-        left + 12.0,
-        left + 12.0 + wide
+        "<line class=\"grid\" x1=\"{left:.1}\" x2=\"{:.1}\" y1=\"{bottom}\" y2=\"{bottom}\"/>",
+        left + wide
     );
-    let mut points = String::new();
-    for (n, lane) in row.lanes.iter().enumerate() {
-        let Some(cpu) = lane.peer_cpu_us() else {
-            continue;
-        };
-        let x = left + 12.0 + step * n as f64;
+    let points: Vec<(f64, f64)> = row
+        .lanes
+        .iter()
+        .filter_map(|lane| {
+            let count = lane.label.split(' ').next()?.parse().ok()?;
+            Some((count, lane.peer_cpu_us()?))
+        })
+        .collect();
+    let ends = points.first().zip(points.last());
+    let (least, last) = ends.map_or((1.0, 2.0), |(first, last)| (first.0, last.0));
+    let mut line = String::new();
+    for (count, cpu) in points {
+        let share = (scale(count) - scale(least)) / (scale(last) - scale(least));
+        let x = left + wide * share;
         let y = bottom - (bottom - top) * cpu / most;
-        let _ = write!(points, "{x:.1},{y:.1} ");
+        let _ = write!(line, "{x:.1},{y:.1} ");
         let _ = write!(
             text,
             "<circle class=\"own\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\"/>"
         );
-        let _ = write!(
-            text,
-            "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{cpu:.0}</text>",
-            y - 9.0
-        );
-        let count = lane.label.split(' ').next().unwrap_or_default();
-        let _ = write!(
-            text,
-            "<text x=\"{x:.1}\" y=\"228\" text-anchor=\"middle\" class=\"note\">{count}</text>"
-        );
+        middle(text, x, y - 9.0, "", &format!("{cpu:.0}"));
+        middle(text, x, 228.0, "note", &format!("{count}"));
     }
-    let _ = write!(
-        text,
-        "<polyline class=\"line\" points=\"{}\"/>",
-        points.trim_end()
-    );
-    let middle = left + 12.0 + wide / 2.0;
-    let _ = write!(
-        text,
-        "<text x=\"{middle:.1}\" y=\"248\" text-anchor=\"middle\">{what}</text>"
-    );
+    let line = line.trim_end();
+    let _ = write!(text, "<polyline class=\"line\" points=\"{line}\"/>");
+    middle(text, left + wide / 2.0, 248.0, "", what);
 }
 
 /// The notes below, and the frame around all.
@@ -273,6 +268,13 @@ fn put(text: &mut String, x: f64, y: f64, class: &str, what: &str) {
     let _ = write!(
         text,
         "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{what}</text>"
+    );
+}
+
+fn middle(text: &mut String, x: f64, y: f64, class: &str, what: &str) {
+    let _ = write!(
+        text,
+        "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{what}</text>"
     );
 }
 

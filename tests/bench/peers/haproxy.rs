@@ -26,7 +26,7 @@ pub fn start(ground: &Ground, folder: PathBuf) -> Result<Peer> {
     let text = format!(
         "global\n\
          \x20   nbthread {threads}\n\
-         \x20   maxconn 20000\n\
+         \x20   maxconn 4000\n\
          \x20   tune.ssl.cachesize 0\n\
          \x20   ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets\n\
          \x20   ssl-default-server-options ssl-min-ver TLSv1.2\n\
