@@ -1,5 +1,6 @@
 //! What a run was made on, and with what: without it no figure means anything.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -22,7 +23,7 @@ pub struct Machine {
     /// UTC.
     pub date: String,
     /// By peer: what each program says of itself.
-    pub versions: Vec<(&'static str, String)>,
+    pub versions: BTreeMap<&'static str, String>,
 }
 
 impl Machine {

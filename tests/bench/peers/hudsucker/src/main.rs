@@ -17,6 +17,10 @@ use rustls::{ClientConfig, RootCertStore};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
+    if words == ["--version"] {
+        println!("hudsucker {}", env!("CARGO_PKG_VERSION"));
+        return Ok(());
+    }
     let [address, ca, ca_key] = words.as_slice() else {
         return Err("hudsucker-peer ADDRESS CA CA-KEY".into());
     };
