@@ -47,7 +47,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     Proxy::builder()
         .with_addr(address)
-        .with_ca(RcgenAuthority::new(issuer, 1_000, aws_lc_rs::default_provider()))
+        .with_ca(RcgenAuthority::new(
+            issuer,
+            1_000,
+            aws_lc_rs::default_provider(),
+        ))
         .with_http_connector(connector)
         .build()?
         .start()
