@@ -111,7 +111,6 @@ fn run() -> Result<()> {
         return origin::serve(Path::new(&folder));
     }
     let arguments = Arguments::parse();
-    end_with_children()?;
     memory::raise_limit_of_files()?;
     let rows = rows::all();
     let names: Vec<&str> = rows
@@ -128,6 +127,7 @@ fn run() -> Result<()> {
     }
     let wanted = |name: &str| arguments.rows.is_empty() || arguments.rows.iter().any(|n| n == name);
     let folder = tempfile::tempdir_in(&arguments.folder)?;
+    leave_nothing_behind(folder.path().to_owned())?;
     let mut rig = rig(&arguments, folder.path())?;
     let mut report = Report {
         machine: Machine::look(&rig.ground.programs, &rig.kinds)?,
@@ -235,8 +235,8 @@ fn rig(arguments: &Arguments, folder: &Path) -> Result<Rig> {
     Ok(Rig::new(ground, origin, pace, kinds))
 }
 
-/// Whoever ends the rig ends what it started.
-fn end_with_children() -> Result<()> {
+/// Whoever ends the rig ends what it started, and removes what that wrote.
+fn leave_nothing_behind(folder: PathBuf) -> Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -256,6 +256,8 @@ fn end_with_children() -> Result<()> {
             }
         });
         process::kill_all();
+        // It may be gone already.
+        let _ = std::fs::remove_dir_all(folder);
         std::process::exit(130);
     });
     Ok(())
