@@ -108,7 +108,8 @@ impl Handle for Guard {
     async fn handle(&self, request: Intercepted) -> Response<Body> {
         let begun = Instant::now();
         let mut trail = Trail::new(self.clock.now(), &request);
-        let response = match self.pass(&mut trail, request).await {
+        // On the heap at once: it is moved through tasks, and is large.
+        let response = match Box::pin(self.pass(&mut trail, request)).await {
             Ok(response) => response,
             Err(refusal) => self.refuse(&trail, &refusal).await,
         };

@@ -31,6 +31,7 @@ pub use resource::Resource;
 
 use context::context;
 
+use settled::Matter;
 pub(in crate::guard) use settled::Settled;
 
 /// What is to be judged: a call, on what, and all that is known.
@@ -285,17 +286,15 @@ fn ask<R>(slice: &Slice, question: Question, request: R) -> Result<Allowed<R>, B
 
 /// Judges by all policies, or finds the decision of a question that differs in nothing that they read.
 fn settled(slice: &Slice, question: &Question) -> Result<Decision, Denial> {
-    let by_caller_alone = question.on == On::Service && slice.reads.context.is_empty();
-    if !by_caller_alone {
+    let Some(matter) = Matter::of(slice, question) else {
         return judge(&slice.policies, slice, question);
-    }
+    };
     is_of(slice, &question.call)?;
-    let caller = &question.call.caller;
-    if let Some(decision) = slice.settled.find(caller) {
+    if let Some(decision) = slice.settled.find(matter) {
         return Ok(decision);
     }
     let decision = judge(&slice.policies, slice, question)?;
-    slice.settled.keep(caller, &decision);
+    slice.settled.keep(matter, &decision);
     Ok(decision)
 }
 

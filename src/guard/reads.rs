@@ -53,6 +53,15 @@ impl Names {
         }
     }
 
+    /// Whether all of them are among `names`.
+    #[must_use]
+    pub fn is_within(&self, names: &[&str]) -> bool {
+        match self {
+            Names::Some(own) => own.iter().all(|name| names.contains(&name.as_str())),
+            Names::All => false,
+        }
+    }
+
     fn add(&mut self, name: &str) {
         match self {
             Names::Some(names) => {

@@ -889,6 +889,21 @@ fn what_policies_read_of_a_request_is_read_of_each() {
 }
 
 #[test]
+fn what_a_kept_decision_was_made_of_is_compared() {
+    let slice = read_slice(&format!(
+        "{PERMIT}@id(\"by-name\") @reason(\"name them\") forbid (principal, action, resource) when {{ context.selector }};"
+    ));
+    let judged = |selector| {
+        let question = Question {
+            selector,
+            ..reading("ci", &[])
+        };
+        decide(Mode::Enforce, &slice, question, ()).is_ok()
+    };
+    assert_eq!([false, true, false].map(judged), [true, false, true]);
+}
+
+#[test]
 fn a_kept_decision_is_of_its_action_alone() {
     let slice = read_slice(PERMIT);
     decide(Mode::Enforce, &slice, reading("ci", &[]), ()).unwrap();

@@ -146,6 +146,8 @@ fn command(program: &Path, folder: &Path, configuration: &Path, arguments: &[&st
         .env_clear()
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
         .env("HOME", folder)
+        // Its journal is what is measured; the peers log nothing either.
+        .env("PALISADE_LOG", "warn")
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .envs(CREDENTIALS)
         .args(arguments)
