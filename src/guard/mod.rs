@@ -19,6 +19,7 @@ pub mod protected;
 pub mod question;
 pub mod reads;
 pub mod refusal;
+pub mod release;
 #[cfg(test)]
 mod sample;
 pub mod schema;

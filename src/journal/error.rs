@@ -4,6 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::guard::release::THIS;
+
 /// A failure of the journal. Whatever it is, nothing that depended on the record may go ahead.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum JournalError {
@@ -34,6 +36,18 @@ pub enum JournalError {
         file: PathBuf,
         /// From 1.
         line: u64,
+        what: String,
+    },
+    /// A release after this one wrote a record that this one doesn't understand.
+    #[error(
+        "`{}` line {line} is a record of palisade {version}, which {THIS} can't read ({what}); use that release or a newer one, or give this guard a `state_dir` of its own",
+        .file.display()
+    )]
+    Newer {
+        file: PathBuf,
+        /// From 1.
+        line: u64,
+        version: String,
         what: String,
     },
     /// More records wait to be written than memory is set aside for.
@@ -80,6 +94,7 @@ impl JournalError {
             | Self::DiskFull(_)
             | Self::Io { .. }
             | Self::Damaged { .. }
+            | Self::Newer { .. }
             | Self::TooLarge { .. }
             | Self::Encode(_)
             | Self::Unplaceable

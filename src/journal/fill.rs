@@ -337,4 +337,4 @@ pub(super) fn uid(time: SystemTime) -> Uuid {
 }
 
 const CLASS_UID: u32 = 6003;
-const GUARD: &str = "palisade";
+pub(super) const GUARD: &str = "palisade";

@@ -9,8 +9,10 @@ use serde::Deserialize;
 use super::chain::Link;
 use super::error::JournalError;
 use super::event::{Event, Phase, Sealed};
+use super::fill::GUARD;
 use super::segments;
 use crate::guard::call::{DecisionId, Outcome, Verdict};
+use crate::guard::release::{THIS, is_newer};
 
 /// The longest run of bytes without a newline that is read: more than a whole batch can leave behind when it's torn.
 pub(super) const RUN_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -19,7 +21,8 @@ pub(super) const RUN_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// or damaged line is none. The journal may be written meanwhile.
 ///
 /// # Errors
-/// Where a file can't be read, or what the visitor says, which ends it.
+/// Where a file can't be read, [`JournalError::Newer`] at a record that only a newer release understands, or what the
+/// visitor says, which ends it.
 pub fn visit<E: From<JournalError>>(
     dir: &Path,
     mut visitor: impl FnMut(&[u8], Option<Event>) -> Result<(), E>,
@@ -27,7 +30,16 @@ pub fn visit<E: From<JournalError>>(
     for segment in segments::list(dir)? {
         let mut lines = Lines::open(&segment.path)?;
         while let Some(line) = lines.next()? {
-            visitor(line.bytes, serde_json::from_slice(line.bytes).ok())?;
+            let event = match serde_json::from_slice(line.bytes) {
+                Ok(event) => Some(event),
+                Err(error) => match Unread::of(line.bytes, error.to_string()) {
+                    Unread::NoRecord(_) => None,
+                    newer @ Unread::Newer { .. } => {
+                        return Err(newer.at(&segment.path, line.number).into());
+                    }
+                },
+            };
+            visitor(line.bytes, event)?;
         }
     }
     Ok(())
@@ -153,9 +165,79 @@ pub(super) enum What {
     Other,
 }
 
+/// Why a line can't be read as a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It is torn, damaged, or somebody else's; in words.
+    NoRecord(String),
+    /// It is a record of a newer release, of a kind that this one doesn't know.
+    Newer { version: String, what: String },
+}
+
+impl Unread {
+    /// INVARIANT: what a newer release wrote is never taken for a torn line, which the next record would account for, as
+    /// if no call stood in it.
+    pub(super) fn of(line: &[u8], what: String) -> Self {
+        let signed: Option<Signed> = serde_json::from_slice(line).ok();
+        match signed.map(|signed| signed.metadata.product) {
+            Some(product) if product.name == GUARD && is_newer(&product.version) => Self::Newer {
+                version: product.version,
+                what,
+            },
+            Some(_) | None => Self::NoRecord(what),
+        }
+    }
+
+    /// The error that it is at a line, from 1, of a file.
+    pub(super) fn at(self, file: &Path, line: u64) -> JournalError {
+        let file = file.to_owned();
+        match self {
+            Self::NoRecord(what) => JournalError::Damaged { file, line, what },
+            Self::Newer { version, what } => JournalError::Newer {
+                file,
+                line,
+                version,
+                what,
+            },
+        }
+    }
+
+    /// Why, for whoever reads what a check found.
+    pub(super) fn in_words(&self) -> String {
+        match self {
+            Self::NoRecord(what) => what.clone(),
+            Self::Newer { version, what } => format!(
+                "is a record of palisade {version}, which {THIS} can't read ({what}): check it with that release"
+            ),
+        }
+    }
+}
+
+/// What each record says of who wrote it, whatever else is in it.
+#[derive(Deserialize)]
+struct Signed {
+    metadata: SignedMetadata,
+}
+
+#[derive(Deserialize)]
+struct SignedMetadata {
+    product: SignedProduct,
+}
+
+#[derive(Deserialize)]
+struct SignedProduct {
+    name: String,
+    version: String,
+}
+
 impl Glance {
-    /// Looks at a line; the error says in words why it isn't a record.
-    pub(super) fn at(line: &[u8]) -> Result<Self, String> {
+    /// Looks at a line.
+    pub(super) fn at(line: &[u8]) -> Result<Self, Unread> {
+        Self::read(line).map_err(|what| Unread::of(line, what))
+    }
+
+    /// The same; the error says in words why it isn't a record.
+    fn read(line: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(line).map_err(|e| format!("is not UTF-8: {e}"))?;
         let raw: Raw =
             serde_json::from_str(text).map_err(|e| format!("is not a record of the guard: {e}"))?;

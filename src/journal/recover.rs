@@ -11,7 +11,7 @@ use super::draft::Draft;
 use super::error::JournalError;
 use super::event::{Event, Sealed};
 use super::ledger::{Ledger, Tip};
-use super::read::{End, Glance, Line, Lines, What};
+use super::read::{End, Glance, Line, Lines, Unread, What};
 use super::record::{Happened, Lifecycle, OutcomeRecord, Pending, Record};
 use super::segments::{self, Named};
 use crate::guard::call::{DecisionId, Outcome};
@@ -185,7 +185,12 @@ impl Scan {
                     scan.good = Some((glance.sequence, Link::of(line.bytes)));
                     scan.take(&glance, line);
                 }
-                Err(_) => torn.get_or_insert_with(Torn::default).add(line.bytes),
+                Err(Unread::NoRecord(_)) => {
+                    torn.get_or_insert_with(Torn::default).add(line.bytes);
+                }
+                Err(newer @ Unread::Newer { .. }) => {
+                    return Err(newer.at(&segment.path, line.number));
+                }
             }
         }
         scan.torn = torn.map(|t| (t.bytes, t.hasher.link()));
@@ -253,8 +258,10 @@ fn unknown(place: &Place, now: SystemTime) -> Result<(DecisionId, Record), Journ
     let Some(line) = lines.next()? else {
         return Err(damaged("changed while it was read".to_owned()));
     };
-    let event: Event = serde_json::from_slice(line.bytes)
-        .map_err(|e| damaged(format!("cannot be read as a decision: {e}")))?;
+    let event: Event = serde_json::from_slice(line.bytes).map_err(|e| {
+        let what = format!("cannot be read as a decision: {e}");
+        Unread::of(line.bytes, what).at(&place.path, place.number)
+    })?;
     let Some(pending) = Pending::of(&event) else {
         return Err(damaged("changed while it was read".to_owned()));
     };

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::chain::Link;
 use super::error::JournalError;
-use super::read::{End, Glance, Line, Lines, What};
+use super::read::{End, Glance, Line, Lines, Unread, What};
 use super::recover::Torn;
 use super::segments::{self, Named};
 use crate::guard::call::DecisionId;
@@ -159,10 +159,11 @@ impl Walk {
         self.unterminated = line.end == End::Torn;
         let glance = match Glance::at(line.bytes) {
             Ok(glance) => glance,
-            Err(what) => {
+            Err(newer @ Unread::Newer { .. }) => return self.found(&spot, newer.in_words()),
+            Err(other @ Unread::NoRecord(_)) => {
                 let (torn, _, _) = self
                     .torn
-                    .get_or_insert_with(|| (Torn::default(), spot, what));
+                    .get_or_insert_with(|| (Torn::default(), spot, other.in_words()));
                 torn.add(line.bytes);
                 return;
             }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use crate::admin::readiness::Condition;
 use crate::journal::Record;
 use crate::journal::record::Lifecycle;
 use crate::pipeline::{Guard, InForce};
@@ -17,10 +18,12 @@ use crate::state::KeyRecord;
 /// How often the key ledger is looked at: a key that is revoked stops working within a second.
 const LEDGER_EVERY: Duration = Duration::from_millis(500);
 
-/// Takes over what is revoked, and records what was issued and revoked meanwhile; a last time when the guard stops.
+/// Takes over what is revoked, and records what was issued and revoked meanwhile; a last time when the guard stops. A guard
+/// that can't read what is revoked isn't ready: its orchestrator sends callers to others.
 pub(super) async fn follow_ledger(
     in_force: Arc<InForce>,
     recorded: PathBuf,
+    readable: Condition,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut watch = in_force.now().keys.store().watch();
@@ -43,22 +46,27 @@ pub(super) async fn follow_ledger(
             }
         }
         match watch.poll() {
-            Ok(None) => {}
+            Ok(None) => readable.met(),
             Ok(Some(keys)) => {
                 // One that fails keeps none of the others from it.
                 let guards = in_force.all();
                 let renewed = guards.iter().map(|guard| guard.keys.renew(&keys));
                 let failed: Vec<KeysError> = renewed.filter_map(Result::err).collect();
                 if let Some(error) = failed.first() {
+                    readable.unmet(format!("the key ledger can't be taken over: {error}"));
                     tracing::error!("the key ledger can't be taken over: {error}");
                 } else {
+                    readable.met();
                     record_keys(&in_force.now(), &mut known, &keys);
                     if let Err(error) = known.save(&recorded) {
                         tracing::warn!("{} can't be written: {error}", recorded.display());
                     }
                 }
             }
-            Err(error) => tracing::error!("the key ledger can't be read: {error}"),
+            Err(error) => {
+                readable.unmet(format!("the key ledger can't be read: {error}"));
+                tracing::error!("the key ledger can't be read: {error}");
+            }
         }
         if last {
             return;

@@ -49,6 +49,7 @@ impl Parts {
         } = self;
         let stopping = readiness.condition("serving", "the guard is starting");
         stopping.met();
+        let readable = readiness.condition("keys", "the key ledger isn't read yet");
         let admin = Admin {
             metrics: Arc::clone(&metrics),
             readiness,
@@ -60,6 +61,7 @@ impl Parts {
         let ledger = tokio::spawn(keys::follow_ledger(
             Arc::clone(&guard),
             recorded,
+            readable,
             chores_stopped.clone(),
         ));
         let uses = tokio::spawn(keys::record_first_uses(

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::ledger::LedgerError;
 use crate::guard::keyring::Unsealable;
+use crate::guard::release::THIS;
 
 /// Why the state folder, or something in it, cannot be used. [`StateError::help`] has the next step.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,14 @@ pub enum StateError {
         line: usize,
         source: LedgerError,
     },
+    #[error("`{}` was laid out by palisade {version} in format {format}, which {THIS} doesn't know", path.display())]
+    NewerFormat {
+        path: PathBuf,
+        format: u64,
+        version: String,
+    },
+    #[error("`{}` doesn't say in which format the state folder is", .0.display())]
+    NoFormat(PathBuf),
     #[error("the keys in `{}` are shared by several guards, which only read them", .0.display())]
     Shared(PathBuf),
     #[error("no key with the id `{0}` was issued here")]
@@ -92,6 +101,17 @@ impl StateError {
             StateError::LedgerGone(path) => Some(format!(
                 "restore the file from a backup; or remove {} and issue new keys, after which no old key works",
                 quoted(&path.with_file_name("master.key"))
+            )),
+            StateError::Ledger {
+                source: LedgerError::Newer { since, .. },
+                ..
+            } => Some(format!("use palisade {since} or newer")),
+            StateError::NewerFormat { version, .. } => Some(format!(
+                "use palisade {version} or newer, or set `state_dir` to a folder of this guard's own"
+            )),
+            StateError::NoFormat(path) => Some(format!(
+                "restore it from a backup; if no release after {THIS} ever ran here, remove {}",
+                quoted(path)
             )),
             StateError::Ledger { .. } => Some(
                 "mend or remove that line; if it is the last one and cut off, its command had not finished and must be run again"

@@ -1,13 +1,15 @@
 //! The ledger of virtual keys: JSON lines of what was issued, first used and revoked, without any secret.
 //!
 //! INVARIANT: a line that isn't understood is an error, never a shorter list: a revocation that is skipped
-//! would bring a key back to life.
+//! would bring a key back to life. An entry that releases before its own can't read says in `since` which one can.
 
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+
+use crate::guard::release::{THIS, is_newer};
 
 /// What is known about one issued key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,10 @@ pub enum LedgerError {
     CutOff,
     #[error("the line isn't an entry: {0}")]
     NotAnEntry(String),
+    #[error(
+        "the line isn't an entry that {THIS} knows: palisade {since} or newer reads it ({what})"
+    )]
+    Newer { since: String, what: String },
     #[error("`{0}` is not a time as in `2026-01-31T12:00:00Z`")]
     BadTime(String),
     #[error("the key `{0}` was issued before")]
@@ -88,7 +94,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<KeyRecord>, (usize, LedgerError)> 
 
 fn apply(keys: &mut Vec<KeyRecord>, line: &str) -> Result<(), LedgerError> {
     let line = line.strip_suffix('\n').ok_or(LedgerError::CutOff)?;
-    let entry = serde_json::from_str(line).map_err(|e| LedgerError::NotAnEntry(e.to_string()))?;
+    let entry = serde_json::from_str(line).map_err(|e| unread(line, e.to_string()))?;
     match entry {
         Entry::Issued {
             access_key_id,
@@ -125,6 +131,18 @@ fn apply(keys: &mut Vec<KeyRecord>, line: &str) -> Result<(), LedgerError> {
         }
     }
     Ok(())
+}
+
+/// Why a line isn't an entry: it is a newer release's, or no entry at all.
+fn unread(line: &str, what: String) -> LedgerError {
+    #[derive(Deserialize)]
+    struct Since {
+        since: String,
+    }
+    match serde_json::from_str::<Since>(line) {
+        Ok(Since { since }) if is_newer(&since) => LedgerError::Newer { since, what },
+        Ok(_) | Err(_) => LedgerError::NotAnEntry(what),
+    }
 }
 
 fn issued(keys: &mut [KeyRecord], id: String) -> Result<&mut KeyRecord, LedgerError> {
@@ -215,6 +233,22 @@ mod tests {
         ] {
             assert!(parse(&format!("{ISSUED}\n{bad}\n")).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_entry_of_a_newer_release_is_an_error_that_names_it() {
+        for newer in [
+            r#"{"event":"narrowed","access_key_id":"PALISADEA","since":"9999.1.0"}"#,
+            r#"{"event":"issued","access_key_id":"B","caller":"ci","time":"2026-01-31T12:00:00Z","expires":1,"since":"9999.1.0"}"#,
+        ] {
+            let (line, error) = parse(&format!("{ISSUED}\n{newer}\n")).unwrap_err();
+            assert_eq!(line, 2);
+            assert!(matches!(&error, LedgerError::Newer { since, .. } if since == "9999.1.0"));
+            assert!(error.to_string().contains("palisade 9999.1.0 or newer"));
+        }
+        let older = r#"{"event":"narrowed","access_key_id":"PALISADEA","since":"0.0.1"}"#;
+        let (_, error) = parse(&format!("{ISSUED}\n{older}\n")).unwrap_err();
+        assert!(matches!(error, LedgerError::NotAnEntry(_)), "{error}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! others own or can write is refused, and secrets are readable by their owner only.
 
 mod error;
+mod format;
 mod keys;
 mod ledger;
 mod master;
@@ -38,7 +39,8 @@ impl StateDir {
     /// Makes the folder with mode 0700 if it isn't there, and its parents as the system makes folders.
     ///
     /// # Errors
-    /// [`StateError`] if it cannot be made, is no folder, belongs to another user, or others may write to it.
+    /// [`StateError`] if it cannot be made, is no folder, belongs to another user, others may write to it, or a newer
+    /// release laid it out in a way that this one doesn't know.
     pub fn open(path: &Path) -> Result<Self, StateError> {
         private::create_dir(path)?;
         let metadata = std::fs::metadata(path).map_err(|e| StateError::io("look at", path, e))?;
@@ -49,6 +51,7 @@ impl StateDir {
         if metadata.mode() & 0o022 != 0 {
             return Err(StateError::WritableByOthers(path.to_path_buf()));
         }
+        format::check(path)?;
         Ok(Self {
             path: path.to_path_buf(),
             shared_keys: None,
@@ -119,7 +122,7 @@ impl StateDir {
     /// Takes the folder for one running guard.
     ///
     /// # Errors
-    /// [`StateError::Held`] while another guard has it.
+    /// [`StateError::Held`] while another guard has it; [`StateError::NewerFormat`] where a newer release had it meanwhile.
     pub fn lock(&self) -> Result<GuardLock, StateError> {
         let path = self.path.join("lock");
         let mut file = OpenOptions::new()
@@ -146,7 +149,21 @@ impl StateDir {
             file.write_all(format!("{}\n", std::process::id()).as_bytes())
         };
         write(&mut file).map_err(|e| StateError::io("write", &path, e))?;
+        format::mark(&self.path)?;
         Ok(GuardLock { _file: file })
+    }
+
+    /// Keeps a file in the folder for whoever comes later: it is there whole, and written only where it differs. The
+    /// caller holds the guard's lock.
+    ///
+    /// # Errors
+    /// [`StateError`] if it can't be written; what was there stays.
+    pub fn keep(&self, name: &str, contents: &[u8]) -> Result<(), StateError> {
+        let path = self.path.join(name);
+        match std::fs::read(&path) {
+            Ok(there) if there == contents => Ok(()),
+            Ok(_) | Err(_) => private::create_file(&path, contents),
+        }
     }
 }
 

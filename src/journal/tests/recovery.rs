@@ -29,6 +29,83 @@ async fn the_sequence_and_the_chain_go_on() {
 }
 
 #[tokio::test]
+async fn records_of_a_newer_release_that_say_more_are_followed_on() {
+    let dir = tempfile::tempdir().unwrap();
+    written(dir.path(), unsynced(), &[start(), refused(1)]).await;
+    newer(dir.path(), |record| record["more"] = json!({"of": "it"}));
+    let recovery = reopened(dir.path(), unsynced()).await;
+    assert!(recovery.records.is_empty());
+    assert_eq!(sequences(dir.path()), [1, 2, 3, 4]);
+    sound(dir.path());
+    let mut shown = 0;
+    visit(dir.path(), |_, event| {
+        shown += u32::from(event.is_some());
+        Ok::<_, JournalError>(())
+    })
+    .unwrap();
+    assert_eq!(shown, 4);
+}
+
+#[tokio::test]
+async fn a_record_that_only_a_newer_release_reads_is_no_torn_line() {
+    let kinds = [
+        ("phase", json!("budget")),
+        ("verdict", json!("deferred")),
+        ("previous", json!({"sha512": ""})),
+    ];
+    for (member, value) in kinds {
+        let dir = tempfile::tempdir().unwrap();
+        written(dir.path(), unsynced(), &[start(), refused(1)]).await;
+        newer(dir.path(), |record| {
+            record["unmapped"]["palisade"][member] = value.clone();
+        });
+        let before = fs::read(&files(dir.path())[0]).unwrap();
+        let error = Journal::open(dir.path(), unsynced()).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            matches!(error, JournalError::Newer { line: 3, .. }),
+            "{text}"
+        );
+        assert!(text.contains("of palisade 9999.1.0"), "{text}");
+        assert_eq!(fs::read(&files(dir.path())[0]).unwrap(), before);
+        let problem = verify(dir.path()).unwrap().problem.unwrap();
+        assert_eq!(problem.line, 3);
+        assert!(problem.what.contains("of palisade 9999.1.0"), "{problem:?}");
+        let shown = visit(dir.path(), |_, _| Ok::<_, JournalError>(()));
+        assert!(
+            matches!(shown, Err(JournalError::Newer { line: 3, .. })),
+            "{shown:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_decision_that_only_a_newer_release_reads_is_not_given_an_outcome() {
+    let dir = tempfile::tempdir().unwrap();
+    written(dir.path(), unsynced(), &[start(), allowed(1)]).await;
+    newer(dir.path(), |record| {
+        record["unmapped"]["palisade"]["class"] = json!("budgeted");
+        record["unmapped"]["palisade"]["decision_id"] = json!(Uuid::from_u128(2));
+    });
+    let error = Journal::open(dir.path(), unsynced()).unwrap_err();
+    assert!(matches!(error, JournalError::Newer { .. }), "{error}");
+}
+
+/// Appends the last record once more, changed, as a newer release would chain it.
+fn newer(dir: &Path, change: impl FnOnce(&mut Value)) {
+    let path = files(dir).pop().unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let last = text.lines().last().unwrap();
+    let mut record: Value = serde_json::from_str(last).unwrap();
+    let sequence = record["metadata"]["sequence"].as_u64().unwrap();
+    record["metadata"]["sequence"] = json!(sequence + 1);
+    record["metadata"]["product"]["version"] = json!("9999.1.0");
+    record["unmapped"]["palisade"]["previous"] = json!(Link::of(last.as_bytes()));
+    change(&mut record);
+    tear(dir, format!("{record}\n").as_bytes());
+}
+
+#[tokio::test]
 async fn a_torn_line_is_sealed_and_stays() {
     let dir = tempfile::tempdir().unwrap();
     written(dir.path(), unsynced(), &[start(), refused(1)]).await;
