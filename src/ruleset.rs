@@ -2,6 +2,8 @@
 //!
 //! INVARIANT: a set is whole or refused; nothing of it is skipped.
 
+pub mod served;
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};

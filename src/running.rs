@@ -23,8 +23,8 @@ use tokio::task::JoinHandle;
 
 pub(crate) use self::assemble::certified;
 use self::assemble::{
-    Common, holders, overridden, tables, tell, timeouts, vocabulary, warn_of_open_door,
-    warn_of_open_tags,
+    Common, holders, keep_served, overridden, tables, tell, timeouts, vocabulary,
+    warn_of_open_door, warn_of_open_tags,
 };
 use self::parts::Parts;
 use self::reload::Reload;
@@ -209,12 +209,14 @@ impl Running {
                 certificates_minted: minted.minted(),
             }
         }));
+        keep_served(&state, &guard.now().ruleset);
         run_file::write(&state, manner.command, config, listen, admin)?;
         let (stop, stopped) = watch::channel(false);
         let reload = Reload::new(
             common,
             Arc::clone(&guard),
             readiness.clone(),
+            state.clone(),
             config.clone(),
         );
         let parts = Parts {

@@ -14,8 +14,10 @@ use clap::{Args, Subcommand};
 
 use crate::aws::catalog::Catalog;
 use crate::guard::knowledge::Knowledge;
+use crate::ruleset::served::Served;
 
 pub(crate) use build::build;
+pub(crate) use changes::{Change, What};
 pub(crate) use hosts::{HostsArgs, hosts};
 
 /// The rules that this version comes with.
@@ -76,6 +78,9 @@ pub(crate) struct ShowArgs {
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// The classes of all operations, as JSON, for `palisade policy check --against` of another release
+    #[arg(long, conflicts_with_all = ["what", "json"])]
+    pub(crate) classes: bool,
 }
 
 /// What a catalog knows about a service or an operation, to print.
@@ -87,6 +92,9 @@ pub(crate) fn show(
     catalog: &Catalog,
     knowledge: &Knowledge,
 ) -> anyhow::Result<String> {
+    if args.classes {
+        return Ok(Served::now(catalog, knowledge).text()?);
+    }
     let what = args.what.as_deref();
     if args.json {
         let shown = show::json(catalog, knowledge, what)?;

@@ -1,6 +1,7 @@
 //! `palisade policy`: check a policy set, run it on cases, and print the schema that it's written against.
 
 mod cases;
+mod upgrade;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use crate::config::Config;
 use crate::guard::policies::PolicyFault;
 use crate::ruleset::{Ruleset, RulesetError};
 
+use self::upgrade::{Before, Upgrade};
 use super::failure::Failure;
 use super::{Printed, table};
 
@@ -25,11 +27,20 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Load and validate the policy set as a guard would at its start
+    /// Load and validate the policy set as a guard would at its start, and tell what an upgrade changes
+    ///
+    /// The last guard that ran on `state_dir` has left there what operations it served by. Those that this release and its
+    /// catalog class otherwise, have no more, or have anew and guard are told: run the new release's `policy check` on the
+    /// old guard's configuration before you roll it out. Exit code 1: the policy set is refused; what changes is for you to
+    /// judge, and changes no exit code.
     Check {
         /// A folder of policies, in place of the configuration's
         #[arg(long, value_name = "DIR")]
         policies: Option<PathBuf>,
+        /// What another guard served by: its `state_dir/operations.json`, or what its own release printed by
+        /// `palisade catalog show --classes`
+        #[arg(long, value_name = "FILE")]
+        against: Option<PathBuf>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -54,11 +65,19 @@ enum Command {
 
 pub(crate) fn run(arguments: Arguments, mut config: Config) -> Result<Printed, Failure> {
     match arguments.command {
-        Command::Check { policies, json } => {
+        Command::Check {
+            policies,
+            against,
+            json,
+        } => {
             if policies.is_some() {
                 config.policies = policies;
             }
-            check(&config, json)
+            let before = match against {
+                Some(file) => Before::named(&file).map_err(Failure::usage)?,
+                None => Before::of_state(&config.state_dir),
+            };
+            check(&config, before, json)
         }
         Command::Test {
             policies,
@@ -74,12 +93,18 @@ pub(crate) fn run(arguments: Arguments, mut config: Config) -> Result<Printed, F
     }
 }
 
-fn check(config: &Config, json: bool) -> Result<Printed, Failure> {
+fn check(config: &Config, before: Before, json: bool) -> Result<Printed, Failure> {
     let ruleset = match Ruleset::load(config) {
         Ok(ruleset) => ruleset,
-        Err(RulesetError::Policies(error)) => return Ok(faulty(&error.faults, json)),
+        Err(RulesetError::Policies(error)) => {
+            let catalog = Ruleset::catalog(config).map_err(Failure::usage)?;
+            let knowledge = Ruleset::knowledge(config).map_err(Failure::usage)?;
+            let upgrade = Upgrade::new(before, &catalog, &knowledge);
+            return Ok(faulty(&error.faults, Some(&upgrade), json));
+        }
         Err(error) => return Err(Failure::usage(error)),
     };
+    let upgrade = Upgrade::new(before, &ruleset.catalog, &ruleset.knowledge);
     let rules = ruleset.policies.rules();
     let open = ruleset.policies.unguarded_tag_keys();
     if json {
@@ -95,6 +120,7 @@ fn check(config: &Config, json: bool) -> Result<Printed, Failure> {
             "policies": policies.collect::<Vec<_>>(),
             "unguarded_tag_keys": open.collect::<Vec<_>>(),
             "protects_in_vain": ruleset.protects_in_vain(),
+            "upgrade": upgrade.json(),
         });
         return Ok(Printed::Text(format!("{text}\n")));
     }
@@ -138,13 +164,14 @@ fn check(config: &Config, json: bool) -> Result<Printed, Failure> {
         rules.len(),
         ruleset.hash
     ));
+    text.push_str(&format!("\n{}", upgrade.text(&[])));
     Ok(Printed::Text(text))
 }
 
 fn test(config: &Config, files: &[PathBuf], json: bool) -> Result<Printed, Failure> {
     let ruleset = match Ruleset::load(config) {
         Ok(ruleset) => ruleset,
-        Err(RulesetError::Policies(error)) => return Ok(faulty(&error.faults, json)),
+        Err(RulesetError::Policies(error)) => return Ok(faulty(&error.faults, None, json)),
         Err(error) => return Err(Failure::usage(error)),
     };
     let report = cases::run(config, &ruleset, files)?;
@@ -158,16 +185,20 @@ fn test(config: &Config, files: &[PathBuf], json: bool) -> Result<Printed, Failu
     }))
 }
 
-fn faulty(faults: &[PolicyFault], json: bool) -> Printed {
+fn faulty(faults: &[PolicyFault], upgrade: Option<&Upgrade>, json: bool) -> Printed {
     if json {
         let faults = faults.iter().map(|fault| {
             json!({ "file": fault.file, "line": fault.line, "policy": fault.policy, "message": fault.message })
         });
-        println!(
-            "{}",
-            json!({ "valid": false, "faults": faults.collect::<Vec<_>>() })
-        );
+        let mut said = json!({ "valid": false, "faults": faults.collect::<Vec<_>>() });
+        if let (Some(upgrade), Some(said)) = (upgrade, said.as_object_mut()) {
+            said.insert("upgrade".to_owned(), upgrade.json());
+        }
+        println!("{said}");
     } else {
+        if let Some(upgrade) = upgrade {
+            print!("{}", upgrade.text(faults));
+        }
         for fault in faults {
             eprintln!("{fault}");
         }

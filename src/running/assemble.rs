@@ -16,11 +16,13 @@ use crate::proxy::entrance::Entrance;
 use crate::proxy::upstream::Upstream;
 use crate::proxy::{Budget, Timeouts, roots};
 use crate::ruleset::Ruleset;
+use crate::ruleset::served::{self, Served};
 use crate::sources::api::Api;
 use crate::sources::clock::Clock;
 use crate::sources::credentials::{Sts, UpstreamCredentials};
 use crate::sources::keys::LiveKeys;
 use crate::sources::lookup::Lookups;
+use crate::state::StateDir;
 
 /// What every guard of a process shares, whatever its configuration.
 #[derive(Debug)]
@@ -202,6 +204,25 @@ pub(super) fn tell(metrics: &Metrics, guard: &Guard) {
     }));
     metrics.ruleset_in_force(&ruleset.hash);
     metrics.runs_in(guard.mode);
+}
+
+/// Leaves in the state folder what operations are served by, for `palisade policy check` of the next release. It is a note
+/// for people: where it can't be written, the guard runs on, and the log says so.
+pub(super) fn keep_served(state: &StateDir, ruleset: &Ruleset) {
+    let served = Served::now(&ruleset.catalog, &ruleset.knowledge);
+    let kept = served
+        .text()
+        .map_err(|error| error.to_string())
+        .and_then(|text| {
+            let kept = state.keep(served::FILE, text.as_bytes());
+            kept.map_err(|error| error.to_string())
+        });
+    if let Err(error) = kept {
+        tracing::warn!(
+            error,
+            "the list of operations could not be kept: `palisade policy check` of the next release can't tell what it changes"
+        );
+    }
 }
 
 /// The names that the guard's authority may speak for: AWS's, and those of the proxy itself.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::assemble::{Before, Common, tell, vocabulary, warn_of_open_tags};
+use super::assemble::{Before, Common, keep_served, tell, vocabulary, warn_of_open_tags};
 use crate::admin::metrics::ReloadOutcome;
 use crate::admin::readiness::Readiness;
 use crate::config::Config;
@@ -12,6 +12,7 @@ use crate::journal::Record;
 use crate::journal::record::Lifecycle;
 use crate::pipeline::InForce;
 use crate::ruleset::Ruleset;
+use crate::state::StateDir;
 
 /// Puts configurations in force, one after the other.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(super) struct Reload {
     common: Common,
     in_force: Arc<InForce>,
     readiness: Readiness,
+    state: StateDir,
     /// What is in force was made from this.
     config: Config,
     /// What `upstream.ca_file` held then.
@@ -30,6 +32,7 @@ impl Reload {
         common: Common,
         in_force: Arc<InForce>,
         readiness: Readiness,
+        state: StateDir,
         config: Config,
     ) -> Self {
         Self {
@@ -37,6 +40,7 @@ impl Reload {
             common,
             in_force,
             readiness,
+            state,
             config,
         }
     }
@@ -111,6 +115,7 @@ impl Reload {
         // Labels first, so that nothing judged by the new set is counted as `other`.
         self.common.metrics.speaks(vocabulary(&guard.ruleset));
         tell(&self.common.metrics, &guard);
+        keep_served(&self.state, &guard.ruleset);
         let guard = self.in_force.replace(guard);
         tracing::info!(
             ruleset = %guard.ruleset.hash,

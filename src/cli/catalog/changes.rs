@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::show::in_words;
 use crate::aws::catalog::compile::{Kind, Notes};
 use crate::aws::catalog::{Operation, Service};
 use crate::aws::class::Class;
@@ -46,19 +47,21 @@ pub(super) struct Older {
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Change {
-    pub(super) operation: String,
-    pub(super) what: What,
-    pub(super) before: Option<String>,
-    pub(super) after: Option<String>,
+pub(crate) struct Change {
+    pub(crate) operation: String,
+    pub(crate) what: What,
+    pub(crate) before: Option<String>,
+    pub(crate) after: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum What {
+pub(crate) enum What {
     New,
     Removed,
     Class,
+    /// What in its input puts a call in another class.
+    Conditions,
     Resource,
 }
 
@@ -107,6 +110,13 @@ fn of_operation(
             if kind(old) != kind(new) {
                 found.push(change(What::Class, Some(kind(old)), Some(kind(new))));
             }
+            if old.conditions != new.conditions {
+                found.push(change(
+                    What::Conditions,
+                    Some(conditions(old)),
+                    Some(conditions(new)),
+                ));
+            }
             if old.resource != new.resource {
                 found.push(change(
                     What::Resource,
@@ -126,6 +136,15 @@ pub(super) fn kind(operation: &Operation) -> String {
         (Class::Disrupt, Some(group)) => group.to_string(),
         (class, _) => class.to_string(),
     }
+}
+
+/// What in an operation's input puts a call in another class, in one line.
+fn conditions(operation: &Operation) -> String {
+    if operation.conditions.is_empty() {
+        return "none".to_owned();
+    }
+    let words = operation.conditions.iter().map(in_words);
+    words.collect::<Vec<_>>().join("; ")
 }
 
 /// A resource rule in one line: `environmentId / connectorId / vmIds[]`.
@@ -253,14 +272,48 @@ impl Change {
 }
 
 impl What {
-    const ALL: [Self; 4] = [What::New, What::Removed, What::Class, What::Resource];
+    const ALL: [Self; 5] = [
+        What::New,
+        What::Removed,
+        What::Class,
+        What::Conditions,
+        What::Resource,
+    ];
 
     const fn title(self) -> &'static str {
         match self {
             What::New => "operations that are new",
             What::Removed => "operations that it has no more",
             What::Class => "operations of another class",
+            What::Conditions => "operations that other input puts in another class",
             What::Resource => "operations with another resource",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::catalog::Catalog;
+
+    #[test]
+    fn other_input_that_puts_an_operation_in_another_class_is_a_change() {
+        let catalog = Catalog::embedded().unwrap();
+        let now = catalog.service("dynamodb").unwrap().unwrap();
+        let mut before = Service::clone(&now);
+        let operation = before.operations.get_mut("BatchWriteItem").unwrap();
+        operation.conditions.clear();
+        let [change] = between(Some(&before), Some(&now)).try_into().unwrap();
+        assert_eq!(
+            (change.operation.as_str(), change.what),
+            ("dynamodb:BatchWriteItem", What::Conditions)
+        );
+        assert_eq!(change.before.as_deref(), Some("none"));
+        let after = change.after.unwrap();
+        assert!(
+            after.starts_with("destroy, where RequestItems{}[].DeleteRequest"),
+            "{after}"
+        );
+        assert!(between(Some(&now), Some(&now)).is_empty());
     }
 }

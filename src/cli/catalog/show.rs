@@ -8,6 +8,7 @@ use std::fmt::Write;
 use anyhow::bail;
 use serde_json::{Value, json};
 
+pub(super) use self::operation::in_words;
 use super::changes::{kind, resource};
 use crate::aws::catalog::{Catalog, Outline, Service};
 use crate::aws::class::Class;

@@ -95,6 +95,7 @@ fn show_args(what: &str) -> ShowArgs {
     ShowArgs {
         what: Some(what.to_owned()).filter(|what| !what.is_empty()),
         json: false,
+        classes: false,
     }
 }
 

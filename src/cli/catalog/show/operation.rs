@@ -181,7 +181,7 @@ impl Facts {
 }
 
 /// What a condition says: `destroy, where RequestItems{}[].DeleteRequest is given`.
-fn in_words(condition: &Condition) -> String {
+pub(in crate::cli::catalog) fn in_words(condition: &Condition) -> String {
     let class = condition.class.as_str();
     let kind = condition.group.map_or(class, Group::as_str);
     let when = match &condition.when {
