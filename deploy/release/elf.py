@@ -1,4 +1,4 @@
-"""What an ELF binary says of itself: the machine, the libraries and versions of symbols that it needs, and its sections."""
+"""What an ELF binary says of itself: its machine, its sections, the libraries and versions of symbols that it needs."""
 
 import struct
 

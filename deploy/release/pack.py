@@ -110,7 +110,7 @@ def _policies():
 
 
 def make_wheel(binary, sbom, version, epoch):
-    """The name and bytes of a wheel that puts the binary on the path (PEP 427), with its bill of materials (PEP 770)."""
+    """Name and bytes of a wheel that puts the binary on the path (PEP 427), with its bill of materials (PEP 770)."""
     tag = f"py3-none-{platform_tag(Elf(binary))}"
     info = f"{NAME}-{version}.dist-info"
     metadata = f"""\
