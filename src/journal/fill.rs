@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
-use uuid::{NoContext, Timestamp, Uuid};
 
 use super::bound::{CODE_BYTES_MAX, MESSAGE_BYTES_MAX, USER_AGENT_BYTES_MAX, clip};
 use super::chain::Link;
@@ -15,7 +14,7 @@ use super::event::{
 };
 use super::record::{Happened, Refused};
 use crate::aws::class::Class;
-use crate::guard::call::{Action, AssumedRole, Call, Outcome, Verdict};
+use crate::guard::call::{Action, AssumedRole, Call, Outcome, Verdict, uuid_at};
 
 #[derive(Clone, Copy)]
 pub(super) enum Severity {
@@ -120,7 +119,7 @@ pub(super) fn blank(time: SystemTime, phase: Phase) -> Event {
                 version: env!("CARGO_PKG_VERSION").into(),
             },
             profiles: vec!["cloud".into(), "security_control".into()],
-            uid: uid(time),
+            uid: uuid_at(time),
             correlation_uid: None,
             sequence: 0,
         },
@@ -325,15 +324,6 @@ pub(super) fn millis(time: SystemTime) -> i64 {
             i64::try_from(before.duration().as_millis()).map_or(i64::MIN, std::ops::Neg::neg)
         }
     }
-}
-
-pub(super) fn uid(time: SystemTime) -> Uuid {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Uuid::new_v7(Timestamp::from_unix(
-        NoContext,
-        since.as_secs(),
-        since.subsec_nanos(),
-    ))
 }
 
 const CLASS_UID: u32 = 6003;

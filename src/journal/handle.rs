@@ -2,13 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Semaphore, TryAcquireError, oneshot};
 
 use super::draft::Draft;
 use super::error::JournalError;
+use super::inbox::{Sender, inbox};
 use super::record::Record;
 use super::recover::{self, Recovery};
 use super::segments::Durability;
@@ -127,7 +127,7 @@ impl Journal {
             }
             record.log();
         }
-        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = inbox();
         let status = ledger.status();
         #[cfg(test)]
         let faults = ledger.faults();

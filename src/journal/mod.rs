@@ -15,6 +15,7 @@ pub mod error;
 pub mod event;
 mod fill;
 mod handle;
+mod inbox;
 mod ledger;
 mod log;
 mod read;

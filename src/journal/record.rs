@@ -13,9 +13,9 @@ use super::event::{
 };
 use super::fill::{
     Severity, Status, activity, blank, happen, judged, key, millis, of_call, refuse, severity,
-    status, uid,
+    status,
 };
-use crate::guard::call::{Call, DecisionId, Mode, Outcome, Verdict};
+use crate::guard::call::{Call, DecisionId, Mode, Outcome, Verdict, uuid_at};
 
 /// One event, ready to be written. Its place in the chain is given to it when it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -233,7 +233,7 @@ impl Record {
     pub fn outcome(outcome: OutcomeRecord) -> Self {
         let mut event = *outcome.pending.0;
         event.time = millis(outcome.time);
-        event.metadata.uid = uid(outcome.time);
+        event.metadata.uid = uuid_at(outcome.time);
         happen(&mut event, outcome.happened);
         Self::of(event)
     }

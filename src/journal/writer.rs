@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::draft::Draft;
 use super::error::JournalError;
 use super::handle::Observe;
+use super::inbox::{Hurry, Receiver, Silence};
 use super::ledger::Ledger;
 use super::record::{Lifecycle, Record};
 use super::status::Status;
@@ -25,6 +25,18 @@ pub(super) enum Message {
     /// Somebody wants to know whether the thread turns.
     Turn(oneshot::Sender<()>),
     Close(oneshot::Sender<Result<(), JournalError>>),
+}
+
+impl Hurry for Message {
+    fn hurries(&self) -> bool {
+        match self {
+            Message::Append(entry) => match entry.waiter {
+                Waiter::Nobody => false,
+                Waiter::Awaits(_) => true,
+            },
+            Message::Turn(_) | Message::Close(_) => true,
+        }
+    }
 }
 
 /// A record on its way.
@@ -120,22 +132,11 @@ impl Writer {
 
     /// Waits for something to do, then takes all there is.
     fn receive(&mut self) {
-        let first = if self.pending.is_empty() {
-            self.receiver
-                .recv()
-                .map_err(|_| RecvTimeoutError::Disconnected)
-        } else {
-            self.receiver.recv_timeout(RETRY)
-        };
-        match first {
-            Ok(message) => self.take(message),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => self.closing = Some(Closing::Abandoned),
-        }
-        while self.closing.is_none()
-            && let Ok(message) = self.receiver.try_recv()
-        {
-            self.take(message);
+        let patience = (!self.pending.is_empty()).then_some(RETRY);
+        match self.receiver.receive(patience) {
+            Ok(messages) => messages.into_iter().for_each(|m| self.take(m)),
+            Err(Silence::Timeout) => {}
+            Err(Silence::Abandoned) => self.closing = Some(Closing::Abandoned),
         }
     }
 
