@@ -340,7 +340,7 @@ impl Guard {
         call.account.clone_from(&asked.call.account);
         Ok(Authenticated {
             known,
-            call,
+            call: std::sync::Arc::new(call),
             signer: asked.signer.clone(),
         })
     }

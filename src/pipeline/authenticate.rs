@@ -23,7 +23,8 @@ pub(super) const USER_AGENT_BYTES_MAX: usize = 512;
 /// A request whose caller is known, and what lookups about it are signed with; an unguarded call itself too.
 pub(super) struct Authenticated {
     pub(super) known: Known,
-    pub(super) call: Call,
+    /// The trail's.
+    pub(super) call: Arc<Call>,
     /// `None` where the guard answers by itself: who assumes a role may have no other way to AWS.
     pub(super) signer: Option<Signer>,
 }
@@ -53,8 +54,8 @@ impl Guard {
         let seed = Seed::of(auth, &signed, secret)?;
         known.verified(seed)?;
         self.keys.used(&identity.caller);
-        let mut call = self.call(trail, &known, Arc::clone(&identity.caller));
-        trail.call = Some(Arc::new(call.clone()));
+        let mut call = Arc::new(self.call(trail, &known, Arc::clone(&identity.caller)));
+        trail.call = Some(Arc::clone(&call));
         proven_alike(trail, &identity.caller)?;
         if known.operation().answers == Some(Answers::Session) {
             return Ok(Authenticated {
@@ -70,9 +71,10 @@ impl Guard {
             .map_err(refused)?;
         let account = signer.account.clone();
         self.reaches(&identity.caller.credentials, &account, &account)?;
-        call.account = account;
         trail.upstream_role.clone_from(&signer.role);
-        trail.call = Some(Arc::new(call.clone()));
+        trail.call = None;
+        Arc::make_mut(&mut call).account = account;
+        trail.call = Some(Arc::clone(&call));
         Ok(Authenticated {
             known,
             call,
@@ -97,8 +99,8 @@ impl Guard {
                 });
             }
         }
-        let call = self.call(trail, &known, Arc::new(Caller::unverified("")));
-        trail.call = Some(Arc::new(call.clone()));
+        let call = Arc::new(self.call(trail, &known, Arc::new(Caller::unverified(""))));
+        trail.call = Some(Arc::clone(&call));
         Ok(Authenticated {
             known,
             call,

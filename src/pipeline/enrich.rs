@@ -70,12 +70,16 @@ impl Guard {
         authenticated: &Authenticated,
         by: By,
     ) -> Result<Understood, Refusal> {
-        let mut call = authenticated.call.clone();
+        let mut call = (*authenticated.call).clone();
         call.parsed = call.parsed && (by == By::All || self.is_parsed_by_force(authenticated));
         if !call.parsed {
             call.guarded = false;
             trail.seen.input = serde_json::Value::Null;
-            trail.call = Some(Arc::new(call.clone()));
+            trail.call = Some(if authenticated.call.parsed {
+                Arc::new(call.clone())
+            } else {
+                Arc::clone(&authenticated.call)
+            });
             return Ok(Understood {
                 call,
                 targets: None,
@@ -187,7 +191,7 @@ impl Guard {
     /// The question about a call of which nothing more is known.
     pub(super) fn unjudged(&self, authenticated: &Authenticated) -> Question {
         let service = Arc::clone(authenticated.known.identified.service());
-        let call = authenticated.call.clone();
+        let call = (*authenticated.call).clone();
         let now = self.clock.now();
         self.ruleset.rules().question(call, service, None, now)
     }

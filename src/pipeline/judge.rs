@@ -34,7 +34,7 @@ impl Guard {
         // As far as it was understood: its input may have told its class.
         let call = match &trail.call {
             Some(call) => Arc::clone(call),
-            None => Arc::new(authenticated.call.clone()),
+            None => Arc::clone(&authenticated.call),
         };
         match self.mode_of(Some(authenticated.known.operation())) {
             mode @ Mode::Monitor => {
