@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use super::bound::LINE_BYTES_MAX;
-use super::chain::{DIGITS, Link};
+use super::chain::Link;
 use super::error::JournalError;
 use super::record::Record;
 
@@ -20,10 +20,11 @@ const END: &[u8] = b"\"}}}";
 /// A line that lacks its place.
 #[derive(Debug)]
 pub(super) struct Draft {
-    /// Up to the sequence.
-    before: Vec<u8>,
-    /// From there to the link.
-    between: Vec<u8>,
+    json: Vec<u8>,
+    /// Where the sequence stands, which is one digit.
+    sequence: usize,
+    /// Where the link stands.
+    link: usize,
 }
 
 impl Draft {
@@ -47,29 +48,30 @@ impl Draft {
         line.ok_or(JournalError::Unplaceable)
     }
 
-    fn open(mut before: Vec<u8>) -> Option<Self> {
-        let at = before.windows(SEQUENCE.len()).position(|w| w == SEQUENCE)?;
-        let sequence = at + SEQUENCE.len() - 1;
-        let mut between = before.split_off(sequence + 1);
-        before.truncate(sequence);
-        let end = between
+    fn open(json: Vec<u8>) -> Option<Self> {
+        let at = json.windows(SEQUENCE.len()).position(|w| w == SEQUENCE)?;
+        let before_link = json
             .strip_suffix(END)?
             .strip_suffix(&Link::FIRST.digits())?;
-        between.truncate(end.len());
-        Some(Self { before, between })
+        Some(Self {
+            sequence: at + SEQUENCE.len() - 1,
+            link: before_link.len(),
+            json,
+        })
     }
 
     /// How long it is at most, in bytes.
     pub(super) const fn bytes_max(&self) -> usize {
-        self.before.len() + SEQUENCE_DIGITS_MAX + self.between.len() + DIGITS + END.len()
+        self.json.len() + SEQUENCE_DIGITS_MAX
     }
 
     /// Writes the line, without its newline.
     pub(super) fn write(&self, sequence: u64, previous: Link, to: &mut Vec<u8>) {
-        to.extend_from_slice(&self.before);
+        let part = |range: std::ops::Range<usize>| self.json.get(range).unwrap_or_default();
+        to.extend_from_slice(part(0..self.sequence));
         // A vector takes everything.
         let _ = write!(to, "{sequence}");
-        to.extend_from_slice(&self.between);
+        to.extend_from_slice(part(self.sequence + 1..self.link));
         to.extend_from_slice(&previous.digits());
         to.extend_from_slice(END);
     }

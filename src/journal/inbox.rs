@@ -84,13 +84,8 @@ impl<M> Drop for SendersEnd<M> {
 
 impl<M> Drop for Receiver<M> {
     fn drop(&mut self) {
-        let left = {
-            let mut state = self.0.lock();
-            state.receiver = Receiving::Gone;
-            std::mem::take(&mut state.messages)
-        };
         // Whoever waits for one of them hears of it now.
-        drop(left);
+        drop(self.close());
     }
 }
 
@@ -130,6 +125,13 @@ impl<M: Hurry> Sender<M> {
 }
 
 impl<M> Receiver<M> {
+    /// Takes no more messages; returns those that have come.
+    pub(super) fn close(&self) -> VecDeque<M> {
+        let mut state = self.0.lock();
+        state.receiver = Receiving::Gone;
+        std::mem::take(&mut state.messages)
+    }
+
     /// All messages that have come, at least one; waits for it for at most `patience`.
     ///
     /// # Errors
@@ -249,6 +251,10 @@ mod tests {
             }
         }
         let held = Arc::new(());
+        let (sender, receiver) = inbox();
+        sender.send(Told(Arc::clone(&held))).unwrap();
+        assert_eq!(receiver.close().len(), 1);
+        assert_eq!(sender.send(Told(Arc::clone(&held))), Err(Closed));
         let (sender, receiver) = inbox();
         sender.send(Told(Arc::clone(&held))).unwrap();
         drop(receiver);

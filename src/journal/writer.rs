@@ -76,14 +76,10 @@ pub(super) struct Writer {
     status: Arc<Status>,
     /// What is to be written, in order. While the journal fails it is never empty: the record that says so is in it.
     pending: VecDeque<Entry>,
-    closing: Option<Closing>,
-}
-
-/// Why the thread ends.
-enum Closing {
-    Asked(oneshot::Sender<Result<(), JournalError>>),
-    /// Nobody holds the journal any more.
-    Abandoned,
+    /// Whether the thread ends: it was asked to, or nobody holds the journal any more.
+    closing: bool,
+    /// Who asked.
+    asked: Vec<oneshot::Sender<Result<(), JournalError>>>,
 }
 
 impl Writer {
@@ -98,7 +94,8 @@ impl Writer {
             receiver,
             observer,
             pending: VecDeque::new(),
-            closing: None,
+            closing: false,
+            asked: Vec::new(),
         }
     }
 
@@ -110,23 +107,25 @@ impl Writer {
     }
 
     fn run(mut self) {
-        loop {
+        while !self.closing {
             self.receive();
-            let result = self.write();
-            let Some(closing) = self.closing.take() else {
-                continue;
-            };
-            let lost = self.pending.len();
-            if let Err(error) = &result {
-                tracing::error!(%error, lost, "the journal was closed while it failed");
-            }
-            // The lock is free before anybody hears that the journal is closed.
-            drop(self);
-            if let Closing::Asked(waiter) = closing {
-                // Who asked may have gone.
-                let _ = waiter.send(result);
-            }
-            return;
+            // What fails is told to those who wait, and tried again.
+            let _ = self.write();
+        }
+        // What came meanwhile is written too; whoever comes now hears that the journal is closed.
+        let left = self.receiver.close();
+        left.into_iter().for_each(|m| self.take(m));
+        let result = self.write();
+        let lost = self.pending.len();
+        if let Err(error) = &result {
+            tracing::error!(%error, lost, "the journal was closed while it failed");
+        }
+        let asked = std::mem::take(&mut self.asked);
+        // The lock is free before anybody hears that the journal is closed.
+        drop(self);
+        for waiter in asked {
+            // Who asked may have gone.
+            let _ = waiter.send(result.clone());
         }
     }
 
@@ -136,7 +135,7 @@ impl Writer {
         match self.receiver.receive(patience) {
             Ok(messages) => messages.into_iter().for_each(|m| self.take(m)),
             Err(Silence::Timeout) => {}
-            Err(Silence::Abandoned) => self.closing = Some(Closing::Abandoned),
+            Err(Silence::Abandoned) => self.closing = true,
         }
     }
 
@@ -147,7 +146,10 @@ impl Writer {
                 // Who asked may have gone.
                 let _ = waiter.send(());
             }
-            Message::Close(waiter) => self.closing = Some(Closing::Asked(waiter)),
+            Message::Close(waiter) => {
+                self.closing = true;
+                self.asked.push(waiter);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Connections to upstreams that are kept for the next request, bounded in number and age.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::aws::host::Host;
 const PER_HOST_MAX: usize = 256;
 /// The most HTTP/2 connections to one host. One more serves its own request and is closed.
 const SHARED_PER_HOST_MAX: usize = 8;
-/// The most connections in all.
+/// The most connections in all, where nobody says less.
 const TOTAL_MAX: usize = 1024;
 /// The part of their age that old connections wait at least for their end, so that many of them are one piece of work.
 const SWEEPS: u32 = 8;
@@ -32,6 +32,7 @@ const HOSTS_MAX: usize = 1024;
 pub(super) struct Pool {
     hosts: Mutex<HashMap<Key, Connections>>,
     age_max: Duration,
+    total_max: AtomicUsize,
     /// Whether somebody sweeps.
     swept: AtomicBool,
 }
@@ -72,8 +73,19 @@ impl Pool {
         Self {
             hosts: Mutex::default(),
             age_max,
+            total_max: AtomicUsize::new(TOTAL_MAX),
             swept: AtomicBool::new(false),
         }
+    }
+
+    /// Keeps no more connections than this.
+    pub(super) fn keep_at_most(&self, total: usize) {
+        self.total_max
+            .store(total.min(TOTAL_MAX), Ordering::Relaxed);
+    }
+
+    fn is_full(&self, hosts: &HashMap<Key, Connections>) -> bool {
+        total(hosts) >= self.total_max.load(Ordering::Relaxed)
     }
 
     /// A connection for one request with no other beside it, idle for at most `idle_max`.
@@ -140,7 +152,7 @@ impl Pool {
     /// Takes a connection back. Where there is one too many, that which has been idle for longest is closed.
     pub(super) fn put(&self, target: Key, sender: SendRequest<Body>) {
         let mut hosts = self.lock();
-        if total(&hosts) >= TOTAL_MAX {
+        if self.is_full(&hosts) {
             return;
         }
         let connections = hosts.entry(target).or_default();
@@ -161,7 +173,7 @@ impl Pool {
     /// A new connection that requests may share. One too many is not kept.
     pub(super) fn share(&self, target: Key, connection: &Arc<Multiplexed>) {
         let mut hosts = self.lock();
-        let full = total(&hosts) >= TOTAL_MAX;
+        let full = self.is_full(&hosts);
         let connections = hosts.entry(target).or_default();
         connections.unshared = false;
         if !full && connections.shared.len() < SHARED_PER_HOST_MAX {

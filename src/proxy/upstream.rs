@@ -177,6 +177,13 @@ impl Upstream {
         })
     }
 
+    /// The same, keeping at most so many idle connections.
+    #[must_use]
+    pub fn keeping_at_most(self, connections: usize) -> Self {
+        self.shared.pool.keep_at_most(connections);
+        self
+    }
+
     /// The way out: for tunnels too.
     #[must_use]
     pub fn dialler(&self) -> Dialler {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::StartError;
+use super::{StartError, descriptors};
 use crate::admin::metrics::{Certificate, Effect, Metrics, Vocabulary};
 use crate::aws::catalog::Catalog;
 use crate::config::{ClientCertificates, Config, OwnCertificate, Scheme};
@@ -63,7 +63,8 @@ impl Common {
         });
         let upstream = match &same_way {
             Some(before) => before.guard.upstream.clone(),
-            None => Upstream::new(&config.upstream, &config.egress, timeouts)?,
+            None => Upstream::new(&config.upstream, &config.egress, timeouts)?
+                .keeping_at_most(descriptors::idle()),
         };
         let api = Api::new(
             upstream.clone(),

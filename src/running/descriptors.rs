@@ -5,7 +5,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// A client's connection, and the one that is opened for it.
 const PER_CONNECTION: u64 = 2;
-/// Kept free for the journal, the state folder, lookups and idle upstream connections, where there are enough.
+/// Kept free for the journal, the state folder, lookups and idle upstream connections, where there are enough: a quarter
+/// of all, of which idle connections get half.
 const RESERVED_MAX: u64 = 1024;
 
 /// Raises the limit as far as the system lets us, and returns how many of `wanted` connections it suffices for.
@@ -29,13 +30,23 @@ pub(super) fn connections(wanted: usize) -> usize {
     permitted
 }
 
+/// How many idle upstream connections the limit suffices for.
+pub(super) fn idle() -> usize {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let idle = maximum.map_or(RESERVED_MAX, reserved) / 2;
+    usize::try_from(idle).unwrap_or(usize::MAX)
+}
+
+fn reserved(descriptors: u64) -> u64 {
+    (descriptors / 4).min(RESERVED_MAX)
+}
+
 /// `None` is no limit.
 fn fit(wanted: usize, descriptors: Option<u64>) -> usize {
     let Some(descriptors) = descriptors else {
         return wanted;
     };
-    let reserved = (descriptors / 4).min(RESERVED_MAX);
-    let most = (descriptors - reserved) / PER_CONNECTION;
+    let most = (descriptors - reserved(descriptors)) / PER_CONNECTION;
     wanted
         .min(usize::try_from(most).unwrap_or(usize::MAX))
         .max(1)

@@ -29,6 +29,8 @@ pub(super) async fn follow_ledger(
     let mut watch = in_force.now().keys.store().watch();
     let mut known = Recorded::load(&recorded);
     let mut before = in_force.now();
+    // What was read, and is still to be taken over.
+    let mut owed = None;
     let mut ticks = tokio::time::interval(LEDGER_EVERY);
     loop {
         let last = tokio::select! {
@@ -37,35 +39,49 @@ pub(super) async fn follow_ledger(
             _ = stopped.wait_for(|stop| *stop) => true,
         };
         let now = in_force.now();
-        if !Arc::ptr_eq(&now, &before) {
-            // What was revoked while this one was being made.
-            if let Err(error) = renew(&now) {
-                tracing::error!("the keys of a reload can't be held against the ledger: {error}");
-            } else {
-                before = now;
-            }
-        }
-        match watch.poll() {
-            Ok(None) => readable.met(),
+        let polled = watch.poll().map(|keys| {
+            let owed = owed.take();
+            keys.or(owed)
+        });
+        let taken_over = match polled {
             Ok(Some(keys)) => {
                 // One that fails keeps none of the others from it.
                 let guards = in_force.all();
                 let renewed = guards.iter().map(|guard| guard.keys.renew(&keys));
                 let failed: Vec<KeysError> = renewed.filter_map(Result::err).collect();
-                if let Some(error) = failed.first() {
-                    readable.unmet(format!("the key ledger can't be taken over: {error}"));
-                    tracing::error!("the key ledger can't be taken over: {error}");
-                } else {
-                    readable.met();
-                    record_keys(&in_force.now(), &mut known, &keys);
-                    if let Err(error) = known.save(&recorded) {
-                        tracing::warn!("{} can't be written: {error}", recorded.display());
+                match failed.into_iter().next() {
+                    None => {
+                        record_keys(&in_force.now(), &mut known, &keys);
+                        if let Err(error) = known.save(&recorded) {
+                            tracing::warn!("{} can't be written: {error}", recorded.display());
+                        }
+                        Ok(())
+                    }
+                    Some(error) => {
+                        owed = Some(keys);
+                        Err(format!("the key ledger can't be taken over: {error}"))
                     }
                 }
             }
-            Err(error) => {
-                readable.unmet(format!("the key ledger can't be read: {error}"));
-                tracing::error!("the key ledger can't be read: {error}");
+            Ok(None) => Ok(()),
+            Err(error) => Err(format!("the key ledger can't be read: {error}")),
+        };
+        let taken_over = taken_over.and_then(|()| {
+            if Arc::ptr_eq(&now, &before) {
+                return Ok(());
+            }
+            // What was revoked while this one was being made.
+            renew(&now).map_err(|error| {
+                format!("the keys of a reload can't be held against the ledger: {error}")
+            })?;
+            before = now;
+            Ok(())
+        });
+        match taken_over {
+            Ok(()) => readable.met(),
+            Err(why) => {
+                tracing::error!("{why}");
+                readable.unmet(why);
             }
         }
         if last {

@@ -114,16 +114,22 @@ impl Reload {
         tracing::debug!(sequence = receipt.sequence(), "the reload is recorded");
         // Labels first, so that nothing judged by the new set is counted as `other`.
         self.common.metrics.speaks(vocabulary(&guard.ruleset));
-        tell(&self.common.metrics, &guard);
-        keep_served(&self.state, &guard.ruleset);
         let guard = self.in_force.replace(guard);
+        tell(&self.common.metrics, &guard);
         tracing::info!(
             ruleset = %guard.ruleset.hash,
             policies = guard.ruleset.policies.rules().len(),
             mode = guard.mode.as_str(),
             "reloaded"
         );
+        let embedded = |config: &Config| config.catalog.is_none() && config.services.is_none();
+        let unchanged = embedded(&self.config) && embedded(&config);
         (self.config, self.trusted) = (config, trusted);
+        if !unchanged {
+            let state = self.state.clone();
+            // It tells of its own failures; a panic of it has been logged.
+            let _ = tokio::task::spawn_blocking(move || keep_served(&state, &guard.ruleset)).await;
+        }
         Ok(())
     }
 

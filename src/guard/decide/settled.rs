@@ -10,8 +10,9 @@ use std::sync::RwLock;
 use super::{Decision, On, Question};
 use crate::guard::policies::Slice;
 
-/// The most callers whose decisions one slice keeps. Beyond that all are forgotten, and made anew.
-const CALLERS_MAX: usize = 1024;
+/// The most callers whose decisions one slice keeps, of which there may be thousands. Beyond that all are forgotten, and
+/// made anew.
+const CALLERS_MAX: usize = 64;
 
 /// The fields of the context that a [`Matter`] has, or that are the same for every call.
 const FIELDS: [&str; 5] = ["approved", "batchSize", "dryRun", "selector", "used"];

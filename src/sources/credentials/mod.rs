@@ -19,7 +19,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use aws_credential_types::Credentials;
-use aws_credential_types::attributes::AccountId;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use rustls::pki_types::CertificateDer;
 
@@ -150,13 +149,14 @@ impl UpstreamCredentials {
         let fault = |cause| CredentialsFault::new(name, cause, String::new());
         let table = self.table(name)?;
         let plan = |own: Option<&str>| plan(&table.config, caller, power, &near.partition, own);
+        // Of the source, where the account is theirs: those alone sign in it, whatever is fetched meanwhile.
+        let mut own = None;
         let planned = match plan(None) {
-            Err(Unplanned::OwnAccount) => match self.0.at_hand(table, &[]) {
-                Some(own) if own.account_id().is_some() => {
-                    plan(own.account_id().map(AccountId::as_str))
-                }
-                Some(_) | None => plan(Some(&self.0.own_account(table, near).await?)),
-            },
+            Err(Unplanned::OwnAccount) => {
+                let (credentials, account) = self.0.own(table, near).await?;
+                own = Some(credentials);
+                plan(Some(&account))
+            }
             planned @ (Ok(_) | Err(Unplanned::Fault(_))) => planned,
         };
         let Plan { steps, account } = planned.map_err(|unplanned| match unplanned {
@@ -165,7 +165,9 @@ impl UpstreamCredentials {
                 accounts: table.config.accounts.clone(),
             }),
         })?;
-        let credentials = match self.0.at_hand(table, &steps) {
+        let at_hand = own.filter(|_| steps.is_empty());
+        let at_hand = at_hand.or_else(|| self.0.at_hand(table, &steps));
+        let credentials = match at_hand {
             Some(credentials) => credentials,
             None => self.0.fetch(table, &steps, near).await?,
         };
@@ -203,22 +205,24 @@ impl Shared {
         }
     }
 
-    /// The account of a table's source.
-    fn own_account<'a>(
-        &'a self,
-        table: &'a Table,
-        near: &'a Endpoint,
-    ) -> Pin<Box<dyn Future<Output = Result<String, CredentialsFault>> + Send + 'a>> {
-        Box::pin(async move {
-            let credentials = self.source(table).await?;
-            match credentials.account_id() {
-                Some(account) => Ok(account.as_str().to_owned()),
-                None => {
-                    let account = self.sts.account(near, &credentials).await;
-                    account.map_err(|fault| of_sts(&table.config.name, fault))
-                }
+    /// The credentials of a table's source, and the account that they are of.
+    async fn own(
+        &self,
+        table: &Table,
+        near: &Endpoint,
+    ) -> Result<(Credentials, String), CredentialsFault> {
+        let credentials = match self.at_hand(table, &[]) {
+            Some(credentials) => credentials,
+            None => Box::pin(self.source(table)).await?,
+        };
+        let account = match credentials.account_id() {
+            Some(account) => account.as_str().to_owned(),
+            None => {
+                let asked = Box::pin(self.sts.account(near, &credentials)).await;
+                asked.map_err(|fault| of_sts(&table.config.name, fault))?
             }
-        })
+        };
+        Ok((credentials, account))
     }
 
     /// The credentials of a table's source. `account_id()` is set where the source says it.
