@@ -25,10 +25,10 @@ use exempt::{Exempt, OrganizationId, RolePath, RolePattern};
 const EXAMPLES: &str = "\
 Examples:
   palisade scp --guard-role 'arn:aws:iam::*:role/palisade/guarded' \\
-      --deployer 'arn:aws:iam::*:role/platform'
+      --deployer 'arn:aws:iam::*:role/palisade/deployer'
   palisade scp --guard-role 'arn:aws:iam::*:role/palisade/guarded' \\
       --work-role 'arn:aws:iam::*:role/palisade/work' \\
-      --deployer 'arn:aws:iam::*:role/platform' --service ec2,rds --out organization";
+      --deployer 'arn:aws:iam::*:role/palisade/deployer' --service ec2,rds --out organization";
 
 /// `palisade scp`.
 #[derive(Debug, Clone, Args)]
@@ -40,13 +40,13 @@ pub(crate) struct Arguments {
     /// The role that the guard signs everything else with, its `role_arn`: it keeps actions that guarded and other operations share; may be repeated
     #[arg(long = "work-role", value_name = "ARN")]
     work: Vec<RolePattern>,
-    /// A role or user that may create and change the roles under --path; may be repeated
+    /// A role under --path that may create and change the roles there, itself too; may be repeated
     #[arg(long = "deployer", value_name = "ARN", required = true)]
     deployers: Vec<RolePattern>,
     /// A role for emergencies, which may do everything without the guard; may be repeated
     #[arg(long = "break-glass", value_name = "ARN")]
     break_glass: Vec<RolePattern>,
-    /// The path of the roles that nobody but the deployer may create, change or pass; those of --guard-role, --work-role and --break-glass stand under it
+    /// The path of the roles that nobody but the deployer may create, change or pass; all that are named here stand under it
     #[arg(long, value_name = "PATH", default_value = "/palisade/")]
     path: RolePath,
     /// Classes of operations to leave to the guard, separated by commas: destroy, disrupt, unprotect, indirect, credentials, grant, tag; or `all`

@@ -17,7 +17,7 @@ AWS = ROOT / "deploy" / "aws"
 GUARDED = "arn:aws:iam::111122223333:role/palisade/guarded"
 WORK = "arn:aws:iam::111122223333:role/palisade/work"
 BREAK_GLASS = "arn:aws:iam::111122223333:role/palisade/break-glass"
-PLATFORM = "arn:aws:iam::111122223333:role/platform"
+DEPLOYER = "arn:aws:iam::111122223333:role/palisade/deployer"
 SOMEBODY = "arn:aws:iam::111122223333:role/admin"
 ROOT_USER = "arn:aws:iam::111122223333:root"
 ORGANIZATION = "o-a1b2c3d4e5"
@@ -25,7 +25,7 @@ ROLES = [
     *("--guard-role", "arn:aws:iam::*:role/palisade/guarded"),
     *("--work-role", "arn:aws:iam::*:role/palisade/work"),
     *("--break-glass", "arn:aws:iam::*:role/palisade/break-glass"),
-    *("--deployer", "arn:aws:iam::*:role/platform"),
+    *("--deployer", "arn:aws:iam::*:role/palisade/deployer"),
 ]
 
 
@@ -134,7 +134,7 @@ def test_each_guarded_action_is_denied_to_all_but_the_guard_and_the_break_glass_
     chosen = {covered["actions"][0].split(":")[0]: covered["actions"][0] for covered in report["covered"]}
     chosen = {*chosen.values(), "workspaces:TerminateWorkspaces", "evs:DeleteEntitlement", "ec2:TerminateInstances"}
     for action in chosen:
-        for arn in (SOMEBODY, PLATFORM, ROOT_USER, GUARDED + "-not", GUARDED.replace("/palisade/", "/")):
+        for arn in (SOMEBODY, DEPLOYER, ROOT_USER, GUARDED + "-not", GUARDED.replace("/palisade/", "/")):
             assert denied(all_of_them, action, **by(arn)), (action, arn)
         for arn in (GUARDED, BREAK_GLASS):
             assert not denied(all_of_them, action, **by(arn)), (action, arn)
@@ -148,11 +148,14 @@ def test_what_is_only_read_is_denied_to_nobody(report):
 
 def test_the_guards_roles_are_the_deployers_alone(report):
     role, other = GUARDED, "arn:aws:iam::111122223333:role/web"
+    # Whoever could change the deployer could change what it may change.
+    for action in ("iam:CreateRole", "iam:UpdateAssumeRolePolicy", "iam:AttachRolePolicy"):
+        assert denied(documents(report), action, resource=DEPLOYER, **by(SOMEBODY)), action
     for action in ("iam:CreateRole", "iam:PassRole", "iam:UpdateAssumeRolePolicy", "iam:AttachRolePolicy", "iam:PutRolePolicy"):
         for arn in (SOMEBODY, GUARDED, WORK, ROOT_USER):
             assert denied(documents(report), action, resource=role, **by(arn)), (action, arn)
     small = json.loads(documents_of_roles(report))
-    assert not denied([small], "iam:CreateRole", resource=role, **by(PLATFORM))
+    assert not denied([small], "iam:CreateRole", resource=role, **by(DEPLOYER))
     assert not denied([small], "iam:CreateRole", resource=other, **by(SOMEBODY))
 
 

@@ -1,7 +1,7 @@
 //! Whom the policies exempt, as patterns of ARNs.
 //!
-//! INVARIANT: no pattern exempts everyone, and what exempts from the guard stands under the path that nobody else may
-//! make roles under.
+//! INVARIANT: no pattern exempts everyone, and whatever is exempt, the deployer too, is a role under the path that nobody
+//! but the deployer may make roles under.
 
 use std::fmt;
 use std::str::FromStr;
@@ -142,10 +142,10 @@ pub(super) enum AnyAccount {
 
 impl Exempt {
     /// # Errors
-    /// Where the patterns don't go together, or one of the guard's is outside of the path.
+    /// Where the patterns don't go together, or one is no role under the path.
     pub(super) fn new(args: &Arguments) -> anyhow::Result<Self> {
-        let inside = || args.guard.iter().chain(&args.work).chain(&args.break_glass);
-        let mut all = inside().chain(&args.deployers);
+        let of_guard = || args.guard.iter().chain(&args.work).chain(&args.break_glass);
+        let inside = || of_guard().chain(&args.deployers);
         let Some(first) = args.guard.first() else {
             bail!("name the guard's role by `--guard-role`");
         };
@@ -155,7 +155,7 @@ impl Exempt {
                 "each kind of role takes {PATTERNS_MAX} ARNs at most: use `*` for the account"
             );
         }
-        if let Some(other) = all.find(|p| p.partition != first.partition) {
+        if let Some(other) = inside().find(|p| p.partition != first.partition) {
             bail!(
                 "`{}` is of another partition than `{}`: an organization has one",
                 other.text,
@@ -165,12 +165,13 @@ impl Exempt {
         let under = format!("role{}", args.path);
         if let Some(outside) = inside().find(|p| !p.resource.starts_with(&under)) {
             bail!(
-                "`{}` isn't under `{}`, where nobody but the deployer makes and changes roles: move it there, or name its path by `--path`",
+                "`{}` isn't under `{}`, where nobody but the deployer makes and changes roles: whoever administers an account could make it there, or take it over, and be exempt. Name a role under the path, such as `arn:{}:iam::*:{under}deployer`, or its path by `--path`",
                 outside.text,
-                args.path
+                args.path,
+                first.partition
             );
         }
-        let any = match inside().any(|p| p.account == "*") {
+        let any = match of_guard().any(|p| p.account == "*") {
             true => AnyAccount::Fits,
             false => AnyAccount::DoesNot,
         };

@@ -15,7 +15,7 @@ const ROLES: [&str; 6] = [
     "scp",
     "--guard-role=arn:aws:iam::*:role/palisade/guarded",
     "--work-role=arn:aws:iam::*:role/palisade/work",
-    "--deployer=arn:aws:iam::*:role/platform",
+    "--deployer=arn:aws:iam::*:role/palisade/deployer",
     "--break-glass=arn:aws:iam::*:role/palisade/break-glass",
     "--json",
 ];
@@ -160,6 +160,18 @@ fn what_would_exempt_everyone_or_can_be_made_by_anyone_is_refused() {
     refused(
         &["--break-glass=arn:aws:iam::*:user/me"],
         "isn't under `/palisade/`",
+    );
+    refused(
+        &["--deployer=arn:aws:iam::*:role/platform"],
+        "such as `arn:aws:iam::*:role/palisade/deployer`",
+    );
+    refused(
+        &["--deployer=arn:aws:iam::*:user/palisade/me"],
+        "isn't under `/palisade/`",
+    );
+    refused(
+        &["--deployer=arn:aws:iam::*:role/stacksets-exec-*"],
+        "could make it there, or take it over",
     );
     refused(
         &["--guard-role=arn:aws:sts::1:assumed-role/x/y"],

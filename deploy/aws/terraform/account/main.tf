@@ -11,8 +11,12 @@ terraform {
 }
 
 variable "guard_role_arn" {
-  description = "The role that the guard's host, pod or task runs as; it alone takes on the guard's roles"
+  description = "The role that the guard's host, pod or task runs as, under /palisade/; it alone takes on the guard's roles"
   type        = string
+  validation {
+    condition     = can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:role/palisade/.+$", var.guard_role_arn))
+    error_message = "Not a role under /palisade/, where nobody but the deployer makes and changes roles: whoever may change this one has the guard's roles."
+  }
 }
 
 variable "external_id" {
