@@ -72,7 +72,7 @@ def denied(documents, action, resource="arn:aws:x:::y", **context):
                 continue
             if not any(fits(r, resource) for r in listed(statement["Resource"])):
                 continue
-            conditions = statement["Condition"].items()
+            conditions = statement.get("Condition", {}).items()
             context = {"aws:PrincipalArn": None, **context}
             if all(holds(o, k, listed(v), context) for o, keys in conditions for k, v in keys.items()):
                 return True
@@ -159,6 +159,12 @@ def test_the_guards_roles_are_the_deployers_alone(report):
     assert not denied([small], "iam:CreateRole", resource=other, **by(SOMEBODY))
 
 
+def test_no_account_leaves_the_organization_or_is_closed(report):
+    for action in ("organizations:LeaveOrganization", "account:CloseAccount"):
+        for arn in (SOMEBODY, ROOT_USER, DEPLOYER, GUARDED, BREAK_GLASS):
+            assert denied(documents(report), action, **by(arn)), (action, arn)
+
+
 def documents_of_roles(report):
     """The statement about the roles alone."""
     statements = [s for d in documents(report) for s in d["Statement"] if s["Sid"] == "PalisadeRoles"]
@@ -191,7 +197,7 @@ def test_every_document_is_of_the_grammar_and_as_long_as_aws_takes(report):
                 assert set(statement) - {"Condition"} == wanted
                 assert re.fullmatch("[A-Za-z0-9]+", statement["Sid"])
                 if statement["Effect"] == "Deny":
-                    assert statement["Condition"]
+                    assert statement.get("Condition") or statement["Sid"] == "PalisadeOrganization"
                     # Wildcards stand at the end of an action, never in its prefix.
                     assert all(re.fullmatch(r"[a-z0-9-]+:[A-Za-z0-9]+\*?", a) for a in statement["Action"])
 

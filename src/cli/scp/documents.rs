@@ -48,6 +48,9 @@ const ROLE_ACTIONS: [&str; 23] = [
     "iam:UpdateRoleDescription",
 ];
 
+/// By which an account ceases to be held by any of these policies.
+const LEAVING: [&str; 2] = ["account:CloseAccount", "organizations:LeaveOrganization"];
+
 /// One policy, as it is to be attached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Document {
@@ -95,6 +98,10 @@ impl Documents {
             "Resource": exempt.protected(),
             "Condition": exempt.of_roles(),
         });
+        // Nobody is exempt: the management account does both without being held by this.
+        let organization = json!({
+            "Sid": "PalisadeOrganization", "Effect": "Deny", "Action": LEAVING, "Resource": "*",
+        });
         let kinds = [
             Kind {
                 statements: vec![statement("PalisadeGuarded", exempt.of_guarded())],
@@ -106,7 +113,7 @@ impl Documents {
             },
         ];
         Ok(Self {
-            service_control: pack("scp", vec![roles], &kinds)?,
+            service_control: pack("scp", vec![roles, organization], &kinds)?,
             resource_control: resource_control(choice, iam, exempt)?,
             endpoints: of_endpoints(choice, iam, exempt, endpoints)?,
             by_prefix,

@@ -68,6 +68,23 @@ fn what_something_unguarded_needs_too_is_the_work_roles_as_well() {
 }
 
 #[test]
+fn no_account_leaves_the_organization_or_is_closed_whatever_is_asked_for() {
+    let report = report(&["--service=kms"]).unwrap();
+    let statements = report["serviceControl"][0]["document"]["Statement"].as_array();
+    let mut statements = statements.unwrap().iter();
+    let leaving = statements
+        .find(|s| s["Sid"] == "PalisadeOrganization")
+        .unwrap();
+    let expected = ["account:CloseAccount", "organizations:LeaveOrganization"];
+    assert_eq!(leaving["Action"], serde_json::json!(expected));
+    assert_eq!(
+        (&leaving["Effect"], &leaving["Resource"]),
+        (&"Deny".into(), &"*".into())
+    );
+    assert_eq!(leaving.get("Condition"), None);
+}
+
+#[test]
 fn no_policy_is_longer_than_aws_takes() {
     let report = report(&["--class=all", "--organization=o-a1b2c3d4e5"]).unwrap();
     assert_eq!(report["fits"], false);
