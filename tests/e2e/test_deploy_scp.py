@@ -141,6 +141,17 @@ def test_each_guarded_action_is_denied_to_all_but_the_guard_and_the_break_glass_
     assert denied(all_of_them, "ec2:TerminateInstances", **by(WORK))
 
 
+def test_the_work_role_is_exempt_from_nothing_that_only_guarded_operations_need(scp):
+    found = documents(json.loads(scp("--service", "s3,dynamodb", "--json")))
+    for action in ("dynamodb:DeleteItem", "s3:PutLifecycleConfiguration", "s3:PutReplicationConfiguration", "s3:BypassGovernanceRetention"):
+        assert denied(found, action, **by(WORK)), action
+        assert not denied(found, action, **by(GUARDED)), action
+    assert not denied(found, "s3:PutEncryptionConfiguration", **by(WORK))
+    assert denied(found, "s3:PutEncryptionConfiguration", **by(SOMEBODY))
+    for action in ("dynamodb:PutItem", "dynamodb:UpdateItem"):
+        assert not denied(found, action, **by(SOMEBODY)), action
+
+
 def test_what_is_only_read_is_denied_to_nobody(report):
     for action in ("ec2:DescribeInstances", "s3:GetObject", "s3:ListBucket", "workspaces:DescribeWorkspaces", "iam:GetRole", "sts:AssumeRole"):
         assert not denied(documents(report), action, **by(SOMEBODY)), action

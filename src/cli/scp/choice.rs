@@ -29,13 +29,13 @@ type Key = (String, String);
 /// What the policies forbid, and what they don't.
 #[derive(Debug, Default)]
 pub(super) struct Choice {
-    /// Actions that nothing needs but what is guarded.
+    /// Actions that nothing needs but what is guarded, of whatever class.
     pub(super) guarded: Actions,
     /// Actions that something needs, too, that isn't guarded, or isn't always.
     pub(super) shared: Actions,
     pub(super) covered: Vec<Covered>,
     pub(super) uncovered: Vec<Uncovered>,
-    /// What the shared actions are needed for, besides what is guarded.
+    /// What else the forbidden actions are needed for, besides what was asked for.
     pub(super) taken_along: Vec<TakenAlong>,
     /// What is guarded for some inputs only, where that wasn't asked for.
     pub(super) by_input: Vec<String>,
@@ -58,11 +58,20 @@ pub(super) struct Uncovered {
     pub(super) why: String,
 }
 
-/// An operation that isn't guarded and that only the guard does afterwards.
+/// An operation that wasn't asked for and that only the guard does afterwards.
 #[derive(Debug, Serialize)]
 pub(super) struct TakenAlong {
     pub(super) operation: String,
     pub(super) action: String,
+}
+
+/// What needs an action, besides what is forbidden.
+#[derive(Debug, Default)]
+struct Others {
+    names: BTreeSet<String>,
+    /// Whether the guard signs any of it with its work role. What is guarded, of a class that wasn't asked for or
+    /// excepted, it signs with its guarded role: that asks for no exemption.
+    is_of_work: bool,
 }
 
 /// What a policy does with an operation.
@@ -86,7 +95,7 @@ impl Choice {
         let mut choice = Self::default();
         let mut forbidden: BTreeMap<Key, Action> = BTreeMap::new();
         // What else an action is needed for.
-        let mut free: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();
+        let mut free: BTreeMap<Key, Others> = BTreeMap::new();
         for id in catalog.service_ids() {
             let Some(service) = catalog.service(id)? else {
                 continue;
@@ -101,7 +110,7 @@ impl Choice {
                         for action in actions {
                             let key = (action.prefix.clone(), action.key.clone());
                             if part == Part::ByInput {
-                                free.entry(key.clone()).or_default();
+                                free.entry(key.clone()).or_default().is_of_work = true;
                             }
                             forbidden.entry(key).or_insert(action);
                         }
@@ -113,7 +122,9 @@ impl Choice {
                         if let Needs::Actions(actions) = needs {
                             for action in actions {
                                 let others = free.entry((action.prefix, action.key));
-                                others.or_default().insert(name.clone());
+                                let others = others.or_default();
+                                others.names.insert(name.clone());
+                                others.is_of_work |= !operation.class.is_guarded();
                             }
                         }
                     }
@@ -153,17 +164,18 @@ impl Choice {
         Vec::new()
     }
 
-    fn divide(&mut self, forbidden: BTreeMap<Key, Action>, free: &BTreeMap<Key, BTreeSet<String>>) {
+    fn divide(&mut self, forbidden: BTreeMap<Key, Action>, free: &BTreeMap<Key, Others>) {
         for (key, action) in forbidden {
             let others = free.get(&key);
-            let along = others.into_iter().flatten().map(|operation| TakenAlong {
+            let names = others.into_iter().flat_map(|others| &others.names);
+            let along = names.map(|operation| TakenAlong {
                 operation: operation.clone(),
                 action: spelt(&action),
             });
             self.taken_along.extend(along);
-            let part = match others {
-                None => &mut self.guarded,
-                Some(_) => &mut self.shared,
+            let part = match others.is_some_and(|others| others.is_of_work) {
+                false => &mut self.guarded,
+                true => &mut self.shared,
             };
             part.entry(key.0).or_default().insert(key.1, action);
         }

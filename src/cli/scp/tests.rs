@@ -68,6 +68,37 @@ fn what_something_unguarded_needs_too_is_the_work_roles_as_well() {
 }
 
 #[test]
+fn what_only_guarded_operations_need_is_not_the_work_roles_whatever_their_class() {
+    let report = report(&["--service", "s3,dynamodb"]).unwrap();
+    let guarded = actions(&report, "PalisadeGuarded");
+    let shared = actions(&report, "PalisadeShared");
+    let covers = |patterns: &[String], action: &str| {
+        let fits = |p: &String| match p.strip_suffix('*') {
+            Some(begin) => action.starts_with(begin),
+            None => action == p,
+        };
+        patterns.iter().any(fits)
+    };
+    for action in [
+        "dynamodb:DeleteItem",
+        "s3:BypassGovernanceRetention",
+        "s3:DeleteObject",
+        "s3:PutLifecycleConfiguration",
+        "s3:PutReplicationConfiguration",
+    ] {
+        assert!(covers(&guarded, action), "{action}: {guarded:?}");
+        assert!(!covers(&shared, action), "{action}: {shared:?}");
+    }
+    // Parts of a transaction that no more than write.
+    for action in ["dynamodb:PutItem", "dynamodb:UpdateItem"] {
+        assert!(!covers(&guarded, action) && !covers(&shared, action));
+    }
+    // Of another class that is guarded, and told all the same.
+    let mut along = report["takenAlong"].as_array().unwrap().iter();
+    assert!(along.any(|t| t["operation"] == "s3:PutBucketLifecycleConfiguration"));
+}
+
+#[test]
 fn no_account_leaves_the_organization_or_is_closed_whatever_is_asked_for() {
     let report = report(&["--service=kms"]).unwrap();
     let statements = report["serviceControl"][0]["document"]["Statement"].as_array();
