@@ -165,7 +165,7 @@ def test_the_guards_roles_are_the_deployers_alone(report):
     for action in ("iam:CreateRole", "iam:PassRole", "iam:UpdateAssumeRolePolicy", "iam:AttachRolePolicy", "iam:PutRolePolicy"):
         for arn in (SOMEBODY, GUARDED, WORK, ROOT_USER):
             assert denied(documents(report), action, resource=role, **by(arn)), (action, arn)
-    small = json.loads(documents_of_roles(report))
+    small = statement_of(report, "PalisadeRoles")
     assert not denied([small], "iam:CreateRole", resource=role, **by(DEPLOYER))
     assert not denied([small], "iam:CreateRole", resource=other, **by(SOMEBODY))
 
@@ -176,11 +176,33 @@ def test_no_account_leaves_the_organization_or_is_closed(report):
             assert denied(documents(report), action, **by(arn)), (action, arn)
 
 
-def documents_of_roles(report):
-    """The statement about the roles alone."""
-    statements = [s for d in documents(report) for s in d["Statement"] if s["Sid"] == "PalisadeRoles"]
+def test_the_alarm_is_the_deployers_and_the_break_glass_roles_alone(report):
+    rule = "arn:aws:events:us-east-1:111122223333:rule/palisade-break-glass"
+    topic = "arn:aws:sns:us-east-1:111122223333:palisade-break-glass"
+    silencing = [
+        *((f"events:{name}", rule) for name in ("DisableRule", "PutRule", "RemoveTargets", "PutTargets", "DeleteRule")),
+        *((f"sns:{name}", topic) for name in ("SetTopicAttributes", "DeleteTopic")),
+        *((f"sns:{name}", topic + ":0a1b2c3d") for name in ("Unsubscribe", "SetSubscriptionAttributes")),
+    ]
+    alone = [statement_of(report, "PalisadeAlarm")]
+    for action, resource in silencing:
+        for arn in (SOMEBODY, ROOT_USER, WORK, GUARDED):
+            assert denied(alone, action, resource=resource, **by(arn)), (action, arn)
+            assert not denied(alone, action, resource=resource.replace("palisade-", "web-"), **by(arn)), (action, arn)
+        for arn in (DEPLOYER, BREAK_GLASS):
+            assert not denied(alone, action, resource=resource, **by(arn)), (action, arn)
+    # As the template calls them, and where the role's trust lets it be taken on.
+    template = (AWS / "cloudformation" / "roles.yaml").read_text()
+    for line in ("TopicName: palisade-break-glass", "Name: palisade-break-glass", 'StringEquals: { "aws:RequestedRegion": !Ref "AWS::Region" }'):
+        assert line in map(str.strip, template.splitlines()), line
+    assert "aws:RequestedRegion" in (AWS / "terraform" / "account" / "main.tf").read_text()
+
+
+def statement_of(report, sid):
+    """A policy of that statement alone."""
+    statements = [s for d in documents(report) for s in d["Statement"] if s["Sid"] == sid]
     assert len(statements) == 1
-    return json.dumps({"Statement": statements})
+    return {"Statement": statements}
 
 
 def test_resource_control_holds_for_strangers_and_not_for_awss_services(report):

@@ -48,6 +48,20 @@ const ROLE_ACTIONS: [&str; 23] = [
     "iam:UpdateRoleDescription",
 ];
 
+/// What would silence the alarm that tells of the role for emergencies.
+const ALARM_ACTIONS: [&str; 11] = [
+    "events:DeleteRule",
+    "events:DisableRule",
+    "events:PutRule",
+    "events:PutTargets",
+    "events:RemoveTargets",
+    "sns:DeleteTopic",
+    "sns:PutDataProtectionPolicy",
+    "sns:RemovePermission",
+    "sns:SetSubscriptionAttributes",
+    "sns:SetTopicAttributes",
+    "sns:Unsubscribe",
+];
 /// By which an account ceases to be held by any of these policies.
 const LEAVING: [&str; 2] = ["account:CloseAccount", "organizations:LeaveOrganization"];
 
@@ -102,6 +116,14 @@ impl Documents {
         let organization = json!({
             "Sid": "PalisadeOrganization", "Effect": "Deny", "Action": LEAVING, "Resource": "*",
         });
+        let alarm = json!({
+            "Sid": "PalisadeAlarm",
+            "Effect": "Deny",
+            "Action": ALARM_ACTIONS,
+            "Resource": exempt.alarm(),
+            "Condition": exempt.of_roles(),
+        });
+        let head = vec![roles, organization, alarm];
         let kinds = [
             Kind {
                 statements: vec![statement("PalisadeGuarded", exempt.of_guarded())],
@@ -113,7 +135,7 @@ impl Documents {
             },
         ];
         Ok(Self {
-            service_control: pack("scp", vec![roles, organization], &kinds)?,
+            service_control: pack("scp", head, &kinds)?,
             resource_control: resource_control(choice, iam, exempt)?,
             endpoints: of_endpoints(choice, iam, exempt, endpoints)?,
             by_prefix,

@@ -197,7 +197,7 @@ impl Exempt {
         but([&self.guard, &self.work, &self.break_glass])
     }
 
-    /// Who may change the roles themselves.
+    /// Who may change the roles themselves, and the alarm.
     pub(super) fn of_roles(&self) -> Value {
         but([&self.deployers, &self.break_glass, &Vec::new()])
     }
@@ -206,6 +206,14 @@ impl Exempt {
     pub(super) fn protected(&self) -> Value {
         let of = |kind| format!("arn:{}:iam::*:{kind}{}*", self.partition, self.path);
         json!([of("role"), of("policy"), of("instance-profile")])
+    }
+
+    /// The rules of EventBridge and the topics of SNS, with their subscriptions, that are called as deploy/aws calls the alarm's.
+    pub(super) fn alarm(&self) -> Value {
+        json!([
+            format!("arn:{}:events:*:*:rule/palisade-*", self.partition),
+            format!("arn:{}:sns:*:*:palisade-*", self.partition),
+        ])
     }
 
     pub(super) fn organization(&self) -> Option<(&str, AnyAccount)> {

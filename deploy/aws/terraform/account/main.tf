@@ -40,8 +40,12 @@ variable "break_glass_principal_arn" {
 }
 
 variable "alarm_topic_arn" {
-  description = "The topic of SNS that is told when the role for emergencies is taken on; it lets events.amazonaws.com publish"
+  description = "The topic of SNS that is told when the role for emergencies is taken on, called palisade-…; it lets events.amazonaws.com publish where aws:SourceAccount is this account. In its Region, the provider's, and nowhere else, the role can be taken on"
   type        = string
+  validation {
+    condition     = can(regex("^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:palisade-.+$", var.alarm_topic_arn))
+    error_message = "Not a topic called palisade-…: the service control policies let nobody silence one of such a name."
+  }
 }
 
 variable "policies" {
@@ -130,6 +134,12 @@ data "aws_iam_policy_document" "break_glass" {
       test     = "Bool"
       variable = "aws:MultiFactorAuthPresent"
       values   = ["true"]
+    }
+    # Each Region's STS is recorded there: where the alarm is, since a rule's topic is of its own Region.
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestedRegion"
+      values   = [split(":", var.alarm_topic_arn)[3]]
     }
   }
 }
