@@ -260,6 +260,25 @@ def test_the_page_names_options_that_there_are(scp):
     assert "the guard's roles' alone" in scp(*words, roles=[])
 
 
+def test_the_templates_take_no_principal_that_others_could_make_or_that_has_no_mfa():
+    template = (AWS / "cloudformation" / "roles.yaml").read_text()
+    patterns = dict(re.findall(r'^  (\w+):\n(?:    .+\n)*?    AllowedPattern: "(.+)"$', template, re.MULTILINE))
+    module = (AWS / "terraform" / "account" / "main.tf").read_text()
+    checked = {name: pattern for pattern, name in re.findall(r'regex\("\^(.+)\$", var\.(\w+)\)', module)}
+    account = "arn:aws:iam::111122223333:"
+    for pattern in (patterns["GuardRoleArn"], checked["guard_role_arn"]):
+        assert re.fullmatch(pattern, account + "role/palisade/host")
+        for other in ("role/host", "role/other/palisade/host", "user/palisade/host", "root"):
+            assert not re.fullmatch(pattern, account + other), other
+    for pattern in (patterns["BreakGlassPrincipalArn"], checked["break_glass_principal_arn"]):
+        for fitting in ("root", "user/ada"):
+            assert re.fullmatch(pattern, account + fitting), fitting
+        assert not re.fullmatch(pattern, account + "role/admin")
+    topic = "arn:aws:sns:us-east-1:111122223333:"
+    assert re.fullmatch(checked["alarm_topic_arn"], topic + "palisade-break-glass")
+    assert not re.fullmatch(checked["alarm_topic_arn"], topic + "alarms")
+
+
 def test_the_templates_are_clean(scp, tmp_path):
     pytest.importorskip("cfnlint", reason="cfn-lint isn't installed: `pip install cfn-lint` in tests/.venv")
     scp("--service", "workspaces,kms", "--organization", ORGANIZATION, "--out", str(tmp_path))

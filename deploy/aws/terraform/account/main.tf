@@ -35,8 +35,12 @@ variable "work_policy_arns" {
 }
 
 variable "break_glass_principal_arn" {
-  description = "Who may take on the role for emergencies, with MFA"
+  description = "Who may take on the role for emergencies, with MFA: a user of IAM's, or an account for those users of it that it permits"
   type        = string
+  validation {
+    condition     = can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:(root|user/.+)$", var.break_glass_principal_arn))
+    error_message = "Neither a user nor an account: a role's session carries no aws:MultiFactorAuthPresent, so no role could take it on."
+  }
 }
 
 variable "alarm_topic_arn" {
