@@ -249,8 +249,15 @@ def test_the_files_are_the_policies_and_an_older_run_leaves_nothing(scp, tmp_pat
     template = json.loads((out / "organization.template.json").read_text())
     assert template["Resources"]["Scp1"]["Properties"]["Content"] == (out / "scp-1.json").read_text()
     told = (out / "CUT-OFF.txt").read_text()
-    for who in ("console", "Karpenter", "Backup", "Service-linked", "management account"):
+    for who in ("console", "Karpenter", "AWSBackupDefaultServiceRole", "Service-linked", "management account", "BatchWriteItem", "`grant`"):
         assert who in told
+
+
+def test_the_page_names_the_services_that_resource_control_covers():
+    listed_there = re.search(r"^resource_control = \[(.+)\]$", (ROOT / "config" / "iam.toml").read_text(), re.MULTILINE)
+    names = {"kms": "KMS", "s3": "S3", "secretsmanager": "Secrets Manager", "sqs": "SQS", "sts": "STS"}
+    *first, last = (names[prefix] for prefix in re.findall('"(.+?)"', listed_there[1]))
+    assert f"They cover {', '.join(first)} and {last} (" in (ROOT / "deploy" / "README.md").read_text()
 
 
 def test_the_page_names_options_that_there_are(scp):
