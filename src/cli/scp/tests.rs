@@ -130,6 +130,11 @@ fn no_policy_is_longer_than_aws_takes() {
 }
 
 #[test]
+fn what_destroys_fits_with_every_kind_of_role_named() {
+    assert_eq!(report(&[]).unwrap()["fits"], true);
+}
+
+#[test]
 fn more_than_one_target_takes_is_told_with_what_to_narrow() {
     let line = Line::try_parse_from(ROLES.iter().take(5).chain(&["--class", "all"])).unwrap();
     let text = run(&line.arguments, &Catalog::embedded().unwrap()).unwrap();
