@@ -5,14 +5,14 @@
 
 use aws_credential_types::Credentials;
 use bytes::Bytes;
-use http::header::{HOST, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Request, Response, Uri};
+use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderValue, Request, Response};
 
 use crate::aws::catalog::Protocol;
 use crate::aws::catalog::model::{Operation, Service};
 use crate::aws::endpoint::Endpoint;
 use crate::aws::protocol::{self, UpstreamError};
-use crate::aws::sigv4::{self, Unsigned, sha256_hex};
+use crate::aws::sigv4::{self, Over};
 use crate::aws::value::Object;
 use crate::proxy::body::{self, Buffered};
 use crate::proxy::upstream::{Answer, Freshness, SendError, Target, Upstream};
@@ -117,7 +117,7 @@ impl Api {
             port: 443,
         };
         let send = |freshness| {
-            let request = written.request();
+            let request = written.clone().map(Body::full);
             self.upstream.send_once(&target, request, freshness)
         };
         let mut sent = send(Freshness::Pooled).await;
@@ -138,7 +138,7 @@ impl Api {
         operation: &Operation,
         spoken: Protocol,
         input: &Object,
-    ) -> Result<Written, ApiFault> {
+    ) -> Result<Request<Bytes>, ApiFault> {
         let Desk {
             service,
             endpoint,
@@ -147,44 +147,15 @@ impl Api {
         } = desk;
         let wire = protocol::encode(service, operation, spoken, input, &endpoint.addressed)
             .map_err(failed)?;
-        let (path, query) = match wire.path_and_query.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (wire.path_and_query.as_str(), None),
-        };
+        let signing_name = endpoint.signing_name(service);
+        let over = Over::hmac(&endpoint.region, signing_name, service.signature);
         let host = endpoint.host.as_str();
-        let payload = sha256_hex(&wire.body);
-        let unsigned = Unsigned {
-            method: &wire.method,
-            host,
-            path,
-            query,
-            headers: &wire.headers,
-            payload: &payload,
-        };
-        let added = sigv4::sign(
-            unsigned,
-            credentials,
-            &endpoint.region,
-            endpoint.signing_name(service),
-            self.clock.now(),
-            service.signature,
-        )
-        .map_err(failed)?;
+        let mut request =
+            sigv4::signed(wire, host, credentials, over, self.clock.now()).map_err(failed)?;
         let agent = format!("palisade/{} {purpose}", env!("CARGO_PKG_VERSION"));
-        let mut headers = HeaderMap::new();
-        headers.insert(HOST, HeaderValue::from_str(host).map_err(failed)?);
-        headers.insert(USER_AGENT, HeaderValue::from_str(&agent).map_err(failed)?);
-        headers.extend(wire.headers);
-        headers.extend(added);
-        Ok(Written {
-            method: wire.method,
-            uri: wire
-                .path_and_query
-                .parse()
-                .map_err(failed::<http::uri::InvalidUri>)?,
-            headers,
-            body: wire.body.into(),
-        })
+        let agent = HeaderValue::from_str(&agent).map_err(failed)?;
+        request.headers_mut().insert(USER_AGENT, agent);
+        Ok(request.map(Bytes::from))
     }
 
     async fn read(
@@ -206,24 +177,6 @@ impl Api {
             headers: parts.headers,
             body,
         })
-    }
-}
-
-/// A signed request, as often as it is wanted.
-struct Written {
-    method: http::Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl Written {
-    fn request(&self) -> Request<Body> {
-        let mut request = Request::new(Body::full(self.body.clone()));
-        request.method_mut().clone_from(&self.method);
-        request.uri_mut().clone_from(&self.uri);
-        request.headers_mut().clone_from(&self.headers);
-        request
     }
 }
 

@@ -20,6 +20,7 @@ pub mod presign;
 pub mod presigned;
 pub mod sign;
 pub mod verify;
+pub mod wire;
 
 #[cfg(test)]
 mod properties;
@@ -36,6 +37,7 @@ pub use presign::presign;
 pub use presigned::{Lifted, lift, lift_all, unsigned_query};
 pub use sign::{Over, SignError, Unsigned, sign, sign_over};
 pub use verify::verify;
+pub use wire::signed;
 
 const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");

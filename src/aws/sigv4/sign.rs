@@ -74,12 +74,7 @@ pub fn sign(
     now: SystemTime,
     signature: Signature,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, SignError> {
-    let over = Over {
-        algorithm: Algorithm::Hmac,
-        region,
-        signing_name,
-        signature,
-    };
+    let over = Over::hmac(region, signing_name, signature);
     let (added, _) = sign_over(request, credentials, over, now)?;
     Ok(added)
 }
@@ -92,6 +87,19 @@ pub struct Over<'a> {
     pub region: &'a str,
     pub signing_name: &'a str,
     pub signature: Signature,
+}
+
+impl<'a> Over<'a> {
+    /// One region, by Signature Version 4.
+    #[must_use]
+    pub const fn hmac(region: &'a str, signing_name: &'a str, signature: Signature) -> Self {
+        Self {
+            algorithm: Algorithm::Hmac,
+            region,
+            signing_name,
+            signature,
+        }
+    }
 }
 
 /// As [`sign`], for a body whose pieces will be signed too: also returns what their signatures begin with.
@@ -164,7 +172,7 @@ fn beside(
     Ok(added)
 }
 
-fn value(text: &str) -> Result<HeaderValue, SignError> {
+pub(super) fn value(text: &str) -> Result<HeaderValue, SignError> {
     HeaderValue::from_str(text).map_err(|e| SignError::Signer(e.to_string()))
 }
 

@@ -22,7 +22,7 @@ use tokio_rustls::TlsConnector;
 use crate::aws::catalog::{Catalog, Operation, Service};
 use crate::aws::endpoint::Addressed;
 use crate::aws::protocol::{self, UpstreamError, WireRequest};
-use crate::aws::sigv4::{self, Unsigned, sha256_hex};
+use crate::aws::sigv4::{self, Over};
 use crate::aws::value::Object;
 use crate::cli::ask::endpoint;
 use crate::sources::clock::Clock;
@@ -148,39 +148,11 @@ impl Client {
         host: &str,
         wire: WireRequest,
     ) -> anyhow::Result<Request<Full<Bytes>>> {
-        let target = wire.path_and_query.as_str();
-        let (path, query) = match target.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (target, None),
-        };
-        let unsigned = Unsigned {
-            method: &wire.method,
-            host,
-            path,
-            query,
-            headers: &wire.headers,
-            payload: &sha256_hex(&wire.body),
-        };
-        let added = sigv4::sign(
-            unsigned,
-            keys,
-            &self.region,
-            &service.signing_name,
-            self.clock.now(),
-            service.signature,
-        )?;
-        let mut request = Request::new(Full::new(Bytes::from(wire.body)));
-        *request.method_mut() = wire.method;
-        *request.uri_mut() = wire.path_and_query.parse()?;
-        *request.headers_mut() = wire.headers;
-        request.headers_mut().extend(added);
-        request
-            .headers_mut()
-            .insert(HOST, HeaderValue::from_str(host)?);
-        request
-            .headers_mut()
-            .insert(USER_AGENT, HeaderValue::from_static(self.agent));
-        Ok(request)
+        let over = Over::hmac(&self.region, &service.signing_name, service.signature);
+        let mut request = sigv4::signed(wire, host, keys, over, self.clock.now())?;
+        let agent = HeaderValue::from_static(self.agent);
+        request.headers_mut().insert(USER_AGENT, agent);
+        Ok(request.map(|body| Full::new(Bytes::from(body))))
     }
 
     async fn exchange(

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use bytes::Bytes;
-use http::header::{DATE, HOST, USER_AGENT};
+use http::header::{DATE, USER_AGENT};
 use http::{HeaderValue, Request};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
@@ -27,7 +27,7 @@ use super::{NET_MAX, agent, clock};
 use crate::aws::catalog::Catalog;
 use crate::aws::endpoint::Endpoint;
 use crate::aws::protocol;
-use crate::aws::sigv4::{self, Unsigned, sha256_hex};
+use crate::aws::sigv4::{self, Over};
 use crate::aws::value::{Object, Value};
 use crate::cli::exec::bundle;
 use crate::proxy::Timeouts;
@@ -230,36 +230,12 @@ impl Visit<'_> {
             &self.endpoint.addressed,
         )?;
         let host = self.endpoint.host.as_str();
-        let target = wire.path_and_query.as_str();
-        let (path, query) = match target.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (target, None),
-        };
-        let unsigned = Unsigned {
-            method: &wire.method,
-            host,
-            path,
-            query,
-            headers: &wire.headers,
-            payload: &sha256_hex(&wire.body),
-        };
-        let added = sigv4::sign(
-            unsigned,
-            keys,
-            &self.endpoint.region,
-            self.endpoint.signing_name(&service),
-            SystemTime::now(),
-            service.signature,
-        )?;
-        let mut request = Request::new(Full::new(Bytes::from(wire.body)));
-        *request.method_mut() = wire.method;
-        *request.uri_mut() = wire.path_and_query.parse()?;
-        *request.headers_mut() = wire.headers;
-        let headers = request.headers_mut();
-        headers.extend(added);
-        headers.insert(HOST, HeaderValue::from_str(host)?);
-        headers.insert(USER_AGENT, HeaderValue::from_str(&agent())?);
-        Ok(request)
+        let signing_name = self.endpoint.signing_name(&service);
+        let over = Over::hmac(&self.endpoint.region, signing_name, service.signature);
+        let mut request = sigv4::signed(wire, host, keys, over, SystemTime::now())?;
+        let agent = HeaderValue::from_str(&agent())?;
+        request.headers_mut().insert(USER_AGENT, agent);
+        Ok(request.map(|body| Full::new(Bytes::from(body))))
     }
 }
 
