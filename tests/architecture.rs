@@ -41,7 +41,7 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
 ];
 
 /// What `aws` and `guard` know nothing of: no I/O, no clock, no randomness, no threads.
-const IMPURE: [&str; 21] = [
+const IMPURE: [&str; 23] = [
     "tokio::",
     "hyper::",
     "hyper_util::",
@@ -63,6 +63,8 @@ const IMPURE: [&str; 21] = [
     "Instant::now",
     "now_utc",
     "Uuid::now",
+    "Uuid::new_v",
+    "fastrand::",
 ];
 
 /// `println!` and the like, which a file's text may hold in longer words.

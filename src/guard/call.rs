@@ -130,25 +130,6 @@ pub struct Call {
 #[serde(transparent)]
 pub struct DecisionId(pub uuid::Uuid);
 
-impl DecisionId {
-    /// A new id for a decision at a moment.
-    #[must_use]
-    pub fn at(now: SystemTime) -> Self {
-        Self(uuid_at(now))
-    }
-}
-
-/// A UUIDv7 of a moment, for something that is told apart from others by it and that nobody must be unable to guess. Its
-/// random part comes from no system call: two of them would be a call's share.
-#[must_use]
-pub fn uuid_at(moment: SystemTime) -> uuid::Uuid {
-    let since = moment.duration_since(SystemTime::UNIX_EPOCH);
-    let millis = u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
-    let mut random = [0; 10];
-    fastrand::fill(&mut random);
-    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
-}
-
 impl fmt::Display for DecisionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.as_hyphenated().fmt(f)

@@ -12,9 +12,10 @@ use super::event::{
     Metadata, OCSF_VERSION, Palisade, Phase, PolicyReference, Product, RequestReference,
     ResourceDetails, Response, ServiceReference, SessionReference, Unmapped, User,
 };
+use super::id::uuid_at;
 use super::record::{Happened, Refused};
 use crate::aws::class::Class;
-use crate::guard::call::{Action, AssumedRole, Call, Outcome, Verdict, uuid_at};
+use crate::guard::call::{Action, AssumedRole, Call, Outcome, Verdict};
 
 #[derive(Clone, Copy)]
 pub(super) enum Severity {

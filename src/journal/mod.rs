@@ -15,6 +15,7 @@ pub mod error;
 pub mod event;
 mod fill;
 mod handle;
+mod id;
 mod inbox;
 mod ledger;
 mod log;
@@ -31,6 +32,7 @@ pub use chain::Link;
 pub use error::JournalError;
 pub use event::Phase;
 pub use handle::{Journal, Observe, Options, Receipt};
+pub use id::uuid_at;
 pub use read::visit;
 pub use record::{
     Decision, Happened, Judgement, Lifecycle, OutcomeRecord, Pending, Record, Refused, Resource,

@@ -15,7 +15,8 @@ use super::fill::{
     Severity, Status, activity, blank, happen, judged, key, millis, of_call, refuse, severity,
     status,
 };
-use crate::guard::call::{Call, DecisionId, Mode, Outcome, Verdict, uuid_at};
+use super::id::uuid_at;
+use crate::guard::call::{Call, DecisionId, Mode, Outcome, Verdict};
 
 /// One event, ready to be written. Its place in the chain is given to it when it is.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,8 +10,8 @@ use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::answer::{self, Format, Shape};
 use crate::guard::call::{Call, DecisionId};
-use crate::journal::Record;
 use crate::journal::record::{Judgement, Refused};
+use crate::journal::{Record, uuid_at};
 use crate::proxy::Body;
 
 /// How many log lines a second strangers may cause, and how many records.
@@ -86,7 +86,7 @@ impl Guard {
     /// Answers where there is no request to speak of: it stands on the wrong connection, or can't be read.
     pub(super) fn answer_bare(&self, refusal: Refusal) -> Response<Body> {
         let now = self.clock.now();
-        let id = DecisionId::at(now);
+        let id = DecisionId(uuid_at(now));
         let shape = Shape {
             format: Format::RestJson,
             denied: None,

@@ -11,6 +11,7 @@ use crate::aws::class::Class;
 use crate::aws::host::Host;
 use crate::guard::call::{Call, DecisionId};
 use crate::guard::decide::{Decision, Question};
+use crate::journal::uuid_at;
 use crate::pipeline::answered::SignedWith;
 use crate::pipeline::arrive::request_head;
 use crate::pipeline::streamed::Fault;
@@ -63,7 +64,7 @@ pub(super) struct SeenResource {
 impl Trail {
     pub(super) fn new(now: SystemTime, request: &Intercepted) -> Self {
         Self {
-            id: DecisionId::at(now),
+            id: DecisionId(uuid_at(now)),
             host: request.host.clone(),
             peer: request.peer,
             proven: request.proven.clone(),

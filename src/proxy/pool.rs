@@ -149,7 +149,8 @@ impl Pool {
         })
     }
 
-    /// Takes a connection back. Where there is one too many, that which has been idle for longest is closed.
+    /// Takes a connection back. Where its host has one too many, that which has been idle for longest is closed; where
+    /// there are too many in all, this one is.
     pub(super) fn put(&self, target: Key, sender: SendRequest<Body>) {
         let mut hosts = self.lock();
         if self.is_full(&hosts) {

@@ -148,7 +148,7 @@ fn question(catalog: &Catalog, count: usize, environment: &str) -> Question {
         session: None,
     };
     let call = Call {
-        id: DecisionId::at(SystemTime::UNIX_EPOCH),
+        id: DecisionId(uuid::Uuid::nil()),
         action: Action {
             service: SERVICE.to_owned(),
             operation: OPERATION.to_owned(),

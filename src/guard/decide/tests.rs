@@ -51,7 +51,7 @@ fn call(action: &str) -> Call {
     let (service, operation) = action.split_once(':').unwrap();
     let found: &Operation = &SERVICES[service].operations[operation];
     Call {
-        id: DecisionId::at(SystemTime::UNIX_EPOCH),
+        id: DecisionId(uuid::Uuid::nil()),
         action: Action {
             service: service.to_owned(),
             operation: operation.to_owned(),

@@ -53,7 +53,7 @@ fn question(catalog: &Catalog, service: &str, operation: &str) -> Question {
     };
     Question {
         call: Call {
-            id: DecisionId::at(SystemTime::UNIX_EPOCH),
+            id: DecisionId(uuid::Uuid::nil()),
             action: Action {
                 service: service.id.clone(),
                 operation: operation.name.clone(),
