@@ -1,19 +1,16 @@
 //! HAProxy as a plain relay: TLS in, TLS out, connections kept and shared on both sides, no logs, no policy. What it
 //! does is close to the least that a proxy which reads HTTP can do.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 
 use anyhow::{Context as _, Result};
 
 use crate::calls::HOST;
-use crate::certificates;
 use crate::client::Door;
-use crate::peer::{Ground, Kind, Peer, free_port, listens, local};
-use crate::process::Process;
-use crate::signed::Key;
+use crate::peer::{Ground, Kind, Peer, free_port, local};
 
 pub fn start(ground: &Ground, folder: PathBuf) -> Result<Peer> {
     let program = ground
@@ -49,28 +46,12 @@ pub fn start(ground: &Ground, folder: PathBuf) -> Result<Peer> {
         ca = ground.files.ca.display(),
     );
     fs::write(&configuration, text)?;
-    let log = folder.join("log");
-    let out = File::create(&log)?;
     let mut command = Command::new(program);
-    command
-        .arg("-db")
-        .arg("-f")
-        .arg(&configuration)
-        .stdin(Stdio::null())
-        .stdout(out.try_clone()?)
-        .stderr(out);
-    let mut process = Process::start(&mut command)?;
-    listens(&mut process, "HAProxy", address, &log)?;
-    Ok(Peer {
-        kind: Kind::Haproxy,
-        door: Door {
-            address,
-            connect: None,
-            name: HOST.to_owned(),
-        },
-        key: Key::any(),
-        roots: certificates::read(&ground.files.ca)?,
-        process: Some(process),
-        folder,
-    })
+    command.arg("-db").arg("-f").arg(&configuration);
+    let door = Door {
+        address,
+        connect: None,
+        name: HOST.to_owned(),
+    };
+    Peer::of(Kind::Haproxy, &mut command, door, ground, folder)
 }

@@ -1,16 +1,12 @@
 //! mitmproxy's mitmdump, quiet and without an addon, as an intercepting proxy. CONNECT names the origin itself.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::certificates;
-use crate::client::Door;
-use crate::peer::{Ground, Kind, Peer, free_port, listens, local};
-use crate::process::Process;
-use crate::signed::Key;
+use crate::peer::{Ground, Kind, Peer, free_port, local, to_origin};
 
 pub fn start(ground: &Ground, folder: PathBuf) -> Result<Peer> {
     let program = ground
@@ -23,8 +19,6 @@ pub fn start(ground: &Ground, folder: PathBuf) -> Result<Peer> {
     let authority =
         fs::read_to_string(&ground.files.ca_key)? + &fs::read_to_string(&ground.files.ca)?;
     fs::write(folder.join("mitmproxy-ca.pem"), authority)?;
-    let log = folder.join("log");
-    let out = File::create(&log)?;
     let set = |name: &str, value: String| ["--set".to_owned(), format!("{name}={value}")];
     let mut command = Command::new(program);
     command
@@ -38,22 +32,7 @@ pub fn start(ground: &Ground, folder: PathBuf) -> Result<Peer> {
             "ssl_verify_upstream_trusted_ca",
             ground.files.ca.display().to_string(),
         ))
-        .args(set("flow_detail", "0".to_owned()))
-        .stdin(Stdio::null())
-        .stdout(out.try_clone()?)
-        .stderr(out);
-    let mut process = Process::start(&mut command)?;
-    listens(&mut process, "mitmproxy", address, &log)?;
-    Ok(Peer {
-        kind: Kind::Mitmproxy,
-        door: Door {
-            address,
-            connect: Some(format!("localhost:{}", ground.ports.plain)),
-            name: "localhost".to_owned(),
-        },
-        key: Key::any(),
-        roots: certificates::read(&ground.files.ca)?,
-        process: Some(process),
-        folder,
-    })
+        .args(set("flow_detail", "0".to_owned()));
+    let door = to_origin(address, ground);
+    Peer::of(Kind::Mitmproxy, &mut command, door, ground, folder)
 }

@@ -1,7 +1,9 @@
 //! What is measured, one beside the other: the guard, and what people would use instead.
 
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -121,8 +123,43 @@ impl Peer {
         }
     }
 
+    /// Starts a program of others, and waits until it listens at its door; its log is in its folder.
+    pub fn of(
+        kind: Kind,
+        command: &mut Command,
+        door: Door,
+        ground: &Ground,
+        folder: PathBuf,
+    ) -> Result<Self> {
+        let log = folder.join("log");
+        let out = File::create(&log)?;
+        command
+            .stdin(Stdio::null())
+            .stdout(out.try_clone()?)
+            .stderr(out);
+        let mut process = Process::start(command)?;
+        listens(&mut process, kind.name(), door.address, &log)?;
+        Ok(Self {
+            kind,
+            door,
+            key: Key::any(),
+            roots: certificates::read(&ground.files.ca)?,
+            process: Some(process),
+            folder,
+        })
+    }
+
     pub fn id(&self) -> Option<i32> {
         self.process.as_ref().map(Process::id)
+    }
+}
+
+/// The door of a forward proxy that knows no way to send elsewhere what is for one host: CONNECT names the origin itself.
+pub fn to_origin(address: SocketAddr, ground: &Ground) -> Door {
+    Door {
+        address,
+        connect: Some(format!("localhost:{}", ground.ports.plain)),
+        name: "localhost".to_owned(),
     }
 }
 
@@ -136,7 +173,7 @@ pub fn free_port() -> Result<u16> {
 }
 
 /// Waits until the process listens there.
-pub fn listens(process: &mut Process, name: &str, address: SocketAddr, log: &Path) -> Result<()> {
+fn listens(process: &mut Process, name: &str, address: SocketAddr, log: &Path) -> Result<()> {
     let until = Instant::now() + Duration::from_secs(30);
     while Instant::now() < until {
         if TcpStream::connect(address).is_ok() {
