@@ -60,14 +60,25 @@ impl Instant {
 
     /// `YYYYMMDD`.
     pub(super) fn date(self) -> String {
-        let t = self.0;
-        format!("{:04}{:02}{:02}", t.year(), u8::from(t.month()), t.day())
+        let (year, month, day) = self.0.to_calendar_date();
+        let mut text = String::with_capacity(16);
+        two_digits(year / 100, &mut text);
+        two_digits(year, &mut text);
+        two_digits(u8::from(month), &mut text);
+        two_digits(day, &mut text);
+        text
     }
 
     /// `YYYYMMDD'T'HHMMSS'Z'`.
     pub(super) fn iso(self) -> String {
         let (hour, minute, second) = self.0.to_hms();
-        format!("{}T{hour:02}{minute:02}{second:02}Z", self.date())
+        let mut text = self.date();
+        text.push('T');
+        two_digits(hour, &mut text);
+        two_digits(minute, &mut text);
+        two_digits(second, &mut text);
+        text.push('Z');
+        text
     }
 
     fn from_unix(seconds: i64) -> Option<Self> {
@@ -75,6 +86,18 @@ impl Instant {
             return None;
         }
         OffsetDateTime::from_unix_timestamp(seconds).ok().map(Self)
+    }
+}
+
+/// The last two digits of a number that isn't negative.
+fn two_digits(number: impl Into<i32>, text: &mut String) {
+    let number: i32 = number.into();
+    for digit in [number / 10 % 10, number % 10] {
+        text.extend(
+            u32::try_from(digit)
+                .ok()
+                .and_then(|digit| char::from_digit(digit, 10)),
+        );
     }
 }
 

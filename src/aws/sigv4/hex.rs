@@ -2,13 +2,12 @@
 
 /// Two lower-case digits for each byte.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from(nibble + if nibble < 10 { b'0' } else { b'a' - 10 });
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 0xf));
-    }
-    text
+    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+    let pairs = bytes
+        .iter()
+        .map(|byte| [digit(byte >> 4), digit(byte & 0xf)]);
+    // Digits are ASCII.
+    String::from_utf8(pairs.flatten().collect()).unwrap_or_default()
 }
 
 /// The bytes that lower-case digits spell; `None` for anything else.
