@@ -7,6 +7,7 @@
 mod front;
 mod hosts;
 mod private_link;
+mod recent;
 mod route;
 
 #[cfg(test)]

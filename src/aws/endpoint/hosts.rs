@@ -6,6 +6,7 @@ use regex::Regex;
 
 use super::front::{Pattern, Read};
 use super::private_link::{self, VpcEndpoint};
+use super::recent::Recent;
 use super::{AWS_SUFFIXES, Addressed, Endpoint, Resolved, ScopeError};
 use crate::aws::catalog::CatalogError;
 use crate::aws::catalog::index::{HostEntry, Partition};
@@ -29,6 +30,7 @@ pub(crate) struct Hosts {
     /// By service: the label before a VPC endpoint's id → the label of the host that it stands for.
     private_link: BTreeMap<String, BTreeMap<String, String>>,
     vpc_endpoints: Vec<VpcEndpoint>,
+    recent: Recent,
 }
 
 /// An entry with its fronts ready.
@@ -97,12 +99,14 @@ impl Hosts {
             services,
             private_link,
             vpc_endpoints: Vec::new(),
+            recent: Recent::default(),
         })
     }
 
     /// Takes these VPC endpoints' names for those of the services behind them.
     pub(crate) fn declare(&mut self, vpc_endpoints: Vec<VpcEndpoint>) {
         self.vpc_endpoints = vpc_endpoints;
+        self.recent.forget();
     }
 
     /// Holds a credential scope against the endpoint; the endpoint is that of the scope's region afterwards.
@@ -187,6 +191,17 @@ impl Hosts {
 
     /// Which API a host is.
     pub(crate) fn resolve(&self, host: &Host) -> Resolved {
+        if let Some(endpoint) = self.recent.find(host) {
+            return Resolved::Api(endpoint);
+        }
+        let resolved = self.look_up(host);
+        if let Resolved::Api(endpoint) = &resolved {
+            self.recent.keep(host, endpoint);
+        }
+        resolved
+    }
+
+    fn look_up(&self, host: &Host) -> Resolved {
         if host.ip().is_some() {
             return Resolved::Foreign;
         }
