@@ -27,6 +27,14 @@ pub(super) fn clip(mut text: String, bytes_max: usize) -> String {
 
 /// Replaces the largest values by their hashes until what remains is at most [`BULK_BYTES_MAX`].
 pub(super) fn shrink<const N: usize>(values: [&mut Value; N]) {
+    if values
+        .iter()
+        .map(|value| json_bytes_max(value))
+        .sum::<usize>()
+        <= BULK_BYTES_MAX
+    {
+        return;
+    }
     let mut sized = values.map(|value| (json_bytes(value), value));
     sized.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
     let mut total: usize = sized.iter().map(|(bytes, _)| bytes).sum();
@@ -45,6 +53,23 @@ pub(super) fn json_bytes(value: &impl serde::Serialize) -> usize {
     match serde_json::to_writer(&mut counter, value) {
         Ok(()) => counter.0,
         Err(_) => usize::MAX,
+    }
+}
+
+/// What a value is at most as JSON, without making it: nearly all are far from any bound.
+fn json_bytes_max(value: &Value) -> usize {
+    // A control character is written as six, a character of several bytes as it is.
+    let text = |text: &str| text.len().saturating_mul(6) + 2;
+    let sum = |bytes: usize, more: usize| bytes.saturating_add(more).saturating_add(2);
+    match value {
+        Value::Null | Value::Bool(_) => 5,
+        Value::Number(_) => 32,
+        Value::String(string) => text(string),
+        Value::Array(items) => items.iter().map(json_bytes_max).fold(2, sum),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| text(name).saturating_add(json_bytes_max(value)))
+            .fold(2, sum),
     }
 }
 
@@ -78,6 +103,28 @@ mod tests {
         assert_eq!(clip("ääää".to_owned(), 8), "ääää");
         assert_eq!(clip("äääää".to_owned(), 8), "ää…");
         assert!(clip("ä".repeat(100), 8).len() <= 8);
+    }
+
+    #[test]
+    fn no_value_is_longer_than_what_it_is_taken_for_at_most() {
+        let values = [
+            json!(null),
+            json!(false),
+            json!(u64::MAX),
+            json!(i64::MIN),
+            json!(-f64::MIN_POSITIVE / 3.0),
+            json!(f64::MAX),
+            json!("\u{0}\u{1f}\"\\\u{7f}äöü€𝄞\n"),
+            json!([]),
+            json!({}),
+            json!([null, [false, [[[-1.5e-300]]]], {"\u{1}": {"\u{2}": "\u{3}"}}]),
+            json!({"a": 1, "b": [true, "x"], "c": {"d": null}}),
+        ];
+        for value in &values {
+            assert!(json_bytes_max(value) >= json_bytes(value), "{value}");
+        }
+        let all = Value::from(values.to_vec());
+        assert!(json_bytes_max(&all) >= json_bytes(&all));
     }
 
     #[test]

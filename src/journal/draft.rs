@@ -6,6 +6,8 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
+use memchr::memmem;
+
 use super::bound::LINE_BYTES_MAX;
 use super::chain::Link;
 use super::error::JournalError;
@@ -16,6 +18,8 @@ use super::record::Record;
 const SEQUENCE: &[u8] = b"\"sequence\":0";
 /// What stands behind the link to the line before, which is the last member of all.
 const END: &[u8] = b"\"}}}";
+/// Few lines are longer.
+const USUAL_BYTES: usize = 2048;
 
 /// A line that lacks its place.
 #[derive(Debug)]
@@ -36,7 +40,8 @@ impl Draft {
         let event = &record.event;
         let unplaced =
             event.metadata.sequence == 0 && event.unmapped.palisade.previous == Link::FIRST;
-        let json = serde_json::to_vec(event).map_err(|e| JournalError::Encode(Arc::new(e)))?;
+        let mut json = Vec::with_capacity(USUAL_BYTES);
+        serde_json::to_writer(&mut json, event).map_err(|e| JournalError::Encode(Arc::new(e)))?;
         let bytes = json.len() + SEQUENCE_DIGITS_MAX;
         if bytes > LINE_BYTES_MAX {
             return Err(JournalError::TooLarge {
@@ -49,7 +54,7 @@ impl Draft {
     }
 
     fn open(json: Vec<u8>) -> Option<Self> {
-        let at = json.windows(SEQUENCE.len()).position(|w| w == SEQUENCE)?;
+        let at = memmem::find(&json, SEQUENCE)?;
         let before_link = json
             .strip_suffix(END)?
             .strip_suffix(&Link::FIRST.digits())?;

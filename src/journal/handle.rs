@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, TryAcquireError, oneshot};
 use super::draft::Draft;
 use super::error::JournalError;
 use super::inbox::{Sender, inbox};
-use super::record::Record;
+use super::record::{Pending, Record};
 use super::recover::{self, Recovery};
 use super::segments::Durability;
 use super::status::Status;
@@ -77,27 +77,32 @@ impl std::fmt::Debug for Journal {
 ///
 /// ```compile_fail
 /// fn forge() -> palisade::journal::Receipt {
-///     palisade::journal::Receipt { sequence: 1, decision_id: None }
+///     palisade::journal::Receipt { record: todo!() }
 /// }
 /// ```
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 #[must_use = "what the record permits takes the receipt"]
 pub struct Receipt {
-    sequence: u64,
-    decision_id: Option<DecisionId>,
+    record: Record,
 }
 
 impl Receipt {
     /// The record's place in the journal.
     #[must_use]
-    pub const fn sequence(&self) -> u64 {
-        self.sequence
+    pub fn sequence(&self) -> u64 {
+        self.record.event().metadata.sequence
     }
 
     /// The decision that was recorded.
     #[must_use]
-    pub const fn decision_id(&self) -> Option<DecisionId> {
-        self.decision_id
+    pub fn decision_id(&self) -> Option<DecisionId> {
+        self.record.event().unmapped.palisade.decision_id
+    }
+
+    /// What to keep of an allowed decision until its outcome is known; `None` for any other record.
+    #[must_use]
+    pub fn into_pending(self) -> Option<Pending> {
+        self.record.into_pending()
     }
 }
 
@@ -164,17 +169,14 @@ impl Journal {
             .acquire_many_owned(self.weight(&draft))
             .await
             .map_err(|_| JournalError::Closed)?;
-        let decision_id = record.event().unmapped.palisade.decision_id;
         let (waiter, answer) = oneshot::channel();
         self.send(Entry::new(record, draft, Waiter::Awaits(waiter), permit))?;
-        let sequence = answer.await.map_err(|_| JournalError::Closed)??;
+        let record = answer.await.map_err(|_| JournalError::Closed)??;
         if let Some(observer) = &self.observer {
             observer.appended(began.elapsed());
         }
-        Ok(Receipt {
-            sequence,
-            decision_id,
-        })
+        record.log();
+        Ok(Receipt { record })
     }
 
     /// Queues a record: it's written after those before it, with the next batch. One that can't be written at once

@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(logged(&outcome(&decision)), "");
         let unknown = Record::outcome(OutcomeRecord {
             time: crate::journal::tests::noon(),
-            pending: decision.pending().unwrap(),
+            pending: decision.into_pending().unwrap(),
             happened: Happened {
                 outcome: crate::guard::call::Outcome::Unknown,
                 upstream_status: None,

@@ -232,11 +232,11 @@ impl Record {
     /// The record of what became of an allowed call.
     #[must_use]
     pub fn outcome(outcome: OutcomeRecord) -> Self {
-        let mut event = *outcome.pending.0;
+        let mut event = outcome.pending.0;
         event.time = millis(outcome.time);
         event.metadata.uid = uuid_at(outcome.time);
         happen(&mut event, outcome.happened);
-        Self::of(event)
+        Self { event }
     }
 
     /// The record of a tunnel. It stays an API Activity event, operation `CONNECT`, rather than OCSF's Network
@@ -350,8 +350,8 @@ impl Record {
 
     /// What to keep until the outcome is known; `None` unless this is an allowed decision whose outcome follows.
     #[must_use]
-    pub fn pending(&self) -> Option<Pending> {
-        Pending::of(&self.event)
+    pub fn into_pending(self) -> Option<Pending> {
+        Pending::of(self.event)
     }
 
     fn of(event: Event) -> Self {
@@ -362,16 +362,14 @@ impl Record {
 }
 
 impl Pending {
-    pub(super) fn of(event: &Event) -> Option<Self> {
-        let own = &event.unmapped.palisade;
+    pub(super) fn of(mut event: Box<Event>) -> Option<Self> {
+        let own = &mut event.unmapped.palisade;
         if own.phase != Phase::Decision
             || !own.verdict.is_some_and(Verdict::goes_on)
             || own.outcome.is_some()
         {
             return None;
         }
-        let mut event = event.clone();
-        let own = &mut event.unmapped.palisade;
         own.phase = Phase::Outcome;
         own.input = Value::Null;
         own.facts = Value::Null;
@@ -379,7 +377,7 @@ impl Pending {
         own.resources.clear();
         own.previous = Link::FIRST;
         event.metadata.sequence = 0;
-        Some(Self(Box::new(event)))
+        Some(Self(event))
     }
 
     /// The decision whose outcome it waits for.

@@ -258,11 +258,11 @@ fn unknown(place: &Place, now: SystemTime) -> Result<(DecisionId, Record), Journ
     let Some(line) = lines.next()? else {
         return Err(damaged("changed while it was read".to_owned()));
     };
-    let event: Event = serde_json::from_slice(line.bytes).map_err(|e| {
+    let event: Box<Event> = serde_json::from_slice(line.bytes).map_err(|e| {
         let what = format!("cannot be read as a decision: {e}");
         Unread::of(line.bytes, what).at(&place.path, place.number)
     })?;
-    let Some(pending) = Pending::of(&event) else {
+    let Some(pending) = Pending::of(event) else {
         return Err(damaged("changed while it was read".to_owned()));
     };
     let Some(id) = pending.decision_id() else {

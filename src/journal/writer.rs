@@ -50,7 +50,8 @@ pub(super) struct Entry {
 
 pub(super) enum Waiter {
     Nobody,
-    Awaits(oneshot::Sender<Result<u64, JournalError>>),
+    /// Who gets the record back, in its place.
+    Awaits(oneshot::Sender<Result<Record, JournalError>>),
 }
 
 impl Entry {
@@ -176,17 +177,18 @@ impl Writer {
         if let Some(observer) = &self.observer {
             written.iter().for_each(|e| observer.recorded(&e.record));
         }
-        let records: Vec<Record> = written
-            .into_iter()
-            .map(|entry| {
-                if let Waiter::Awaits(waiter) = entry.waiter {
-                    // Who waited may have gone; the record stays.
-                    let _ = waiter.send(Ok(entry.record.event().metadata.sequence));
-                }
-                entry.record
-            })
-            .collect();
-        records.iter().for_each(Record::log);
+        let mut unawaited = Vec::new();
+        for entry in written {
+            match entry.waiter {
+                Waiter::Nobody => unawaited.push(entry.record),
+                // Who waits logs it, on a thread that others don't wait for. Who waited may have gone; the record stays.
+                Waiter::Awaits(waiter) => match waiter.send(Ok(entry.record)) {
+                    Err(Ok(record)) => unawaited.push(record),
+                    Err(Err(_)) | Ok(()) => {}
+                },
+            }
+        }
+        unawaited.iter().for_each(Record::log);
     }
 
     /// Tells everybody who waits. What nobody waits for stays, and is tried again before anything else.

@@ -24,7 +24,7 @@ pub(super) struct Admitted {
 /// What permits the send.
 pub(super) enum Proof {
     /// The decision is on disk; its outcome follows.
-    Durable { receipt: Receipt, pending: Pending },
+    Durable(Receipt),
     /// Unguarded: the journal takes records, and this call's follows with its outcome.
     Following,
 }
@@ -53,8 +53,7 @@ impl Guard {
         let call = question.call;
         let proof = if call.guarded {
             let record = self.record(trail, &call, Some(&decision), Judgement::Allowed);
-            let (receipt, pending) = self.admit_durably(Record::decision(record)).await?;
-            Proof::Durable { receipt, pending }
+            Proof::Durable(self.admit_durably(Record::decision(record)).await?)
         } else {
             match self.journal.status().failure() {
                 None => Proof::Following,
@@ -71,15 +70,9 @@ impl Guard {
     }
 
     /// Records an allowed decision, and waits for the disk.
-    pub(super) async fn admit_durably(
-        &self,
-        record: Record,
-    ) -> Result<(Receipt, Pending), Refusal> {
-        let pending = record.pending().ok_or_else(|| Refusal::Internal {
-            message: "the decision leaves nothing pending".to_owned(),
-        })?;
+    pub(super) async fn admit_durably(&self, record: Record) -> Result<Receipt, Refusal> {
         let receipt = self.journal.append(record).await;
-        Ok((receipt.map_err(|e| unrecorded(&e))?, pending))
+        receipt.map_err(|e| unrecorded(&e))
     }
 
     /// The record of a decision, from what is known of its request.
@@ -129,6 +122,15 @@ impl Guard {
             resources: resources.collect(),
         }
     }
+}
+
+/// What to keep of a decision on disk until its outcome is known. A receipt of another decision permits nothing.
+pub(super) fn pending(receipt: Receipt, call: &Call) -> Result<Pending, Refusal> {
+    let own = receipt.decision_id() == Some(call.id);
+    let pending = receipt.into_pending().filter(|_| own);
+    pending.ok_or_else(|| Refusal::Internal {
+        message: "the record on disk is not this decision's, or not one that goes on".to_owned(),
+    })
 }
 
 /// Why a decision can't be recorded, for the client: overload passes, all else lasts until somebody mends it.

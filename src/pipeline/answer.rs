@@ -12,6 +12,7 @@ use http::{HeaderValue, Response};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::admit;
 use super::arrive::{Known, Payload, Reading};
 use super::authenticate::{Authenticated, internal, refused, unsigned};
 use super::claim::Claim;
@@ -68,10 +69,7 @@ impl Guard {
         if let Some(key) = &made.begins {
             record = record.beginning(key);
         }
-        let (receipt, pending) = self.admit_durably(record).await?;
-        if receipt.decision_id() != Some(call.id) {
-            return Err(internal("the record on disk is another decision's"));
-        }
+        let pending = admit::pending(self.admit_durably(record).await?, &call)?;
         let outcome = OutcomeRecord {
             time: self.clock.now(),
             pending,
@@ -232,7 +230,7 @@ impl Guard {
         trail: &mut Trail,
         asked: &Authenticated,
         url: &Presigning,
-    ) -> Result<Known, Refusal> {
+    ) -> Result<Box<Known>, Refusal> {
         let made = self.call_of_url(trail, asked, url)?;
         // What is recorded is the asking.
         let kept = (trail.call.clone(), trail.class, trail.seen.clone());
@@ -322,7 +320,7 @@ impl Guard {
             .map_err(|error| Refusal::Malformed {
                 message: error.to_string(),
             })?;
-        let known = Known {
+        let known = Box::new(Known {
             endpoint,
             identified,
             action,
@@ -335,7 +333,7 @@ impl Guard {
             seed: None,
             misread: None,
             whose: Whose::Ours,
-        };
+        });
         let mut call = self.call(trail, &known, std::sync::Arc::clone(&asked.call.caller));
         call.account.clone_from(&asked.call.account);
         Ok(Authenticated {

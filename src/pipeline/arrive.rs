@@ -39,7 +39,7 @@ pub(super) struct Arrived {
     whose: Whose,
 }
 
-/// A request whose operation is known.
+/// A request whose operation is known. Boxed, since it goes from step to step.
 pub(super) struct Known {
     pub(super) endpoint: Endpoint,
     pub(super) identified: Identified,
@@ -219,7 +219,7 @@ impl Guard {
         &self,
         trail: &mut Trail,
         arrived: Arrived,
-    ) -> Result<Known, Refusal> {
+    ) -> Result<Box<Known>, Refusal> {
         let Arrived {
             endpoint,
             services,
@@ -313,7 +313,7 @@ impl Guard {
             (None, Some(body)) => Payload::Stream(body),
             (None, None) => return Err(lost()),
         };
-        Ok(Known {
+        Ok(Box::new(Known {
             endpoint,
             identified,
             action,
@@ -326,7 +326,7 @@ impl Guard {
             seed: None,
             misread,
             whose,
-        })
+        }))
     }
 
     /// How much of a call is read before it is judged.

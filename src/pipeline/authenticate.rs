@@ -22,7 +22,7 @@ pub(super) const USER_AGENT_BYTES_MAX: usize = 512;
 
 /// A request whose caller is known, and what lookups about it are signed with; an unguarded call itself too.
 pub(super) struct Authenticated {
-    pub(super) known: Known,
+    pub(super) known: Box<Known>,
     /// The trail's.
     pub(super) call: Arc<Call>,
     /// `None` where the guard answers by itself: who assumes a role may have no other way to AWS.
@@ -34,7 +34,7 @@ impl Guard {
     pub(super) async fn authenticate(
         &self,
         trail: &mut Trail,
-        mut known: Known,
+        mut known: Box<Known>,
     ) -> Result<Authenticated, Refusal> {
         let scope = known.claim.auth()?.scope.clone();
         self.scope_agrees(&mut known, &scope)?;
@@ -51,7 +51,9 @@ impl Guard {
         let signature = known.identified.service().signature;
         let (signed, secret) = (known.claim.head(&known.parts), identity.secret.expose());
         sigv4::verify(auth, &signed, &payload, secret, now, signature)?;
-        let seed = Seed::of(auth, &signed, secret)?;
+        let in_pieces = known.framing.is_some() || matches!(known.payload, Payload::Stream(_));
+        let seed = in_pieces.then(|| Seed::of(auth, &signed, secret));
+        let seed = seed.transpose()?;
         known.verified(seed)?;
         self.keys.used(&identity.caller);
         let mut call = Arc::new(self.call(trail, &known, Arc::clone(&identity.caller)));
@@ -87,7 +89,7 @@ impl Guard {
     pub(super) fn unauthenticated(
         &self,
         trail: &mut Trail,
-        known: Known,
+        known: Box<Known>,
     ) -> Result<Authenticated, Refusal> {
         match (&known.payload, &known.declared) {
             (Payload::Whole(body), Declared::Absent | Declared::Hash(_) | Declared::Unsigned) => {
@@ -252,7 +254,7 @@ pub(super) fn internal(message: &str) -> Refusal {
 impl Known {
     /// Its signature is verified, with which those of its body's pieces begin. A body in chunks that is here whole is
     /// verified and unwrapped: from here on it is as if it had come plain.
-    fn verified(&mut self, seed: Seed) -> Result<(), Refusal> {
+    fn verified(&mut self, seed: Option<Seed>) -> Result<(), Refusal> {
         if let Declared::StreamingSigned { algorithm, .. } = &self.declared
             && *algorithm != self.claim.auth()?.scope.algorithm
         {
@@ -262,11 +264,12 @@ impl Known {
             });
         }
         let (Payload::Whole(body), Some(framing)) = (&mut self.payload, &self.framing) else {
-            self.seed = Some(seed);
+            self.seed = seed;
             return Ok(());
         };
         let verifying = match &self.declared {
             Declared::StreamingSigned { .. } => {
+                let seed = seed.ok_or_else(|| internal("nothing verifies the body's pieces"))?;
                 Some(seed.chunks().map_err(|e| internal(&e.to_string()))?)
             }
             Declared::Absent

@@ -102,25 +102,38 @@ impl Guard {
             call.account = assumption.account().to_owned();
         }
         let own = call.account.clone();
-        let rules = self.ruleset.rules();
+        let targets = self.targets(known, &mut call, &own, by);
+        trail.class = Some(call.class);
+        trail.call = Some(Arc::new(call.clone()));
+        Ok(Understood {
+            call,
+            targets: Some(targets?),
+        })
+    }
+
+    /// What a call names, and its class by what it says; `own` is the account of its credentials.
+    fn targets(
+        &self,
+        known: &Known,
+        call: &mut Call,
+        own: &str,
+        by: By,
+    ) -> Result<Targets, Refusal> {
         let mode = match by {
             By::All => Mode::Monitor,
             By::Enforced => Mode::Enforce,
         };
-        let targets = rules.targets(service, known.operation(), &mut call, mode);
-        trail.class = Some(call.class);
-        trail.call = Some(Arc::new(call.clone()));
-        let targets = targets?;
+        let (service, operation) = (known.identified.service(), known.operation());
+        let targets = self
+            .ruleset
+            .rules()
+            .targets(service, operation, call, mode)?;
         if call.guarded && known.reading == Reading::Head {
             // It is written anew: nothing may be missing in it.
             input(known, Unknown::Refused)?;
         }
-        self.reaches(&call.caller.credentials, &own, &call.account)?;
-        trail.call = Some(Arc::new(call.clone()));
-        Ok(Understood {
-            call,
-            targets: Some(targets),
-        })
+        self.reaches(&call.caller.credentials, own, &call.account)?;
+        Ok(targets)
     }
 
     fn redacted(&self, service: &crate::aws::catalog::Service, call: &Call) -> serde_json::Value {
@@ -145,7 +158,7 @@ impl Guard {
         let service = Arc::clone(authenticated.known.identified.service());
         let now = self.clock.now();
         let mut question = rules.question(call, service, targets.as_ref(), now);
-        trail.see(&question, trail.seen.input.clone());
+        trail.see(&question);
         let named = targets.as_ref().and_then(|targets| targets.named.clone());
         if let Some(targets) = targets
             && let Some(needs) = rules.needs(slice, &question, &targets)

@@ -56,7 +56,7 @@ impl Guard {
     pub(super) async fn pass_on(
         &self,
         trail: &mut Trail,
-        mut known: Known,
+        mut known: Box<Known>,
     ) -> Result<Response<Body>, Refusal> {
         let auth = known.claim.auth()?.clone();
         self.scope_agrees(&mut known, &auth.scope)?;
@@ -87,14 +87,14 @@ impl Guard {
         &self,
         trail: &mut Trail,
         call: Call,
-        known: Known,
-    ) -> Result<Allowed<Known>, Refusal> {
+        known: Box<Known>,
+    ) -> Result<Allowed<Box<Known>>, Refusal> {
         let whole = self.slice(&call)?;
         let slice = whole.enforced().unwrap_or(&whole);
         let service = Arc::clone(known.identified.service());
         let now = self.clock.now();
         let question = self.ruleset.rules().question(call, service, None, now);
-        trail.see(&question, serde_json::Value::Null);
+        trail.see(&question);
         let begun = Instant::now();
         let decided = decide::decide(self.mode, slice, question, known);
         self.metrics.decision_took(begun.elapsed());
@@ -109,7 +109,11 @@ fn has_unsigned(service: &Service) -> bool {
 }
 
 /// The request as it came: method, path, query, body, and every header that doesn't belong to the connection.
-fn unchanged(guard: &Guard, trail: &Trail, allowed: Allowed<Known>) -> Result<Signed, Refusal> {
+fn unchanged(
+    guard: &Guard,
+    trail: &Trail,
+    allowed: Allowed<Box<Known>>,
+) -> Result<Signed, Refusal> {
     let (question, decision, known) = allowed.into_parts();
     let body = match known.payload {
         Payload::Whole(body) => Body::buffered(body),

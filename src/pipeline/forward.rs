@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response};
 
-use super::admit::{Admitted, Proof};
+use super::admit::{self, Admitted, Proof};
 use super::answered;
 use super::trail::Trail;
 use super::{Guard, Refusal};
@@ -24,13 +24,10 @@ impl Guard {
         admitted: Admitted,
     ) -> Result<Response<Body>, Refusal> {
         let (endpoint, request, call, decision, proof) = admitted.into_parts();
-        if let Proof::Durable { receipt, .. } = &proof
-            && receipt.decision_id() != Some(call.id)
-        {
-            return Err(Refusal::Internal {
-                message: "the record on disk is another decision's".to_owned(),
-            });
-        }
+        let pending = match proof {
+            Proof::Durable(receipt) => Some(admit::pending(receipt, &call)?),
+            Proof::Following => None,
+        };
         let freshness = if call.guarded {
             Freshness::Fresh
         } else {
@@ -49,8 +46,8 @@ impl Guard {
             Some(refusal) => nothing_happened(Outcome::NotSent, &refusal.why()),
             None => happened(&sent),
         };
-        let recorded = match proof {
-            Proof::Durable { pending, .. } => {
+        let recorded = match pending {
+            Some(pending) => {
                 let outcome = OutcomeRecord {
                     time: self.clock.now(),
                     pending,
@@ -61,7 +58,7 @@ impl Guard {
                     .await
                     .map(|_| ())
             }
-            Proof::Following => {
+            None => {
                 let record = self.record(trail, &call, Some(&decision), Judgement::Done(happened));
                 self.journal.append_later(Record::decision(record))
             }

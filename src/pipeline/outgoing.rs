@@ -78,7 +78,7 @@ struct Own {
 }
 
 impl Own {
-    fn of(known: Known) -> Self {
+    fn of(known: Box<Known>) -> Self {
         Self {
             covered: known.covered().map(str::to_owned),
             declared: known.declared,

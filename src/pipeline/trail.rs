@@ -83,9 +83,8 @@ impl Trail {
     }
 
     /// Notes what a question is about.
-    pub(super) fn see(&mut self, question: &Question, input: Json) {
+    pub(super) fn see(&mut self, question: &Question) {
         self.seen.batch_size = u64::try_from(question.batch_size).unwrap_or(u64::MAX);
-        self.seen.input = input;
         self.learn(question);
     }
 

@@ -129,7 +129,7 @@ pub(crate) fn sent() -> Happened {
 pub(crate) fn outcome(of: &Record) -> Record {
     Record::outcome(OutcomeRecord {
         time: noon(),
-        pending: of.pending().unwrap(),
+        pending: of.clone().into_pending().unwrap(),
         happened: sent(),
     })
 }

@@ -71,11 +71,11 @@ fn an_outcome_repeats_who_and_what_but_not_what_was_seen() {
 
 #[test]
 fn only_an_allowed_decision_without_an_outcome_waits_for_one() {
-    assert!(allowed(1).pending().is_some());
-    assert!(refused(1).pending().is_none());
-    assert!(read(1).pending().is_none());
-    assert!(outcome(&allowed(1)).pending().is_none());
-    assert!(start().pending().is_none());
+    assert!(allowed(1).into_pending().is_some());
+    assert!(refused(1).into_pending().is_none());
+    assert!(read(1).into_pending().is_none());
+    assert!(outcome(&allowed(1)).into_pending().is_none());
+    assert!(start().into_pending().is_none());
 }
 
 #[test]

@@ -235,7 +235,7 @@ fn what_would_be_refused_is_told_too() {
 fn unknown(n: u128) -> Record {
     Record::outcome(OutcomeRecord {
         time: noon(),
-        pending: allowed(n).pending().unwrap(),
+        pending: allowed(n).into_pending().unwrap(),
         happened: Happened {
             outcome: Outcome::Unknown,
             ..sent()
