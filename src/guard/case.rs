@@ -24,7 +24,7 @@ use crate::aws::head::Head;
 use crate::aws::protocol::{self, Malformed, json};
 use crate::aws::value::{Number, Object, Value};
 use crate::guard::call::{Action, Call, Caller, DecisionId, Mode, Verdict};
-use crate::guard::decide::{Decision, action_groups, decide, decide_early};
+use crate::guard::decide::{Decision, decide, decide_early};
 use crate::guard::facts::{Attribute, Enquiry};
 use crate::guard::policies::Slice;
 use crate::guard::protected::{Protected, ProtectedError};
@@ -336,10 +336,7 @@ impl Run<'_> {
     }
 
     fn slice(&self, call: &Call) -> Result<Arc<Slice>, Stop> {
-        let slice = self
-            .rules
-            .policies
-            .slice(&call.action, &action_groups(call));
+        let slice = self.rules.policies.slice_of(call);
         slice.map_err(|message| fault(CaseFault::Guard(message)))
     }
 

@@ -6,31 +6,28 @@
 //! INVARIANT: a Cedar request is built only together with the entities that it refers to: a missing entity makes
 //! `hasTag` false without an error.
 
+mod case;
+mod conditions;
+mod constants;
 mod context;
 mod resource;
 mod settled;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use cedar_policy::{
-    Authorizer, Context, Decision as CedarDecision, Entities, Entity, EntityUid, PolicySet,
-    Request, Response, RestrictedExpression,
-};
-
 use crate::aws::catalog::model::{Operation, Service};
 use crate::aws::value::Object;
 use crate::guard::call::{Call, Mode, Verdict};
-use crate::guard::entity::{ACCOUNT, ACTION, CALLER, GROUP, RESOURCE, SERVICE, TAGS, uid};
-use crate::guard::facts::{Attribute, AttributeType};
 use crate::guard::policies::Slice;
 use crate::guard::refusal::Refusal;
 
 pub use resource::Resource;
 
-use context::context;
-
+use case::Case;
+pub(in crate::guard) use conditions::Conditions;
 use settled::Matter;
 pub(in crate::guard) use settled::Settled;
 
@@ -287,20 +284,20 @@ fn ask<R>(slice: &Slice, question: Question, request: R) -> Result<Allowed<R>, B
 /// Judges by all policies, or finds the decision of a question that differs in nothing that they read.
 fn settled(slice: &Slice, question: &Question) -> Result<Decision, Denial> {
     let Some(matter) = Matter::of(slice, question) else {
-        return judge(&slice.policies, slice, question);
+        return judge(&slice.conditions, slice, question);
     };
     is_of(slice, &question.call)?;
     if let Some(decision) = slice.settled.find(matter) {
         return Ok(decision);
     }
-    let decision = judge(&slice.policies, slice, question)?;
+    let decision = judge(&slice.conditions, slice, question)?;
     slice.settled.keep(matter, &decision);
     Ok(decision)
 }
 
 /// Holds a slice to the action of the call: its policies don't look at that again.
 fn is_of(slice: &Slice, call: &Call) -> Result<(), Denial> {
-    if slice.action == call.action && slice.groups == action_groups(call) {
+    if slice.is_of(call) {
         return Ok(());
     }
     let message = format!(
@@ -405,61 +402,27 @@ fn named(slice: &Slice, question: &Question) -> Result<(), Denial> {
     Ok(())
 }
 
-fn judge(policies: &PolicySet, slice: &Slice, question: &Question) -> Result<Decision, Denial> {
+fn judge(conditions: &Conditions, slice: &Slice, question: &Question) -> Result<Decision, Denial> {
     let unjudgeable = |message: String| Denial::Unjudgeable { message };
-    let case = Case::of(slice, question)?;
-    let authorizer = Authorizer::new();
-    let service = uid(&SERVICE, &question.call.action.service);
+    let case = Case::of(slice, question, &conditions.constants)?;
+    let mut judgement = conditions.judge();
     let mut verdicts = Vec::new();
     match &question.on {
         On::Service => {
-            let entity = Entity::new_no_attrs(service.clone(), [].into());
-            let response = case
-                .ask(&authorizer, policies, service, entity)
-                .map_err(unjudgeable)?;
-            verdicts.push(verdict(question.call.action.service.clone(), &response)?);
+            let asked = case.on(case.of_service())?;
+            verdicts.push(judgement.on(question.call.action.service.clone(), asked)?);
         }
         On::Resources(resources) if resources.is_empty() => {
             return Err(unjudgeable("the call names nothing to judge".to_owned()));
         }
         On::Resources(resources) => {
             for resource in resources {
-                let (uid, entity) = case.resource(resource, &service).map_err(unjudgeable)?;
-                let response = case
-                    .ask(&authorizer, policies, uid, entity)
-                    .map_err(unjudgeable)?;
-                verdicts.push(verdict(resource.entity_id(), &response)?);
+                let asked = case.on(case.resource(resource).map_err(unjudgeable)?)?;
+                verdicts.push(judgement.on(resource.entity_id(), asked)?);
             }
         }
     }
     conclude(slice, verdicts)
-}
-
-fn verdict(id: String, response: &Response) -> Result<ResourceVerdict, Denial> {
-    if let Some(error) = response.diagnostics().errors().next() {
-        let policy = match error {
-            cedar_policy::AuthorizationError::PolicyEvaluationError(e) => e.policy_id().to_string(),
-        };
-        return Err(Denial::Error {
-            policy,
-            message: error.to_string(),
-        });
-    }
-    let mut policies: Vec<String> = response
-        .diagnostics()
-        .reason()
-        .map(ToString::to_string)
-        .collect();
-    policies.sort();
-    let verdict = match response.decision() {
-        CedarDecision::Allow => Verdict::Allowed,
-        CedarDecision::Deny => Verdict::Refused,
-    };
-    Ok(ResourceVerdict {
-        id,
-        verdict,
-        policies,
-    })
 }
 
 fn conclude(slice: &Slice, resources: Vec<ResourceVerdict>) -> Result<Decision, Denial> {
@@ -493,125 +456,6 @@ fn conclude(slice: &Slice, resources: Vec<ResourceVerdict>) -> Result<Decision, 
     }
 }
 
-/// Everything about a question that is the same for each of its resources.
-struct Case<'q> {
-    slice: &'q Slice,
-    question: &'q Question,
-    principal: EntityUid,
-    action: EntityUid,
-    context: Context,
-    /// Action, caller and the string maps that the context refers to.
-    entities: Entities,
-}
-
-impl<'q> Case<'q> {
-    fn of(slice: &'q Slice, question: &'q Question) -> Result<Self, Denial> {
-        let unjudgeable = |e: cedar_policy::EntityAttrEvaluationError| Denial::Unjudgeable {
-            message: e.to_string(),
-        };
-        let call = &question.call;
-        is_of(slice, call)?;
-        let principal = uid(&CALLER, &call.caller.name);
-        let groups = call.caller.groups.iter().map(|g| uid(&GROUP, g));
-        let name = RestrictedExpression::new_string(call.caller.name.clone());
-        let name = [("name".to_owned(), name)];
-        let caller = Entity::new_with_tags(principal.clone(), name, groups, []);
-        let mut entities = vec![caller.map_err(unjudgeable)?];
-        let context = context(slice, question, &mut entities)?;
-        let entities = slice.entities.clone().add_entities(entities, None);
-        Ok(Self {
-            slice,
-            question,
-            principal,
-            action: uid(&ACTION, &call.action.to_string()),
-            context,
-            entities: entities.map_err(|e| Denial::Unjudgeable {
-                message: e.to_string(),
-            })?,
-        })
-    }
-
-    fn ask(
-        &self,
-        authorizer: &Authorizer,
-        policies: &PolicySet,
-        resource: EntityUid,
-        entity: Entity,
-    ) -> Result<Response, String> {
-        let entities = self.entities.clone().add_entities([entity], None);
-        let entities = entities.map_err(|e| e.to_string())?;
-        let request = Request::new(
-            self.principal.clone(),
-            self.action.clone(),
-            resource,
-            self.context.clone(),
-            None,
-        )
-        .map_err(|e| e.to_string())?;
-        Ok(authorizer.is_authorized(&request, policies, &entities))
-    }
-
-    /// The entity of a resource: the attributes and tags that some policy of the slice reads, its ancestors.
-    fn resource(
-        &self,
-        resource: &Resource,
-        service: &EntityUid,
-    ) -> Result<(EntityUid, Entity), String> {
-        let id = resource.entity_id();
-        let reads = &self.slice.reads;
-        let call = &self.question.call;
-        let string = |text: &str| RestrictedExpression::new_string(text.to_owned());
-        let mut attributes = Vec::new();
-        let mut put = |name: &str, value: &dyn Fn() -> RestrictedExpression| {
-            if reads.resource.contains(name) {
-                attributes.push((name.to_owned(), value()));
-            }
-        };
-        put("id", &|| string(resource.id()));
-        put("type", &|| string(&resource.target.kind));
-        put("service", &|| string(&call.action.service));
-        put("region", &|| string(&call.region));
-        put("account", &|| string(&resource.account));
-        put("protected", &|| {
-            RestrictedExpression::new_bool(resource.protected)
-        });
-        for (attribute, value) in &resource.facts.attributes {
-            if reads.resource.contains(attribute.as_str()) {
-                attributes.push((attribute.as_str().to_owned(), typed(*attribute, value)?));
-            }
-        }
-        let parents = resource.parent_ids();
-        let parents = parents.iter().map(|id| uid(&RESOURCE, id));
-        let parents = parents.chain([service.clone(), uid(&ACCOUNT, &resource.account)]);
-        let tags = resource
-            .facts
-            .tags
-            .iter()
-            .flatten()
-            .filter(|(key, _)| reads.tags.contains(key))
-            .map(|(key, value)| (key.clone(), string(value)));
-        let uid = uid(&RESOURCE, &id);
-        let entity = Entity::new_with_tags(uid.clone(), attributes, parents, tags)
-            .map_err(|e| e.to_string())?;
-        Ok((uid, entity))
-    }
-}
-
-/// An attribute as the schema types it: what has another type compares unequal without an error.
-fn typed(attribute: Attribute, value: &str) -> Result<RestrictedExpression, String> {
-    let ill_typed = || format!("`{attribute}` can't be `{value}`");
-    Ok(match attribute.kind() {
-        AttributeType::Text => RestrictedExpression::new_string(value.to_owned()),
-        AttributeType::Time => RestrictedExpression::new_datetime(value),
-        AttributeType::Flag => {
-            RestrictedExpression::new_bool(value.parse().map_err(|_| ill_typed())?)
-        }
-        AttributeType::Count => {
-            RestrictedExpression::new_long(value.parse().map_err(|_| ill_typed())?)
-        }
-    })
-}
-
 /// The action groups of a call, nearest first.
 #[must_use]
 pub fn action_groups(call: &Call) -> Vec<String> {
@@ -623,5 +467,7 @@ pub fn action_groups(call: &Call) -> Vec<String> {
 
 #[cfg(test)]
 mod monitor_tests;
+#[cfg(test)]
+mod plain_tests;
 #[cfg(test)]
 mod tests;

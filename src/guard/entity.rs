@@ -1,29 +1,30 @@
 //! The kinds of entities that policies speak of, by Cedar's names.
 
-use std::str::FromStr;
 use std::sync::LazyLock;
 
-use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+use cedar_policy_core::ast::{Eid, EntityType, EntityUID};
 
-pub(super) static CALLER: LazyLock<EntityTypeName> = LazyLock::new(|| type_name("Caller"));
-pub(super) static GROUP: LazyLock<EntityTypeName> = LazyLock::new(|| type_name("Group"));
-pub(super) static ACTION: LazyLock<EntityTypeName> = LazyLock::new(|| type_name("Action"));
-pub(super) static RESOURCE: LazyLock<EntityTypeName> = LazyLock::new(|| type_name("Resource"));
-pub(super) static SERVICE: LazyLock<EntityTypeName> = LazyLock::new(|| type_name("Service"));
-pub(super) static ACCOUNT: LazyLock<EntityTypeName> = LazyLock::new(|| type_name("Account"));
-pub(super) static TAGS: LazyLock<EntityTypeName> = LazyLock::new(|| type_name("Tags"));
+pub(super) static CALLER: LazyLock<EntityType> = LazyLock::new(|| type_name("Caller"));
+pub(super) static GROUP: LazyLock<EntityType> = LazyLock::new(|| type_name("Group"));
+pub(super) static ACTION: LazyLock<EntityType> = LazyLock::new(|| type_name("Action"));
+pub(super) static RESOURCE: LazyLock<EntityType> = LazyLock::new(|| type_name("Resource"));
+pub(super) static SERVICE: LazyLock<EntityType> = LazyLock::new(|| type_name("Service"));
+pub(super) static ACCOUNT: LazyLock<EntityType> = LazyLock::new(|| type_name("Account"));
+pub(super) static TAGS: LazyLock<EntityType> = LazyLock::new(|| type_name("Tags"));
 
 /// Names an entity.
-pub(super) fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
-    EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
+pub(super) fn uid(kind: &EntityType, id: &str) -> EntityUID {
+    EntityUID::from_components(kind.clone(), Eid::new(id), None)
 }
 
 #[expect(
     clippy::expect_used,
     reason = "the names are constants of this file, each built by its test"
 )]
-fn type_name(name: &str) -> EntityTypeName {
-    EntityTypeName::from_str(name).expect("a plain identifier")
+fn type_name(name: &str) -> EntityType {
+    // Where it was parsed from would be copied with each id.
+    let parsed = EntityType::from_normalized_str(name).expect("a plain identifier");
+    parsed.with_loc(None)
 }
 
 #[cfg(test)]

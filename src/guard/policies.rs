@@ -8,14 +8,15 @@ mod check;
 mod granted;
 mod read;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, RwLock};
 
-use cedar_policy::{Effect, Entities, Entity, Policy, PolicySet};
+use cedar_policy::{Effect, Policy, PolicySet};
+use cedar_policy_core::ast::{Entity, EntityUID};
 
-use crate::guard::call::{Action, Mode};
-use crate::guard::decide::Settled;
+use crate::guard::call::{Action, Call, Mode};
+use crate::guard::decide::{Conditions, Settled, action_groups};
 use crate::guard::entity::{ACTION, uid};
 use crate::guard::facts::{Attribute, Facts, Needs};
 use crate::guard::reads::{Names, Reads};
@@ -89,12 +90,15 @@ pub struct Slice {
     pub action: Action,
     /// The names of the action's groups, nearest first.
     pub groups: Vec<String>,
+    /// That action as policies know it.
+    pub(super) uid: Arc<EntityUID>,
     /// That action in its groups.
-    pub entities: Entities,
-    /// All of the policies.
+    pub(super) entity: Arc<Entity>,
+    /// All of the policies, and what is evaluated of them.
     pub policies: PolicySet,
+    pub(super) conditions: Conditions,
     /// The forbids that read nothing which has to be looked up: they may refuse before any lookup.
-    pub early: Option<PolicySet>,
+    pub(super) early: Option<Conditions>,
     /// What they read, taken together.
     pub reads: Reads,
     needs: Needs,
@@ -105,6 +109,22 @@ pub struct Slice {
 }
 
 impl Slice {
+    /// Whether these are the policies of the call: of its action, in the groups that this very call is in.
+    #[must_use]
+    pub fn is_of(&self, call: &Call) -> bool {
+        let of_service = |name: &str| name.strip_suffix(":*") == Some(&call.action.service);
+        let group = call.group.iter().map(|group| group.as_str());
+        let nearest = group.chain([call.class.as_str()]);
+        match self.groups.split_last() {
+            Some((last, others)) => {
+                self.action == call.action
+                    && of_service(last)
+                    && others.iter().map(String::as_str).eq(nearest)
+            }
+            None => false,
+        }
+    }
+
     /// What has to be known about a resource before these policies may judge it. `names`: whether the service has
     /// protected ids. `tag_keys` is among them for calls that take off tags that they don't name.
     #[must_use]
@@ -256,16 +276,24 @@ impl Policies {
         found.into_iter().collect()
     }
 
+    /// The policies that can apply to a call.
+    ///
+    /// # Errors
+    /// As [`Self::slice`].
+    pub fn slice_of(&self, call: &Call) -> Result<Arc<Slice>, String> {
+        match self.known(&call.action, |slice| slice.is_of(call)) {
+            Some(slice) => Ok(slice),
+            None => self.slice(&call.action, &action_groups(call)),
+        }
+    }
+
     /// The policies that can apply to an action, given the names of its groups.
     ///
     /// # Errors
     /// The message of Cedar, if policies that were accepted at load can't be put together again.
     pub fn slice(&self, action: &Action, groups: &[String]) -> Result<Arc<Slice>, String> {
-        if let Ok(slices) = self.slices.read() {
-            let mut known = slices.get(action).into_iter().flatten();
-            if let Some(slice) = known.find(|slice| slice.groups == groups) {
-                return Ok(Arc::clone(slice));
-            }
+        if let Some(slice) = self.known(action, |slice| slice.groups == groups) {
+            return Ok(slice);
         }
         let mut which: BTreeSet<usize> = self.everywhere.iter().copied().collect();
         for name in groups.iter().chain([&action.to_string()]) {
@@ -280,6 +308,13 @@ impl Policies {
             }
         }
         Ok(slice)
+    }
+
+    /// A slice of an action that was made before.
+    fn known(&self, action: &Action, is_it: impl Fn(&Slice) -> bool) -> Option<Arc<Slice>> {
+        let slices = self.slices.read().ok()?;
+        let found = slices.get(action)?.iter().find(|slice| is_it(slice));
+        found.map(Arc::clone)
     }
 
     fn index(rules: Vec<Rule>) -> Self {
@@ -320,8 +355,10 @@ impl Slice {
         } else {
             Some(Box::new(Self::of(action, groups, &enforced)?))
         };
+        let own = uid(&ACTION, &action.to_string());
         let in_groups = groups.iter().map(|group| uid(&ACTION, group)).collect();
-        let entity = Entity::new_no_attrs(uid(&ACTION, &action.to_string()), in_groups);
+        let entity =
+            Entity::new_with_attr_partial_value(own.clone(), [], HashSet::new(), in_groups, []);
         let mut reads = Reads::default();
         let mut needs = Needs::default();
         for rule in rules {
@@ -353,15 +390,18 @@ impl Slice {
         let set = |rules: &mut dyn Iterator<Item = &Rule>| {
             PolicySet::from_policies(rules.map(|r| r.policy.clone())).map_err(|e| e.to_string())
         };
+        let policies = set(&mut rules.iter().copied())?;
         Ok(Self {
             action: action.clone(),
             groups: groups.to_vec(),
-            entities: Entities::from_entities([entity], None).map_err(|e| e.to_string())?,
-            policies: set(&mut rules.iter().copied())?,
+            uid: Arc::new(own),
+            entity: Arc::new(entity),
+            conditions: Conditions::of(&policies),
+            policies,
             early: if early.is_empty() {
                 None
             } else {
-                Some(set(&mut early.into_iter().copied())?)
+                Some(Conditions::of(&set(&mut early.into_iter().copied())?))
             },
             reads,
             needs,

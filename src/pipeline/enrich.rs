@@ -184,8 +184,7 @@ impl Guard {
 
     /// The policies that can apply to a call.
     pub(super) fn slice(&self, call: &Call) -> Result<Arc<Slice>, Refusal> {
-        let groups = decide::action_groups(call);
-        let slice = self.ruleset.policies.slice(&call.action, &groups);
+        let slice = self.ruleset.policies.slice_of(call);
         slice.map_err(|message| Refusal::Internal { message })
     }
 

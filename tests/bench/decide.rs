@@ -18,7 +18,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use palisade::aws::catalog::{Catalog, Protocol};
 use palisade::aws::value::Object;
 use palisade::guard::call::{Action, Call, Caller, DecisionId, Mode, Verdict};
-use palisade::guard::decide::{On, Question, Resource, action_groups, decide, decide_early};
+use palisade::guard::decide::{On, Question, Resource, decide, decide_early};
 use palisade::guard::facts::{Attribute, Facts};
 use palisade::guard::knowledge::Knowledge;
 use palisade::guard::policies::{Policies, PolicyFile};
@@ -91,9 +91,7 @@ fn refusals(c: &mut Criterion) {
             BatchSize::SmallInput,
         );
     });
-    let slice = policies
-        .slice(&forbidden.call.action, &action_groups(&forbidden.call))
-        .unwrap();
+    let slice = policies.slice_of(&forbidden.call).unwrap();
     assert_eq!(decide_early(&slice, &forbidden), None);
     group.bench_function("early", |b| {
         b.iter(|| decide_early(&slice, black_box(&forbidden)));
@@ -102,9 +100,7 @@ fn refusals(c: &mut Criterion) {
 
 /// What the path of a request pays for its decision.
 fn judged(policies: &Policies, question: Question) -> Verdict {
-    let slice = policies
-        .slice(&question.call.action, &action_groups(&question.call))
-        .unwrap();
+    let slice = policies.slice_of(&question.call).unwrap();
     match decide(Mode::Enforce, &slice, question, ()) {
         Ok(allowed) => allowed.decision().verdict,
         Err(_) => Verdict::Refused,

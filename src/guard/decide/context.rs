@@ -3,11 +3,16 @@
 //! INVARIANT: a parameter reads as AWS takes it or the call is refused; it never reads as absent because it can't be
 //! put in Cedar's terms.
 
-use cedar_policy::{Context, Entity, RestrictedExpression};
+use std::sync::Arc;
 
-use super::{Denial, Question, TAGS, uid};
+use cedar_policy_core::ast::{Context, Entity, Value as Term};
+
+use super::constants::Constants;
+use super::values;
+use super::{Denial, Question};
 use crate::aws::catalog::model::{Service, Shape, ShapeId};
 use crate::aws::value::{Number, Object, Value};
+use crate::guard::entity::{TAGS, uid};
 use crate::guard::policies::Slice;
 use crate::guard::reads::Names;
 use crate::guard::schema::{DEPTH_MAX, is_typed};
@@ -16,102 +21,86 @@ use crate::guard::time;
 /// The most decimals of a number that Cedar's `decimal` has.
 const DECIMALS_MAX: usize = 4;
 
-/// The context: the fields that some policy of the slice reads.
+/// The context: the fields that some policy of the slice reads, and the constants of the policies.
 /// Entities that it refers to are added to `entities`.
 pub(super) fn context(
     slice: &Slice,
     question: &Question,
-    entities: &mut Vec<Entity>,
+    constants: &Constants,
+    entities: &mut Vec<Arc<Entity>>,
 ) -> Result<Context, Denial> {
     let reads = &slice.reads.context;
-    let mut pairs: Vec<(String, RestrictedExpression)> = Vec::new();
-    let mut put = |name: &str, value: RestrictedExpression| pairs.push((name.to_owned(), value));
+    let mut pairs: Vec<(&str, Term)> = Vec::new();
+    let mut put = |name: &'static str, value: Term| pairs.push((name, value));
     if reads.contains("batchSize") {
         let size = i64::try_from(question.batch_size).map_err(|e| unjudgeable(&e))?;
-        put("batchSize", RestrictedExpression::new_long(size));
+        put("batchSize", size.into());
     }
     if reads.contains("selector") {
-        put(
-            "selector",
-            RestrictedExpression::new_bool(question.selector),
-        );
+        put("selector", question.selector.into());
     }
     if reads.contains("dryRun") {
-        put("dryRun", RestrictedExpression::new_bool(question.dry_run));
+        put("dryRun", question.dry_run.into());
     }
     if reads.contains("approved") {
-        put("approved", RestrictedExpression::new_bool(false));
+        put("approved", false.into());
     }
     if reads.contains("used") {
-        put("used", record([])?);
+        put("used", Term::empty_record(None));
     }
     if reads.contains("now") {
         let now =
             time::of(question.now).ok_or_else(|| unjudgeable(&"the clock is out of range"))?;
-        put("now", RestrictedExpression::new_datetime(now));
+        put("now", values::datetime(&now).map_err(|e| unjudgeable(&e))?);
     }
     if reads.contains("source") {
-        let ip = RestrictedExpression::new_ip(question.call.source_ip.to_string());
-        let agent = question
-            .call
-            .user_agent
-            .clone()
-            .map(RestrictedExpression::new_string);
-        let agent = agent.map(|agent| ("userAgent".to_owned(), agent));
-        put(
-            "source",
-            record([("ip".to_owned(), ip)].into_iter().chain(agent))?,
-        );
+        let ip = values::ip(&question.call.source_ip.to_string()).map_err(|e| unjudgeable(&e))?;
+        let agent = question.call.user_agent.as_deref();
+        let agent = agent.map(|agent| ("userAgent", Term::from(agent)));
+        let source = [("ip", ip)].into_iter().chain(agent);
+        put("source", Term::record(source, None));
     }
     if reads.contains("tagKeys") {
-        let keys = question
-            .tag_keys
-            .iter()
-            .cloned()
-            .map(RestrictedExpression::new_string);
-        put("tagKeys", RestrictedExpression::new_set(keys));
+        let keys = question.tag_keys.iter().map(|key| key.as_str().into());
+        put("tagKeys", Term::set(keys, None));
     }
     if reads.contains("requestTags") {
-        let tags = question
-            .request_tags
-            .iter()
-            .map(|(k, v)| (k.clone(), v.clone()));
-        put("requestTags", tags_entity("requestTags", tags, entities)?);
+        let tags = question.request_tags.iter();
+        let tags = tags.map(|(key, value)| (key.as_str(), value.as_str()));
+        put("requestTags", tags_entity("requestTags", tags, entities));
     }
     if reads.contains("input") {
         put("input", input(question, &slice.reads.input, entities)?);
     }
-    Context::from_pairs(pairs).map_err(|e| unjudgeable(&e))
+    let pairs = pairs.into_iter().chain(constants.fields());
+    let pairs = pairs.map(|(name, value)| (name.into(), value));
+    Ok(Context::Value(Arc::new(pairs.collect())))
 }
 
-fn record(
-    pairs: impl IntoIterator<Item = (String, RestrictedExpression)>,
-) -> Result<RestrictedExpression, Denial> {
-    RestrictedExpression::new_record(pairs).map_err(|e| unjudgeable(&e))
+fn record(pairs: Vec<(String, Term)>) -> Result<Term, Denial> {
+    values::record(pairs).map_err(|e| unjudgeable(&e))
 }
 
-fn tags_entity(
+fn tags_entity<'t>(
     name: &str,
-    tags: impl Iterator<Item = (String, String)>,
-    entities: &mut Vec<Entity>,
-) -> Result<RestrictedExpression, Denial> {
+    tags: impl Iterator<Item = (&'t str, &'t str)>,
+    entities: &mut Vec<Arc<Entity>>,
+) -> Term {
     let uid = uid(&TAGS, name);
-    let tags = tags.map(|(key, value)| (key, RestrictedExpression::new_string(value)));
-    let entity = Entity::new_with_tags(uid.clone(), [], [], tags).map_err(|e| unjudgeable(&e))?;
-    entities.push(entity);
-    Ok(RestrictedExpression::new_entity_uid(uid))
+    entities.push(Arc::new(values::entity(uid.clone(), [], [].into(), tags)));
+    uid.into()
 }
 
 /// `context.input`: the members that some policy reads, typed by the model.
 fn input(
     question: &Question,
     reads: &Names,
-    entities: &mut Vec<Entity>,
-) -> Result<RestrictedExpression, Denial> {
+    entities: &mut Vec<Arc<Entity>>,
+) -> Result<Term, Denial> {
     let service = question.service.as_ref();
     let operation = service.operations.get(&question.call.action.operation);
     let Some(structure) = operation.and_then(|operation| service.input(operation)) else {
-        return record([]);
+        return record(Vec::new());
     };
     let mut typing = Typing {
         service,
@@ -134,17 +123,12 @@ struct Typing<'a> {
     service: &'a Service,
     /// The shapes that the present one stands in.
     within: Vec<ShapeId>,
-    entities: &'a mut Vec<Entity>,
+    entities: &'a mut Vec<Arc<Entity>>,
 }
 
 impl Typing<'_> {
     /// A value as Cedar has it; `None` where the schema gives it no type.
-    fn value(
-        &mut self,
-        id: ShapeId,
-        value: &Value,
-        at: &str,
-    ) -> Result<Option<RestrictedExpression>, Denial> {
+    fn value(&mut self, id: ShapeId, value: &Value, at: &str) -> Result<Option<Term>, Denial> {
         if self.within.contains(&id) || self.within.len() > DEPTH_MAX {
             return Ok(None);
         }
@@ -154,12 +138,7 @@ impl Typing<'_> {
         typed
     }
 
-    fn shaped(
-        &mut self,
-        id: ShapeId,
-        value: &Value,
-        at: &str,
-    ) -> Result<Option<RestrictedExpression>, Denial> {
+    fn shaped(&mut self, id: ShapeId, value: &Value, at: &str) -> Result<Option<Term>, Denial> {
         let service = self.service;
         let mismatch = || unjudgeable(&format!("`{at}` isn't what its model says"));
         let shape = service.shape(id).ok_or_else(mismatch)?;
@@ -182,25 +161,27 @@ impl Typing<'_> {
                 for (n, item) in items.iter().enumerate() {
                     set.extend(self.value(*member, item, &format!("{at}[{n}]"))?);
                 }
-                RestrictedExpression::new_set(set)
+                Term::set(set, None)
             }
             (Shape::Map { value: of, .. }, Value::Object(object)) => {
                 return self.map(*of, object, at);
             }
             (Shape::String { values, .. }, Value::String(text)) => {
-                RestrictedExpression::new_string(one_of(values, text, at)?)
+                Term::from(one_of(values, text, at)?)
             }
-            (Shape::Blob, Value::String(text)) => RestrictedExpression::new_string(text.clone()),
-            (Shape::Boolean, Value::Bool(b)) => RestrictedExpression::new_bool(*b),
+            (Shape::Blob, Value::String(text)) => Term::from(text.as_str()),
+            (Shape::Boolean, Value::Bool(b)) => Term::from(*b),
             (Shape::Integer | Shape::Long, Value::Number(n)) => {
-                RestrictedExpression::new_long(n.as_i64().ok_or_else(mismatch)?)
+                Term::from(n.as_i64().ok_or_else(mismatch)?)
             }
             (Shape::Float, Value::Number(n)) => {
-                RestrictedExpression::new_decimal(decimal(n).ok_or_else(|| coarse(at, n.as_str()))?)
+                let text = decimal(n).ok_or_else(|| coarse(at, n.as_str()))?;
+                values::decimal(&text).map_err(|e| unjudgeable(&e))?
             }
             (Shape::Float, Value::String(text)) => return Err(coarse(at, text)),
             (Shape::Timestamp { .. }, value) => {
-                RestrictedExpression::new_datetime(moment(value).ok_or_else(mismatch)?)
+                let text = moment(value).ok_or_else(mismatch)?;
+                values::datetime(&text).map_err(|e| unjudgeable(&e))?
             }
             (
                 Shape::Structure(_)
@@ -219,19 +200,12 @@ impl Typing<'_> {
     }
 
     /// A map of strings as an entity with tags; another as a set of its entries.
-    fn map(
-        &mut self,
-        of: ShapeId,
-        object: &Object,
-        at: &str,
-    ) -> Result<Option<RestrictedExpression>, Denial> {
+    fn map(&mut self, of: ShapeId, object: &Object, at: &str) -> Result<Option<Term>, Denial> {
         let mismatch = || unjudgeable(&format!("`{at}` isn't what its model says"));
         if matches!(self.service.shape(of), Some(Shape::String { .. })) {
-            let pairs = object
-                .iter()
-                .map(|(k, v)| Some((k.to_owned(), v.as_str()?.to_owned())));
+            let pairs = object.iter().map(|(k, v)| Some((k, v.as_str()?)));
             let pairs: Vec<_> = pairs.collect::<Option<_>>().ok_or_else(mismatch)?;
-            return tags_entity(at, pairs.into_iter(), self.entities).map(Some);
+            return Ok(Some(tags_entity(at, pairs.into_iter(), self.entities)));
         }
         if !is_typed(self.service, of, &mut self.within) {
             return Ok(None);
@@ -239,17 +213,17 @@ impl Typing<'_> {
         let mut set = Vec::new();
         for (key, value) in object.iter() {
             let value = self.value(of, value, &format!("{at}[{key:?}]"))?;
-            let key = RestrictedExpression::new_string(key.to_owned());
-            let pair = |value| record([("key".to_owned(), key), ("value".to_owned(), value)]);
+            let key = Term::from(key);
+            let pair = |value| record(vec![("key".to_owned(), key), ("value".to_owned(), value)]);
             set.extend(value.map(pair).transpose()?);
         }
-        Ok(Some(RestrictedExpression::new_set(set)))
+        Ok(Some(Term::set(set, None)))
     }
 }
 
 /// A text that may be one of the model's values. One that differs from such a value in case alone would read as
 /// another to a policy, and perhaps as the same to AWS.
-fn one_of(values: &[String], text: &str, at: &str) -> Result<String, Denial> {
+fn one_of<'t>(values: &[String], text: &'t str, at: &str) -> Result<&'t str, Denial> {
     let known = values.iter().any(|value| value == text);
     let alike = |value: &&String| value.eq_ignore_ascii_case(text.trim());
     match values.iter().find(alike) {
@@ -259,7 +233,7 @@ fn one_of(values: &[String], text: &str, at: &str) -> Result<String, Denial> {
                 text.escape_debug()
             ),
         }),
-        Some(_) | None => Ok(text.to_owned()),
+        Some(_) | None => Ok(text),
     }
 }
 

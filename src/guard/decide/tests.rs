@@ -3,14 +3,16 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use cedar_policy::Schema;
+use cedar_policy::{Context, Entities, Entity, EntityUid, Request, Schema};
+use cedar_policy_core::ast::EntityUID;
 
+use super::constants::Constants;
 use super::*;
 use crate::aws::catalog::few::REVIEWED;
 use crate::aws::catalog::model::Operation;
 use crate::aws::catalog::{Catalog, Protocol};
 use crate::guard::call::{Action, Caller, DecisionId};
-use crate::guard::facts::Facts;
+use crate::guard::facts::{Attribute, Facts};
 use crate::guard::knowledge::Knowledge;
 use crate::guard::policies::{Policies, PolicyFile};
 use crate::guard::protected::Protected;
@@ -742,30 +744,31 @@ fn the_request_of_every_action_is_what_the_schema_says() {
             let slice = policies
                 .slice(&question.call.action, &action_groups(&question.call))
                 .unwrap();
-            let case = Case::of(&slice, &question).unwrap_or_else(|e| panic!("{name}: {e:?}"));
-            let of_service = uid(&SERVICE, &service.id);
+            let case = Case::of(&slice, &question, &Constants::default())
+                .unwrap_or_else(|e| panic!("{name}: {e:?}"));
             let on = match &question.on {
-                On::Service => vec![(
-                    of_service.clone(),
-                    Entity::new_no_attrs(of_service.clone(), [].into()),
-                )],
+                On::Service => vec![case.of_service()],
                 On::Resources(resources) => {
-                    let entity = |resource| case.resource(resource, &of_service).unwrap();
+                    let entity = |resource| case.resource(resource).unwrap();
                     resources.iter().map(entity).collect()
                 }
             };
-            for (resource, entity) in on {
+            for resource in on {
                 // In the schema the action stands in the groups of all classes that its calls can be of.
-                let in_one = |e: &&Entity| operation.is_conditional() && e.uid() == case.action;
+                let in_one = |e: &&cedar_policy_core::ast::Entity| {
+                    operation.is_conditional() && *e.uid() == *case.action
+                };
+                let uid = |uid: &EntityUID| EntityUid::from(uid.clone());
+                let on = uid(resource.uid());
                 let all = case.entities.iter().filter(|e| !in_one(e)).cloned();
-                let all = all.chain([entity]);
+                let all = all.chain([resource]).map(Entity::from);
                 Entities::from_entities(all, Some(&schema))
                     .unwrap_or_else(|e| panic!("{name}: {e}"));
                 let request = Request::new(
-                    case.principal.clone(),
-                    case.action.clone(),
-                    resource,
-                    case.context.clone(),
+                    uid(&case.principal),
+                    uid(&case.action),
+                    on,
+                    Context::from(case.context.clone()),
                     Some(&schema),
                 );
                 request.unwrap_or_else(|e| panic!("{name}: {e}"));

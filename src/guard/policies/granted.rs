@@ -1,7 +1,5 @@
 //! Policies that the configuration grants: `may_assume` as Cedar has it, so that one judgement sees both.
 
-use cedar_policy::EntityUid;
-
 use super::PolicyFile;
 use crate::aws::arn::RoleArn;
 use crate::guard::entity::{ACTION, CALLER, RESOURCE, uid};
@@ -27,7 +25,7 @@ fn permit(name: &str, roles: &[RoleArn]) -> String {
     let caller = uid(&CALLER, name);
     let action = uid(&ACTION, "sts:AssumeRole");
     let roles = roles.iter().map(|role| uid(&RESOURCE, &role.to_string()));
-    let roles: Vec<String> = roles.map(|role: EntityUid| role.to_string()).collect();
+    let roles: Vec<String> = roles.map(|role| role.to_string()).collect();
     format!(
         "@id(\"{MAY_ASSUME} {}\")\npermit (principal == {caller}, action == {action}, resource)\nwhen {{ resource in [{}] }};\n",
         name.escape_default(),

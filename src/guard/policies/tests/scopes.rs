@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::time::SystemTime;
 
-use cedar_policy::{Authorizer, Context, EntityUid, Request};
+use cedar_policy::{Authorizer, Context, Entities, Entity, EntityUid, Request};
 
 use super::super::*;
 use crate::aws::catalog::few::{REVIEWED, few};
