@@ -182,10 +182,11 @@ impl Writer {
             match entry.waiter {
                 Waiter::Nobody => unawaited.push(entry.record),
                 // Who waits logs it, on a thread that others don't wait for. Who waited may have gone; the record stays.
-                Waiter::Awaits(waiter) => match waiter.send(Ok(entry.record)) {
-                    Err(Ok(record)) => unawaited.push(record),
-                    Err(Err(_)) | Ok(()) => {}
-                },
+                Waiter::Awaits(waiter) => {
+                    if let Err(Ok(record)) = waiter.send(Ok(entry.record)) {
+                        unawaited.push(record);
+                    }
+                }
             }
         }
         unawaited.iter().for_each(Record::log);
