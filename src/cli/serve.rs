@@ -32,6 +32,8 @@ const SUCCESSION_STEP: Duration = Duration::from_millis(50);
 pub(crate) type Read<'r> = &'r dyn Fn() -> Result<Config, Failure>;
 
 pub(crate) fn run(arguments: &Arguments, read: Read<'_>) -> Result<Printed, Failure> {
+    // A huge page is held whole for whatever of it is used: half as much memory again. A kernel that can't be told has none.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     // Before there are other threads: it changes the environment.
     let sockets = Sockets::take().map_err(Failure::usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
