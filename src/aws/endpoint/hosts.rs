@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use super::front::{Pattern, Read};
 use super::private_link::{self, VpcEndpoint};
@@ -23,7 +23,8 @@ pub(crate) struct Hosts {
     partitions: Vec<(Partition, Regex)>,
     regions: HashMap<String, usize>,
     varying_labels: Vec<String>,
-    templates: HashMap<String, Vec<Known>>,
+    /// Most have one entry: a slice holds no more.
+    templates: HashMap<String, Box<[Known]>>,
     /// The labels of the longest template.
     labels_max: usize,
     services: Vec<String>,
@@ -68,7 +69,7 @@ impl Hosts {
             .collect();
         let partitions = partitions
             .into_iter()
-            .map(|p| match Regex::new(&p.region_regex) {
+            .map(|p| match region_of(&p) {
                 Ok(regex) => Ok((p, regex)),
                 Err(e) => Err(damaged(format!("the regions of `{}`: {e}", p.id))),
             })
@@ -410,6 +411,13 @@ impl Hosts {
             None => label.to_owned(),
         }
     }
+}
+
+/// What the regions of a partition look like. They are ASCII: what else counts as a letter somewhere would take a megabyte.
+fn region_of(partition: &Partition) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(&partition.region_regex)
+        .unicode(false)
+        .build()
 }
 
 /// A host as templates spell it.
