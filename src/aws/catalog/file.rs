@@ -56,8 +56,7 @@ pub fn read_index(bytes: &[u8]) -> Result<(Index, usize), CatalogError> {
     if u64::try_from(bytes.len()).map_or(true, |length| length > FILE_BYTES_MAX) {
         return Err(CatalogError::TooLarge);
     }
-    let header = bytes.get(..HEADER).ok_or(CatalogError::NotACatalog)?;
-    let mut fields = Fields(header);
+    let mut fields = Fields(bytes.get(..HEADER).ok_or(CatalogError::NotACatalog)?);
     if fields.take(MAGIC.len())? != MAGIC {
         return Err(CatalogError::NotACatalog);
     }
@@ -83,6 +82,12 @@ pub fn read_index(bytes: &[u8]) -> Result<(Index, usize), CatalogError> {
         }
     }
     Ok((index, end))
+}
+
+/// What stands before the index; the whole of what is no catalog.
+#[must_use]
+pub fn header(bytes: &[u8]) -> &[u8] {
+    bytes.get(..HEADER).unwrap_or(bytes)
 }
 
 /// One service, read from its part.

@@ -129,10 +129,11 @@ impl Catalog {
         &self.older
     }
 
-    /// SHA-256 of the whole catalog, 64 hex digits: two that differ anywhere have different ones.
+    /// SHA-256 of the catalog, 64 hex digits: two that differ anywhere have different ones. It is that of the header, which
+    /// holds the index's, which holds those of all parts: a part that doesn't match is refused when it's read.
     #[must_use]
     pub fn digest(&self) -> String {
-        sha256_hex(&self.bytes)
+        sha256_hex(file::header(&self.bytes))
     }
 
     /// A service by botocore's name, decoded on first use. `None` where AWS has no such service; a service
@@ -194,7 +195,10 @@ impl Catalog {
     /// Whether it is the one that this binary carries, whichever way it was read.
     #[must_use]
     pub fn is_embedded(&self) -> bool {
-        *self.bytes == *EMBEDDED
+        match &self.bytes {
+            Cow::Borrowed(_) => true,
+            Cow::Owned(bytes) => *bytes == EMBEDDED,
+        }
     }
 
     /// How many services have been decoded so far.
