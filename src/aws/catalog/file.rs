@@ -101,13 +101,17 @@ pub fn read_service(
     id: &str,
 ) -> Result<Service, CatalogError> {
     let what = format!("the part of `{id}`");
-    let service: Service = parse(&read_part(bytes, parts_at, blob, &what)?, &what)?;
+    let mut service: Service = parse(&read_part(bytes, parts_at, blob, &what)?, &what)?;
     if service.id != id {
         return Err(damaged(&format!(
             "the part of `{id}` holds `{}`",
             service.id
         )));
     }
+    // A map that was filled in order has its nodes half full; one that is made of them all has them full.
+    service.operations = std::mem::take(&mut service.operations)
+        .into_iter()
+        .collect();
     Ok(service)
 }
 

@@ -13,6 +13,7 @@ pub mod file;
 pub mod index;
 pub mod model;
 pub mod outline;
+pub mod packed;
 pub mod routes;
 pub mod template;
 

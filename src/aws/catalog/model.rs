@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::condition::Condition;
+use super::packed::Packed;
 use super::routes::Routes;
 use super::template::Template;
 use crate::aws::class::{Class, Group};
@@ -110,7 +111,7 @@ pub struct Service {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub older: Vec<OlderForm>,
     /// Indexed by [`ShapeId`].
-    pub shapes: Vec<Shape>,
+    pub shapes: Vec<Packed<Shape>>,
     /// The operations laid out for finding, made when they are first asked for.
     #[serde(skip)]
     pub routes: Routes,
@@ -188,7 +189,7 @@ impl Service {
     /// The shape behind an id. Ids come from the same service's model, so that `None` means a damaged catalog.
     #[must_use]
     pub fn shape(&self, id: ShapeId) -> Option<&Shape> {
-        self.shapes.get(usize::try_from(id.0).ok()?)
+        self.shapes.get(usize::try_from(id.0).ok()?)?.get()
     }
 
     /// The members of an operation's input; `None` where it takes none.
@@ -293,7 +294,7 @@ pub struct Operation {
     /// How the generic rules find what a guarded call would affect; see [`ResourceRule`]. `None` for
     /// operations that name nothing, and for reads and writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resource: Option<ResourceRule>,
+    pub resource: Option<Box<ResourceRule>>,
     /// The service whose operation of the same name calls to this one are: it has the same hosts, version and route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,

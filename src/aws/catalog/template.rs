@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(from = "String", into = "String")]
 pub struct Template {
     text: String,
-    segments: Vec<Segment>,
+    segments: Box<[Segment]>,
     query: Vec<(String, String)>,
     ends_with_slash: bool,
 }

@@ -8,6 +8,7 @@ use super::types::cedar_type;
 use super::*;
 use crate::aws::catalog::few::{REVIEWED, few};
 use crate::aws::catalog::model::{Shape, ShapeId, Structure};
+use crate::aws::catalog::packed::Packed;
 use crate::ruleset::starter;
 
 /// The words with all of AWS.
@@ -411,7 +412,7 @@ fn what_has_no_end_or_no_type_is_left_out() {
     };
     let catalog = Catalog::embedded().unwrap();
     let mut service = catalog.service("evs").unwrap().unwrap().as_ref().clone();
-    service.shapes = vec![
+    service.shapes = [
         Shape::Structure(tree),
         list(0),
         Shape::Document,
@@ -419,7 +420,9 @@ fn what_has_no_end_or_no_type_is_left_out() {
         Shape::Long,
         map(4),
         map(0),
-    ];
+    ]
+    .map(Packed::from)
+    .into();
     assert_eq!(
         cedar_type(&service, ShapeId(0), &mut Vec::new()).unwrap(),
         r#"{"size"?: Long, "sizes"?: Set<{"key": String, "value": Long}>}"#

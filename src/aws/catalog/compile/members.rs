@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::aws::catalog::condition::{Place, Step};
 use crate::aws::catalog::model::{Member, Operation, Service, Shape, ShapeId};
+use crate::aws::catalog::packed::Packed;
 
 /// How deep an input is searched. The deepest that matters in AWS is 9.
 const DEPTH_MAX: usize = 16;
@@ -35,9 +36,14 @@ pub(super) struct Members<'a> {
 impl<'a> Members<'a> {
     /// Looks through a service's shapes for members whose names are ever looked for.
     pub(super) fn of(service: &'a Service, is_looked_for: impl Fn(&str) -> bool) -> Self {
-        let ids = || (0_u32..).zip(&service.shapes).map(|(n, s)| (ShapeId(n), s));
+        let shapes = || service.shapes.iter().map(Packed::get);
+        let ids = || {
+            (0_u32..)
+                .zip(shapes())
+                .filter_map(|(n, s)| Some((ShapeId(n), s?)))
+        };
         let mut leading: HashSet<ShapeId> = HashSet::new();
-        let names: HashSet<&str> = service.shapes.iter().flat_map(names).collect();
+        let names: HashSet<&str> = shapes().flatten().flat_map(names).collect();
         let looked_for: HashSet<&str> = names.into_iter().filter(|n| is_looked_for(n)).collect();
         loop {
             let before = leading.len();

@@ -275,7 +275,7 @@ impl Graft<'_> {
             }
             let slot = usize::try_from(to.0).ok();
             if let Some(slot) = slot.and_then(|at| service.shapes.get_mut(at)) {
-                *slot = shape;
+                *slot = shape.into();
             }
         }
         moved
@@ -292,7 +292,7 @@ impl Graft<'_> {
         }
         // No model has as many shapes as the number can count.
         let moved = ShapeId(u32::try_from(service.shapes.len()).unwrap_or(u32::MAX));
-        service.shapes.push(Shape::Document);
+        service.shapes.push(Shape::Document.into());
         self.moved.insert(id, moved);
         waiting.push((id, moved));
         moved

@@ -13,6 +13,7 @@ use crate::aws::catalog::model::{
     Checksum, Location, Member, Operation, Protocol, Service, Shape, ShapeId, Signature, Structure,
     TimestampFormat, XmlNamespace, XmlRoot, XmlTraits,
 };
+use crate::aws::catalog::packed::Packed;
 use crate::aws::catalog::routes::Routes;
 use crate::aws::catalog::template::Template;
 use crate::aws::class::Class;
@@ -133,7 +134,7 @@ fn read(
         if let Some(rule) = &mut rule {
             rule.loose = loose::is_loose(model, &operation.name, &rule.ids);
         }
-        operation.resource = rule;
+        operation.resource = rule.map(Box::new);
         let explained = || resource::is_about_account(&service, operation, rules, places);
         if operation.resource.is_none() && !explained() {
             notes.nameless.push(format!("{id}:{}", operation.name));
@@ -470,10 +471,11 @@ impl<'a> Shapes<'a> {
         })
     }
 
-    fn finish(self) -> Result<Vec<Shape>, CompileError> {
+    fn finish(self) -> Result<Vec<Packed<Shape>>, CompileError> {
         let lacks = self.lacks("a shape that was referred to");
         self.done
             .into_iter()
+            .map(|shape| shape.map(Packed::from))
             .collect::<Option<Vec<_>>>()
             .ok_or(lacks)
     }

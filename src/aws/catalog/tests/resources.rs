@@ -99,7 +99,7 @@ fn every_path_leads_to_text_in_the_input() {
     for id in catalog.service_ids() {
         let service = catalog.service(id).unwrap().unwrap();
         for operation in service.operations.values() {
-            for path in operation.resource.iter().flat_map(paths) {
+            for path in operation.resource.iter().flat_map(|rule| paths(rule)) {
                 assert!(
                     is_text(&service, operation, path),
                     "{id}:{} {path}",
