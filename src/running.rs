@@ -20,11 +20,12 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 pub(crate) use self::assemble::certified;
 use self::assemble::{
     Common, holders, keep_served, overridden, tables, tell, timeouts, vocabulary,
-    warn_of_open_door, warn_of_open_tags,
+    warn_of_open_door, warn_of_open_tags, watch_keys,
 };
 use self::parts::Parts;
 use self::reload::Reload;
@@ -143,7 +144,12 @@ impl Running {
             Some(keys) => keys,
             None => state.keys()?,
         };
-        let (keys, first_uses) = LiveKeys::new(store, holders(config), tables(config))?;
+        let (keys, first_uses) = LiveKeys::new(
+            store,
+            holders(config),
+            tables(config),
+            config.keys_unread_max,
+        )?;
         let budget = Budget::new(config.limits.buffer_total_max);
         let sockets = sockets.assign(config.listen, config.admin)?;
         let listener = listen("listen", config.listen, sockets.proxy).await?;
@@ -188,13 +194,17 @@ impl Running {
             strangers: Arc::default(),
             leaves: Arc::clone(&leaves),
         };
+        let looked = Instant::now();
         let guard = Arc::new(InForce::new(common.guard(config, ruleset, None)?));
+        // The only one there is, and made of what the ledger says now.
+        guard.now().keys.agree_since(looked);
         tell(&metrics, &guard.now());
         let readiness = Readiness::new();
         let status = journal.status();
         readiness.ask("journal", move || {
             status.failure().map(|error| error.to_string())
         });
+        watch_keys(&guard, &readiness, &metrics);
         let proxy = Proxy::new(
             Arc::clone(&guard),
             leaves,

@@ -3,20 +3,21 @@
 //!
 //! INVARIANT: a label's value comes from a closed set: an enum, the catalog, the policies in force; else `other`.
 
+mod asked;
 mod expiries;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime};
 
 use prometheus::{
-    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
-    TextEncoder,
+    Histogram, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 
+use self::asked::Asked;
 use self::expiries::Expiries;
-use super::declare::{counters, gauge, gauges, histogram, histograms, registered};
+use super::declare::{counters, gauge, gauges, histogram, histograms};
 use super::tally::{OTHER, add, closed, observe, set, touch};
 use crate::aws::class::Class;
 use crate::guard::call::{Mode, Outcome, Verdict};
@@ -25,6 +26,7 @@ use crate::journal::{Observe, Phase, Record, Status};
 use crate::sources::credentials::{Fetch, FetchOutcome, WatchFetches};
 use crate::sources::lookup::{LookupOutcome, Watch};
 
+pub use self::asked::{AskProxy, AskUnread, Proxied};
 pub use self::expiries::Certificate;
 
 /// The metrics could not be declared or written; it says which.
@@ -75,8 +77,7 @@ pub struct Metrics {
     vocabulary: RwLock<Vocabulary>,
     build: IntGaugeVec,
     policies: RwLock<BTreeMap<String, Effect>>,
-    journal: OnceLock<Arc<Status>>,
-    proxy: OnceLock<Ask>,
+    asked: Asked,
     decisions: IntCounterVec,
     resources: IntCounterVec,
     refusals: IntCounterVec,
@@ -94,30 +95,6 @@ pub struct Metrics {
     expiries: Expiries,
     ruleset: IntGaugeVec,
     mode: IntGaugeVec,
-    journal_sequence: IntGauge,
-    journal_failing: IntGauge,
-    connections: IntGauge,
-    certificates_minted: IntCounter,
-}
-
-/// What the proxy counts by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Proxied {
-    /// Connections of clients that are open.
-    pub connections: usize,
-    /// Certificates made since the start.
-    pub certificates_minted: u64,
-}
-
-/// Asks the proxy.
-pub type AskProxy = Box<dyn Fn() -> Proxied + Send + Sync>;
-
-struct Ask(AskProxy);
-
-impl fmt::Debug for Ask {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Ask")
-    }
 }
 
 impl Metrics {
@@ -222,27 +199,8 @@ impl Metrics {
                 &["hash"],
             )?,
             mode: gauges(r, "palisade_mode", "The mode, as 1.", &["mode"])?,
-            journal_sequence: gauge(
-                r,
-                "palisade_journal_sequence",
-                "The sequence of the journal's last record.",
-            )?,
-            journal_failing: gauge(
-                r,
-                "palisade_journal_failing",
-                "1 while the journal cannot be written and nothing is forwarded.",
-            )?,
-            connections: gauge(r, "palisade_connections", "Connections of clients.")?,
-            certificates_minted: registered(
-                r,
-                IntCounter::new(
-                    "palisade_certificates_minted_total",
-                    "Certificates made for hosts.",
-                )?,
-            )?,
+            asked: Asked::new(r)?,
             policies: RwLock::new(BTreeMap::new()),
-            journal: OnceLock::new(),
-            proxy: OnceLock::new(),
             build: gauges(
                 r,
                 "palisade_build_info",
@@ -273,8 +231,7 @@ impl Metrics {
 
     /// Reads sequence and health from a journal from now on.
     pub fn watch_journal(&self, status: Arc<Status>) {
-        // Set once, at start; a second journal would be another guard.
-        let _ = self.journal.set(status);
+        self.asked.watch_journal(status);
     }
 
     /// The policies in force, by `@id`: those that may stand as a label.
@@ -356,8 +313,12 @@ impl Metrics {
 
     /// Reads connections and certificates from the proxy from now on.
     pub fn watch_proxy(&self, ask: AskProxy) {
-        // Set once, at start.
-        let _ = self.proxy.set(Ask(ask));
+        self.asked.watch_proxy(ask);
+    }
+
+    /// Asks from now on how long ago the key ledger was read well.
+    pub fn watch_keys(&self, ask: AskUnread) {
+        self.asked.watch_keys(ask);
     }
 
     /// A tunnel that was refused before anybody was authenticated: there is no record of it.
@@ -392,19 +353,7 @@ impl Metrics {
     /// # Errors
     /// [`MetricsError`] where a family can't be written.
     pub fn exposition(&self) -> Result<String, MetricsError> {
-        if let Some(journal) = self.journal.get() {
-            let sequence = i64::try_from(journal.sequence()).unwrap_or(i64::MAX);
-            self.journal_sequence.set(sequence);
-            self.journal_failing.set(i64::from(journal.is_failing()));
-        }
-        if let Some(Ask(ask)) = self.proxy.get() {
-            let proxied = ask();
-            self.connections
-                .set(i64::try_from(proxied.connections).unwrap_or(i64::MAX));
-            let counted = self.certificates_minted.get();
-            self.certificates_minted
-                .inc_by(proxied.certificates_minted.saturating_sub(counted));
-        }
+        self.asked.ask();
         Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
     }
 

@@ -187,6 +187,7 @@ fn its_commands_are_there() {
 fn its_metrics_are_those_that_there_are() {
     let declared = [
         include_str!("../admin/metrics.rs"),
+        include_str!("../admin/metrics/asked.rs"),
         include_str!("../admin/metrics/expiries.rs"),
     ];
     let quoted = declared.into_iter().flat_map(|text| text.split('"'));

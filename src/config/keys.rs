@@ -72,6 +72,7 @@ keys! {
     STORE = "state.store", "embedded";
     SHARED_KEYS = "state.keys", "";
     SHARED_CA = "state.ca", "";
+    KEYS_UNREAD_MAX = "state.keys_unread_max", "60s";
     BODY_BYTES_MAX = "limits.body_bytes_max", "1MiB";
     BODY_BUFFER_MAX = "limits.body_buffer_max", "64MiB";
     BUFFER_TOTAL_MAX = "limits.buffer_total_max", "512MiB";

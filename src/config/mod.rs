@@ -52,6 +52,8 @@ pub struct Config {
     /// CA, keys, journal.
     pub state_dir: PathBuf,
     pub shared: SharedState,
+    /// `state.keys_unread_max`: for how long keys are taken after the ledger was last read well.
+    pub keys_unread_max: Duration,
     /// `None`: the embedded catalog.
     pub catalog: Option<PathBuf>,
     pub foreign_keys: ForeignKeys,

@@ -71,6 +71,7 @@ pub(super) fn config(
             keys: path_of(&settings, keys::SHARED_KEYS, folders)?,
             ca: path_of(&settings, keys::SHARED_CA, folders)?,
         },
+        keys_unread_max: keys_unread_max(&settings)?,
         catalog: path_of(&settings, keys::CATALOG, folders)?,
         foreign_keys,
         callers,
@@ -362,6 +363,16 @@ fn duration(settings: &Section, key: Key) -> Result<Found<Duration>, ConfigError
         Ok(duration) => Ok(text.map(|_| duration)),
         Err(problem) => Err(text.invalid(&text.value, problem, None)),
     }
+}
+
+/// Long enough for a busy disk, and short enough to be a bound.
+fn keys_unread_max(settings: &Section) -> Result<Duration, ConfigError> {
+    let max = duration(settings, keys::KEYS_UNREAD_MAX)?;
+    if (Duration::from_secs(5)..=Duration::from_secs(3600)).contains(&max.value) {
+        return Ok(max.value);
+    }
+    let shown = value::show_duration(max.value);
+    Err(max.invalid(&shown, "not between `5s` and `1h`", None))
 }
 
 fn limits(settings: &Section) -> Result<Limits, ConfigError> {

@@ -107,6 +107,7 @@ fn the_defaults_open_nothing() {
     assert_eq!(config.lookup.timeout, Duration::from_secs(2));
     assert_eq!(config.lookup.cache_ttl, Duration::from_secs(5));
     assert!(config.journal.fsync);
+    assert_eq!(config.keys_unread_max, Duration::from_secs(60));
     assert_eq!(config.limits.body_bytes_max, 1 << 20);
     assert_eq!(config.limits.body_buffer_max, 64 << 20);
     assert_eq!(config.limits.buffer_total_max, 512 << 20);
@@ -498,6 +499,14 @@ fn nonsense_is_refused() {
     check_refused(
         "[lookup]\ncache_ttl = \"5\"",
         "F:2: `lookup.cache_ttl` = `5`: not a duration; write one as `500ms`, `50s`, `5m` or `1h`",
+    );
+    check_refused(
+        "[state]\nkeys_unread_max = \"4s\"",
+        "F:2: `state.keys_unread_max` = `4s`: not between `5s` and `1h`",
+    );
+    check_refused(
+        "[state]\nkeys_unread_max = \"2h\"",
+        "F:2: `state.keys_unread_max` = `7200s`: not between `5s` and `1h`",
     );
     check_refused(
         "[limits]\nbody_bytes_max = \"1MB\"",

@@ -35,6 +35,8 @@ pub enum Refusal {
     OtherCaller { proven: String, signer: String },
     /// A guarded call that is signed with a key that isn't Palisade's.
     ForeignKey { access_key_id: String },
+    /// Nobody can tell any more which virtual keys are revoked, so none is taken.
+    LedgerUnread { message: String },
     /// The guard is at its bounds.
     Overloaded { message: String },
     /// A policy forbids it.
@@ -78,7 +80,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every value of the label `reason`.
-    pub const REASONS: [&'static str; 28] = [
+    pub const REASONS: [&'static str; 29] = [
         "misdirected",
         "unmodelled_host",
         "unmodelled_service",
@@ -89,6 +91,7 @@ impl Refusal {
         "unauthenticated",
         "other_caller",
         "foreign_key",
+        "ledger_unread",
         "overloaded",
         "forbidden",
         "not_permitted",
@@ -123,6 +126,7 @@ impl Refusal {
             Refusal::Unauthenticated { .. } => "unauthenticated",
             Refusal::OtherCaller { .. } => "other_caller",
             Refusal::ForeignKey { .. } => "foreign_key",
+            Refusal::LedgerUnread { .. } => "ledger_unread",
             Refusal::Overloaded { .. } => "overloaded",
             Refusal::Forbidden { .. } => "forbidden",
             Refusal::NotPermitted { .. } => "not_permitted",
@@ -162,6 +166,7 @@ impl Refusal {
             | Refusal::NotUnderstood { .. }
             | Refusal::OtherCaller { .. }
             | Refusal::ForeignKey { .. }
+            | Refusal::LedgerUnread { .. }
             | Refusal::TooLarge { .. }
             | Refusal::Forbidden { .. }
             | Refusal::NotPermitted { .. }
@@ -196,6 +201,7 @@ impl Refusal {
             | Refusal::Unauthenticated { .. }
             | Refusal::OtherCaller { .. }
             | Refusal::ForeignKey { .. }
+            | Refusal::LedgerUnread { .. }
             | Refusal::Overloaded { .. }
             | Refusal::PolicyError { .. }
             | Refusal::UnknowableFact { .. }
@@ -274,6 +280,7 @@ impl Refusal {
             | Refusal::TooLarge { message }
             | Refusal::BodyBroken { message }
             | Refusal::Unauthenticated { message, .. }
+            | Refusal::LedgerUnread { message }
             | Refusal::Overloaded { message }
             | Refusal::UnknowableFact { message }
             | Refusal::UnknownResource { message }

@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{StartError, descriptors};
 use crate::admin::metrics::{Certificate, Effect, Metrics, Vocabulary};
+use crate::admin::readiness::Readiness;
 use crate::aws::catalog::Catalog;
 use crate::config::{ClientCertificates, Config, OwnCertificate, Scheme};
 use crate::guard::keyring::Holder;
 use crate::guard::refusal::Refusal;
 use crate::journal::Journal;
-use crate::pipeline::{Guard, LogRate, UNRECORDED};
+use crate::pipeline::{Guard, InForce, LogRate, UNRECORDED};
 use crate::proxy::authority::Leaves;
 use crate::proxy::entrance::Entrance;
 use crate::proxy::upstream::Upstream;
@@ -55,7 +57,9 @@ impl Common {
         before: Option<Before<'_>>,
     ) -> Result<Guard, StartError> {
         let timeouts = timeouts(config);
-        let keys = self.keys.of(holders(config), tables(config))?;
+        let keys = self
+            .keys
+            .of(holders(config), tables(config), config.keys_unread_max)?;
         let same_way = before.as_ref().filter(|before| {
             before.trusts_alike
                 && before.config.upstream == config.upstream
@@ -205,6 +209,24 @@ pub(super) fn tell(metrics: &Metrics, guard: &Guard) {
     }));
     metrics.ruleset_in_force(&ruleset.hash);
     metrics.runs_in(guard.mode);
+}
+
+/// Says from now on how long the key ledger is unread. It is asked, not told: whoever reads the ledger may hang.
+pub(super) fn watch_keys(guard: &Arc<InForce>, readiness: &Readiness, metrics: &Metrics) {
+    // The guard holds the metrics.
+    let asked = Arc::downgrade(guard);
+    metrics.watch_keys(Box::new(move || {
+        asked
+            .upgrade()
+            .map_or(Duration::ZERO, |guard| guard.now().keys.unread())
+    }));
+    let asked = Arc::clone(guard);
+    readiness.ask("revocations", move || {
+        let unread = asked.now().keys.unread_too_long()?.as_secs();
+        Some(format!(
+            "the key ledger could not be read for {unread} s, and no virtual key is taken until it can"
+        ))
+    });
 }
 
 /// Leaves in the state folder what operations are served by, for `palisade policy check` of the next release. It is a note

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use crate::admin::readiness::Condition;
 use crate::journal::Record;
@@ -19,7 +20,8 @@ use crate::state::KeyRecord;
 const LEDGER_EVERY: Duration = Duration::from_millis(500);
 
 /// Takes over what is revoked, and records what was issued and revoked meanwhile; a last time when the guard stops. A guard
-/// that can't read what is revoked isn't ready: its orchestrator sends callers to others.
+/// that can't read what is revoked isn't ready: its orchestrator sends callers to others. For how long it takes keys all the
+/// same is bounded: here is said when they agreed with the ledger last.
 pub(super) async fn follow_ledger(
     in_force: Arc<InForce>,
     recorded: PathBuf,
@@ -39,6 +41,7 @@ pub(super) async fn follow_ledger(
             _ = stopped.wait_for(|stop| *stop) => true,
         };
         let now = in_force.now();
+        let looked = Instant::now();
         let polled = watch.poll().map(|keys| {
             let owed = owed.take();
             keys.or(owed)
@@ -78,7 +81,10 @@ pub(super) async fn follow_ledger(
             Ok(())
         });
         match taken_over {
-            Ok(()) => readable.met(),
+            Ok(()) => {
+                in_force.now().keys.agree_since(looked);
+                readable.met();
+            }
             Err(why) => {
                 tracing::error!("{why}");
                 readable.unmet(why);

@@ -1,9 +1,13 @@
 """Virtual keys: issued, listed, revoked, all while the guard runs."""
 
 import json
+import shutil
 import time
 
 from checks import error_of
+from guard import Key, eventually
+
+ROLE = "arn:aws:iam::210987654321:role/teams/deploy"
 
 
 def test_a_new_key_works_at_once(guard, upstream):
@@ -76,3 +80,80 @@ def test_a_key_of_a_caller_that_was_taken_out_stops_working(new_guard, upstream)
     with guard:
         error = error_of(guard.client("workspaces", key=key).describe_workspaces)
         assert error.response["Error"]["Code"] == "UnrecognizedClientException"
+
+
+# --- a ledger that can't be read any more
+
+UNREAD_MAX = 8
+
+
+def guards_with_ledgers(new_guard, tmp_path):
+    """Guards of which each will lose its ledger in another way: key, file, and what makes it unreadable."""
+    settings = {"state.keys_unread_max": f"{UNREAD_MAX}s"}
+
+    def damage(file):
+        with file.open("a") as ledger:
+            ledger.write('{"event":"rev')
+
+    for name, spoil in [("gone", lambda file: file.unlink()), ("damaged", damage)]:
+        guard = new_guard(name, settings=settings, may_assume={"ci": [ROLE]})
+        guard.start()
+        yield guard, guard.issue("ci"), guard.state / "keys/ledger.jsonl", spoil
+    issuer, shared = new_guard("issuer"), tmp_path / "shared"
+    key = issuer.issue("ci")
+    shared.mkdir(mode=0o700)
+    for name in ("master.key", "ledger.jsonl"):
+        shutil.copy(issuer.state / "keys" / name, shared)
+    guard = new_guard("shares", settings={**settings, "state.keys": str(shared)}, may_assume={"ci": [ROLE]})
+    guard.start()
+    yield guard, key, shared / "ledger.jsonl", lambda file: shutil.rmtree(file.parent)
+
+
+def refused_once(client):
+    """Denied for good at the first attempt."""
+    error = error_of(client.describe_workspaces)
+    assert client.attempts == 1
+    assert error.response["Error"]["Code"] == "AccessDeniedException"
+    assert "none is taken until it can" in error.response["Error"]["Message"]
+
+
+def test_no_key_is_taken_while_nobody_can_tell_what_is_revoked(new_guard, upstream, tmp_path):
+    upstream.sts.trust(ROLE)
+    lost = []
+    for guard, key, ledger, spoil in guards_with_ledgers(new_guard, tmp_path):
+        answer = guard.client("sts", key=key).assume_role(RoleArn=ROLE, RoleSessionName="tf")["Credentials"]
+        session = Key("ci", answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"])
+        clients = [guard.client("workspaces", key=key) for key in (key, session)]
+        eventually(lambda guard=guard: guard.get("/readyz")[0] == 200, "readiness")
+        lost.append((guard, (key, session), clients, ledger, spoil))
+    kept = {ledger: (ledger.read_bytes(), ledger.with_name("master.key").read_bytes()) for *_, ledger, _ in lost}
+    for *_, ledger, spoil in lost:
+        spoil(ledger)
+    for guard, _, clients, *_ in lost:
+        eventually(lambda guard=guard: guard.get("/readyz")[0] == 503, "unreadiness", 2)
+        for client in clients:
+            assert client.describe_workspaces(), "for a while it goes on with what it knew"
+    for guard, keys, *_ in lost:
+
+        def age(guard=guard):
+            return guard.metrics()[("palisade_key_ledger_age_seconds",)]
+
+        eventually(lambda age=age: age() > UNREAD_MAX, "a ledger that is too old", UNREAD_MAX + 5)
+        seen = len(upstream.calls())
+        for key in keys:
+            refused_once(guard.client("workspaces", key=key))
+        assert len(upstream.calls()) == seen
+        assert guard.metrics()[("palisade_refusals_total", ("reason", "ledger_unread"))] >= 2
+        reasons = guard.get("/readyz")[1]
+        assert "keys: the key ledger can't be read" in reasons and "revocations: " in reasons
+    for *_, ledger, _ in lost:
+        ledger.parent.mkdir(mode=0o700, exist_ok=True)
+        for name, contents in zip(("ledger.jsonl", "master.key"), kept[ledger]):
+            file = ledger.with_name(name)
+            file.touch(mode=0o600)
+            file.write_bytes(contents)
+    for guard, _, clients, *_ in lost:
+        eventually(lambda guard=guard: guard.get("/readyz")[0] == 200, "readiness", 2)
+        assert guard.metrics()[("palisade_key_ledger_age_seconds",)] <= 2
+        for client in clients:
+            assert client.describe_workspaces()

@@ -36,6 +36,7 @@ GAUGES = {
     "palisade_mode": {"mode"},
     "palisade_journal_sequence": set(),
     "palisade_journal_failing": set(),
+    "palisade_key_ledger_age_seconds": set(),
     "palisade_policy_reload_failing": set(),
     "palisade_certificate_expiry_timestamp_seconds": {"certificate"},
     "palisade_connections": set(),

@@ -101,6 +101,7 @@ fn every_promised_name_is_there_with_its_type() {
         ("palisade_mode", "gauge"),
         ("palisade_journal_sequence", "gauge"),
         ("palisade_journal_failing", "gauge"),
+        ("palisade_key_ledger_age_seconds", "gauge"),
         ("palisade_connections", "gauge"),
         ("palisade_certificates_minted_total", "counter"),
         ("palisade_build_info", "gauge"),
@@ -210,6 +211,19 @@ fn connections_and_certificates_are_the_proxys() {
     assert_eq!(sample(&metrics, "palisade_connections"), 3.0);
     assert_eq!(sample(&metrics, "palisade_certificates_minted_total"), 2.0);
     assert_eq!(sample(&metrics, "palisade_certificates_minted_total"), 2.0);
+}
+
+#[test]
+fn the_age_of_the_key_ledger_is_asked_for_at_each_scrape() {
+    let metrics = metrics();
+    let age = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let asked = Arc::clone(&age);
+    metrics.watch_keys(Box::new(move || {
+        Duration::from_millis(asked.load(std::sync::atomic::Ordering::Relaxed))
+    }));
+    assert_eq!(sample(&metrics, "palisade_key_ledger_age_seconds"), 0.0);
+    age.store(61_500, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(sample(&metrics, "palisade_key_ledger_age_seconds"), 61.0);
 }
 
 #[tokio::test]

@@ -84,6 +84,25 @@ fn the_first_use_is_written_down_once() {
 }
 
 #[test]
+fn a_watch_notices_who_may_write_the_ledger_though_it_says_the_same() {
+    let (_folder, state) = state();
+    let keys = state.keys().unwrap();
+    let ledger = state.path().join("keys/ledger.jsonl");
+    let allow = |mode| {
+        std::fs::set_permissions(&ledger, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let mut watch = keys.watch();
+    watch.poll().unwrap();
+    allow(0o602);
+    for _ in 0..2 {
+        let error = watch.poll().unwrap_err();
+        assert!(matches!(error, StateError::WritableByOthers(_)), "{error}");
+    }
+    allow(0o600);
+    assert_eq!(watch.poll().unwrap(), Some(Vec::new()));
+}
+
+#[test]
 fn a_watch_tells_of_changes_only() {
     let (_folder, state) = state();
     let keys = state.keys().unwrap();

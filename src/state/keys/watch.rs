@@ -18,6 +18,8 @@ pub struct KeyWatch {
 pub(super) struct Stamp {
     file: u64,
     size: u64,
+    modified: (i64, i64),
+    /// Who may read it, too; and nobody sets it.
     changed: (i64, i64),
 }
 
@@ -43,7 +45,8 @@ impl Stamp {
         Self {
             file: metadata.ino(),
             size: metadata.size(),
-            changed: (metadata.mtime(), metadata.mtime_nsec()),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
 }
