@@ -172,6 +172,8 @@ impl Running {
             other: manner.observer,
         };
         let observer: Arc<dyn Observe> = Arc::new(observers);
+        // From here on this release writes where another may have written.
+        lock.mark()?;
         let (journal, _) = Journal::open_observed(&state.journal(), options, Some(observer))?;
         metrics.watch_journal(journal.status());
         let started = Lifecycle::Start {

@@ -73,11 +73,14 @@ mod tests {
     }
 
     #[test]
-    fn a_guard_says_which_release_ran_and_leaves_it_be() {
+    fn a_guard_says_which_release_ran_once_it_is_told_to() {
         let folder = tempfile::tempdir().unwrap();
         let state = StateDir::open(folder.path()).unwrap();
         assert!(!path(folder.path()).exists());
-        drop(state.lock().unwrap());
+        let lock = state.lock().unwrap();
+        assert!(!path(folder.path()).exists());
+        lock.mark().unwrap();
+        drop(lock);
         assert_eq!(
             says(folder.path()),
             format!("{{\"format\":1,\"palisade\":\"{THIS}\"}}\n")
@@ -86,8 +89,9 @@ mod tests {
         let other = r#"{"format":1,"palisade":"9999.1.0","more":true}"#;
         std::fs::write(path(folder.path()), other).unwrap();
         let state = StateDir::open(folder.path()).unwrap();
+        let lock = state.lock().unwrap();
         assert_eq!(says(folder.path()), other);
-        drop(state.lock().unwrap());
+        lock.mark().unwrap();
         assert!(says(folder.path()).contains(THIS));
     }
 

@@ -32,7 +32,19 @@ pub struct StateDir {
 /// Held by the one guard that runs on a state folder; let go when dropped or when the process ends.
 #[derive(Debug)]
 pub struct GuardLock {
+    folder: PathBuf,
     _file: File,
+}
+
+impl GuardLock {
+    /// Says in the folder that this release runs on it. Whoever starts a guard does it before the first record is written,
+    /// and not earlier: a start that fails leaves the folder to the release that ran on it last.
+    ///
+    /// # Errors
+    /// [`StateError`] if it can't be written.
+    pub fn mark(&self) -> Result<(), StateError> {
+        format::mark(&self.folder)
+    }
 }
 
 impl StateDir {
@@ -119,7 +131,8 @@ impl StateDir {
         }
     }
 
-    /// Takes the folder for one running guard.
+    /// Takes the folder for one running guard. What stands in it stays as it is, until the guard
+    /// [marks](GuardLock::mark) it.
     ///
     /// # Errors
     /// [`StateError::Held`] while another guard has it; [`StateError::NewerFormat`] where a newer release had it meanwhile.
@@ -149,8 +162,11 @@ impl StateDir {
             file.write_all(format!("{}\n", std::process::id()).as_bytes())
         };
         write(&mut file).map_err(|e| StateError::io("write", &path, e))?;
-        format::mark(&self.path)?;
-        Ok(GuardLock { _file: file })
+        format::check(&self.path)?;
+        Ok(GuardLock {
+            folder: self.path.clone(),
+            _file: file,
+        })
     }
 
     /// Keeps a file in the folder for whoever comes later: it is there whole, and written only where it differs. The

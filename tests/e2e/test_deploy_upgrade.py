@@ -201,6 +201,25 @@ def test_a_state_folder_that_a_newer_release_laid_out_is_left_alone(used):
     assert json.loads(marker.read_text())["palisade"] != NEWER
 
 
+def test_a_start_that_fails_leaves_the_folder_to_the_release_that_ran_last(new_guard, upstream):
+    guard = new_guard(policies={"all.cedar": '@id("all") permit (principal, action, resource);'})
+    marker = guard.state / "format.json"
+    guard.start()
+    assert guard.stop() == 0
+    this = marker.read_text()
+    before = json.dumps({"format": 1, "palisade": "0.0.1"})
+    marker.write_text(before)
+    guard.write_policies({"all.cedar": "permit (principal, action, thing);"})
+    with pytest.raises(NotStarted):
+        guard.start()
+    assert guard.run("keys", "list").returncode == 0
+    assert guard.run("policy", "check").returncode == 1
+    assert marker.read_text() == before
+    guard.write_policies({"all.cedar": '@id("all") permit (principal, action, resource);'})
+    guard.start()
+    assert marker.read_text() == this
+
+
 def test_a_ledger_that_only_a_newer_release_reads_stops_a_start_and_makes_a_guard_unready(used):
     ledger = used.state / "keys/ledger.jsonl"
     used.start()
