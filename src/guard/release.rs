@@ -1,28 +1,54 @@
 //! Releases of Palisade: whether what is read was written by a newer one, which alone tells it from damage.
 
+use std::cmp::Ordering;
+
+use semver::Version;
+
 /// This release, as `0.1.0`.
 pub const THIS: &str = env!("CARGO_PKG_VERSION");
 
-/// Whether a text names a release that is newer than this one. A text that names none doesn't.
+/// Whether a text names a release that is newer than this one, in the order of
+/// [SemVer 2.0.0, section 11](https://semver.org/spec/v2.0.0.html#spec-item-11): a pre-release is older than its release,
+/// and what follows a `+` doesn't count. A text that names none isn't newer.
 #[must_use]
 pub fn is_newer(text: &str) -> bool {
-    match (numbers(text), numbers(THIS)) {
-        (Some(other), Some(this)) => other > this,
-        (Some(_) | None, Some(_) | None) => false,
-    }
+    is_newer_than(text, THIS)
 }
 
-/// `0.1.0` as numbers; what follows a `-` or `+` doesn't count.
-fn numbers(text: &str) -> Option<[u64; 3]> {
-    let plain = text.split(['-', '+']).next()?;
-    let mut parts = plain.split('.').map(|part| part.parse().ok());
-    let numbers = [parts.next()??, parts.next()??, parts.next()??];
-    parts.next().is_none().then_some(numbers)
+fn is_newer_than(text: &str, than: &str) -> bool {
+    match (Version::parse(text), Version::parse(than)) {
+        (Ok(other), Ok(than)) => other.cmp_precedence(&than) == Ordering::Greater,
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => false,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pre_releases_come_in_their_order_and_before_their_release() {
+        // The example of the specification, between two neighbours.
+        let in_order = [
+            "0.9.9",
+            "1.0.0-alpha",
+            "1.0.0-alpha.1",
+            "1.0.0-alpha.beta",
+            "1.0.0-beta",
+            "1.0.0-beta.2",
+            "1.0.0-beta.11",
+            "1.0.0-rc.1",
+            "1.0.0",
+            "1.0.1-0",
+        ];
+        for (at, than) in in_order.iter().enumerate() {
+            for (other_at, other) in in_order.iter().enumerate() {
+                assert_eq!(is_newer_than(other, than), other_at > at, "{other} {than}");
+            }
+            let built = format!("{than}+dirty");
+            assert!(!is_newer_than(&built, than) && !is_newer_than(than, &built));
+        }
+    }
 
     #[test]
     fn releases_are_told_by_their_numbers() {
@@ -38,6 +64,9 @@ mod tests {
             "9999.0.0.0",
             "9999.x.0",
             "v9999.0.0",
+            "9999.0.0-",
+            "9999.0.0-rc..1",
+            "09999.0.0",
         ] {
             assert!(!is_newer(other), "{other}");
         }
