@@ -23,6 +23,7 @@ use crate::guard::knowledge::{Knowledge, KnowledgeError};
 use crate::guard::policies::{Policies, PoliciesError, PolicyFile, Rule, may_assume};
 use crate::guard::protected::{Protected, ProtectedError};
 use crate::guard::question::Rules;
+use crate::guard::release::THIS;
 use crate::guard::schema::Vocabulary;
 
 /// What decisions are made by: every decision sees one set.
@@ -179,11 +180,7 @@ impl Ruleset {
             }
             None => Protected::default(),
         };
-        let mut seen = format!(
-            "{}\n{}\n{groups:?}\n",
-            env!("CARGO_PKG_VERSION"),
-            catalog.digest()
-        );
+        let mut seen = format!("{THIS}\n{}\n{groups:?}\n", catalog.digest());
         for file in files {
             seen.push_str(&format!(
                 "{}\n{}\n",

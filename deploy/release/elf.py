@@ -1,14 +1,21 @@
 """What an ELF binary says of itself: its machine, its sections, the libraries and versions of symbols that it needs."""
 
+import re
 import struct
 
 MACHINES = {62: "x86_64", 183: "aarch64"}
 # Types of sections: https://refspecs.linuxfoundation.org/LSB_5.0.0/LSB-Core-generic/LSB-Core-generic/symversion.html
 DYNAMIC, NEEDED_VERSIONS = 6, 0x6FFFFFFE
-DT_NEEDED = 1
+DT_NEEDED, DT_RELR = 1, 36
+# Releases of the GNU C library that a binary of such a layout needs, whose version says no number.
+LAYOUTS = {"GLIBC_ABI_DT_RELR": (2, 36)}
 
 
 class NotElf(ValueError):
+    pass
+
+
+class NotPortable(ValueError):
     pass
 
 
@@ -61,12 +68,30 @@ class Elf:
                 at += following
         return found
 
+    def glibc(self):
+        """The oldest GNU C library that has all that it needs, `(2, 34)`; None where it is linked with none."""
+        needed = [_glibc(name) for _, name in self.versions() if name.startswith("GLIBC_")]
+        # Not every linker says so by a version too.
+        if any(tag == DT_RELR for table, _ in self._tables(DYNAMIC) for tag, _ in struct.iter_unpack("<qQ", table)):
+            needed.append(LAYOUTS["GLIBC_ABI_DT_RELR"])
+        return max(needed, default=None)
+
     def _tables(self, kind):
         """Each section of a type, with the strings that it refers to."""
         return [(self._bytes(h), self._bytes(self._headers[h[6]])) for h in self._headers if h[1] == kind]
 
     def _bytes(self, header):
         return self._data[header[4] : header[4] + header[5]]
+
+
+def _glibc(name):
+    """The release that a version of its symbols is of. One that isn't known may be of any release, or of none."""
+    if name in LAYOUTS:
+        return LAYOUTS[name]
+    found = re.fullmatch(r"GLIBC_(\d+)\.(\d+)(?:\.\d+)?", name)
+    if not found:
+        raise NotPortable(f"the binary needs `{name}` of the C library, and it isn't known which releases have that")
+    return tuple(map(int, found.groups()))
 
 
 def _text(strings, at):

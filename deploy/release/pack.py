@@ -10,15 +10,17 @@ import hashlib
 import io
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
 import tarfile
 import time
 import zipfile
+import zlib
 from pathlib import Path
 
-from elf import Elf, NotElf
+from elf import Elf, NotElf, NotPortable
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NAME = "palisade"
@@ -26,6 +28,11 @@ NAME = "palisade"
 AUDIT_DATA = ".dep-v0"
 # The libraries that every Linux with the C library of a tag has (PEP 600), as far as a Rust binary is linked with them.
 EVERYWHERE = re.compile(r"(ld-linux-.*|lib(c|m|dl|rt|pthread|gcc_s))\.so\.\d")
+SUMS = "SHA256SUMS"
+# What stands in it.
+OWN = re.compile(rf"([0-9a-f]{{64}})  ({NAME}-[\w.+-]+\.(?:tar\.gz|whl|cdx\.json))")
+# Of a version that no commit gives.
+DIRTY = "+dirty"
 # Older than any that Rust's own binaries run on.
 OLDEST_GLIBC = (2, 17)
 
@@ -39,9 +46,11 @@ def main():
     if arguments.is_auditable:
         sys.exit(Elf(arguments.is_auditable.read_bytes()).section(AUDIT_DATA) is None)
     epoch = int(os.environ["SOURCE_DATE_EPOCH"])
+    older = artefacts(arguments.out)
     binary = arguments.binary.read_bytes()
     said = subprocess.run([arguments.binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    if said != f"{NAME} {arguments.version}":
+    # A changed checkout packs a binary of its commit too.
+    if said not in {f"{NAME} {version}" for version in (arguments.version, *_clean(arguments.version))}:
         raise Unpackable(f"`{arguments.binary}` is `{said}`, not {NAME} {arguments.version}: build it anew")
     sbom = tidy_sbom(json.loads(arguments.sbom.read_text()), arguments.version)
     triple = f"{NAME}-{arguments.version}-{arguments.target}"
@@ -53,12 +62,35 @@ def main():
     }
     sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(made.items()))
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for name, data in {**made, "SHA256SUMS": sums.encode()}.items():
+    for file in older:
+        file.unlink()
+    for name, data in {**made, SUMS: sums.encode()}.items():
         (arguments.out / name).write_bytes(data)
     if Elf(binary).section(AUDIT_DATA) is None:
         print("the binary doesn't say what it is made of: it was built without cargo-auditable")
     print(sums, end="")
-    print(f"in {arguments.out}")
+    print(f"in {arguments.out}, packed by {_packer()}")
+
+
+def artefacts(folder):
+    """What an earlier run left in a folder: the sums there, and the files that they name and that still have them."""
+    sums = folder / SUMS
+    if not sums.exists():
+        return []
+    lines = [OWN.fullmatch(line) for line in sums.read_text().splitlines()]
+    if not lines or None in lines:
+        raise Unpackable(f"`{sums}` isn't a release's: name another folder by --out")
+    named = [(folder / name, digest) for digest, name in (line.groups() for line in lines)]
+    kept = [file for file, digest in named if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == digest]
+    return [*dict.fromkeys(kept), sums]
+
+
+def _clean(version):
+    return [version.removesuffix(DIRTY)] if version.endswith(DIRTY) else []
+
+
+def _packer():
+    return f"Python {platform.python_version()} with zlib {zlib.ZLIB_RUNTIME_VERSION}"
 
 
 def _arguments():
@@ -111,6 +143,7 @@ def _policies():
 
 def make_wheel(binary, sbom, version, epoch):
     """Name and bytes of a wheel that puts the binary on the path (PEP 427), with its bill of materials (PEP 770)."""
+    version = python_version(version)
     tag = f"py3-none-{platform_tag(Elf(binary))}"
     info = f"{NAME}-{version}.dist-info"
     metadata = f"""\
@@ -145,17 +178,24 @@ Requires-Python: >=3.8
     return f"{NAME}-{version}-{tag}.whl", packed.getvalue()
 
 
+def python_version(version):
+    """A version as PEP 440 writes it: `0.2.0rc1` for `0.2.0-rc.1`."""
+    found = re.fullmatch(r"(\d+\.\d+\.\d+)(?:-(alpha|beta|rc)\.(\d+))?(\+dirty)?", version)
+    if not found:
+        raise Unpackable(f"a wheel can't have the version `{version}`: write pre-releases as `-alpha.1`, `-beta.1`, `-rc.1`")
+    number, kind, of_kind, dirty = found.groups(default="")
+    return number + {"": "", "alpha": "a", "beta": "b", "rc": "rc"}[kind] + of_kind + dirty
+
+
 def platform_tag(elf):
     """The oldest Linux that has all that the binary needs, as PEP 600 names it: `manylinux_2_34_x86_64`."""
     strange = [name for name in elf.libraries() if not EVERYWHERE.fullmatch(name)]
     if strange:
         raise Unpackable(f"the binary needs {', '.join(strange)}, which not every Linux has: no wheel's tag fits it")
-    versions = [name for _, name in elf.versions()]
-    needed = [re.fullmatch(r"GLIBC_(\d+)\.(\d+)(?:\.\d+)?", name) for name in versions]
-    needed = [tuple(map(int, found.groups())) for found in needed if found]
+    needed = elf.glibc()
     if not needed:
         raise Unpackable("the binary isn't linked with the GNU C library: no wheel's tag fits it")
-    major, minor = max([*needed, OLDEST_GLIBC])
+    major, minor = max(needed, OLDEST_GLIBC)
     return f"manylinux_{major}_{minor}_{elf.machine}"
 
 
@@ -174,8 +214,10 @@ def _description():
 def tidy_sbom(sbom, version):
     """The bill without the folder that it was made in, as bytes."""
     about = sbom["metadata"]["component"]
-    if (sbom["bomFormat"], about["name"], about["version"]) != ("CycloneDX", NAME, version):
+    if (sbom["bomFormat"], about["name"]) != ("CycloneDX", NAME) or about["version"] not in (version, *_clean(version)):
         raise Unpackable(f"the bill of materials is not that of {NAME} {version}: make it anew")
+
+    about["version"] = version
 
     def tidy(value):
         if isinstance(value, dict):
@@ -192,5 +234,5 @@ def tidy_sbom(sbom, version):
 if __name__ == "__main__":
     try:
         main()
-    except (Unpackable, NotElf, OSError) as error:
+    except (Unpackable, NotElf, NotPortable, OSError) as error:
         sys.exit(f"deploy/release/build: {error}")

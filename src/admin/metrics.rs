@@ -21,6 +21,7 @@ use super::declare::{counters, gauge, gauges, histogram, histograms};
 use super::tally::{OTHER, add, closed, observe, set, touch};
 use crate::aws::class::Class;
 use crate::guard::call::{Mode, Outcome, Verdict};
+use crate::guard::release::THIS;
 use crate::journal::event::Palisade;
 use crate::journal::{Observe, Phase, Record, Status};
 use crate::sources::credentials::{Fetch, FetchOutcome, WatchFetches};
@@ -406,7 +407,7 @@ impl Metrics {
             touch(&self.policy_reloads, &[outcome.as_str()]);
         }
         self.build.reset();
-        let labels = [env!("CARGO_PKG_VERSION"), &vocabulary.catalog];
+        let labels = [THIS, &vocabulary.catalog];
         if let Ok(build) = self.build.get_metric_with_label_values(&labels) {
             build.set(1);
         }

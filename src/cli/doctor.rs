@@ -45,6 +45,7 @@ use crate::aws::catalog::Catalog;
 use crate::aws::endpoint::Endpoint;
 use crate::config::Config;
 use crate::guard::keyring::PREFIX;
+use crate::guard::release::THIS;
 use crate::ruleset::Ruleset;
 use crate::running::certified;
 
@@ -295,5 +296,5 @@ fn authority(config: &Config) -> Option<CertificateDer<'static>> {
 
 /// What logs tell of these requests.
 fn agent() -> String {
-    format!("palisade/{} doctor", env!("CARGO_PKG_VERSION"))
+    format!("palisade/{THIS} doctor")
 }

@@ -103,7 +103,7 @@ fn write(folder: &Path, command: &clap::Command) -> anyhow::Result<usize> {
 
 fn page(command: &clap::Command) -> anyhow::Result<Vec<u8>> {
     let mut page = Vec::new();
-    let source = format!("palisade {}", env!("CARGO_PKG_VERSION"));
+    let source = format!("palisade {}", crate::guard::release::THIS);
     // As `--help` has it, with `--` and what may be repeated; examples as they stand, below.
     let usage = command.clone().render_usage().to_string();
     let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).to_owned();

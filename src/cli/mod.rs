@@ -40,6 +40,7 @@ use std::process::ExitCode;
 
 use crate::aws::nearest::nearest;
 use crate::config::{self, Config};
+use crate::guard::release::THIS;
 use crate::ruleset::Ruleset;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
@@ -59,7 +60,7 @@ const UNBUILT_BELOW: &[[&str; 2]] = &[
 
 /// A policy guard for AWS: a forwarding HTTPS proxy that judges every API call before it is sent.
 #[derive(Debug, Parser)]
-#[command(name = "palisade", version, propagate_version = true)]
+#[command(name = "palisade", version = THIS, propagate_version = true)]
 struct Arguments {
     /// The configuration file [default: $PALISADE_CONFIG, ~/.config/palisade/palisade.toml, /etc/palisade/palisade.toml]
     #[arg(long, global = true, value_name = "FILE")]

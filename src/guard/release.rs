@@ -4,8 +4,11 @@ use std::cmp::Ordering;
 
 use semver::Version;
 
-/// This release, as `0.1.0`.
-pub const THIS: &str = env!("CARGO_PKG_VERSION");
+/// This release, as `0.1.0`; `0.1.0+dirty` where it was built from more than its commit.
+pub const THIS: &str = match option_env!("PALISADE_BUILD_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
 
 /// Whether a text names a release that is newer than this one, in the order of
 /// [SemVer 2.0.0, section 11](https://semver.org/spec/v2.0.0.html#spec-item-11): a pre-release is older than its release,

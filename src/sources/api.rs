@@ -14,6 +14,7 @@ use crate::aws::endpoint::Endpoint;
 use crate::aws::protocol::{self, UpstreamError};
 use crate::aws::sigv4::{self, Over};
 use crate::aws::value::Object;
+use crate::guard::release::THIS;
 use crate::proxy::body::{self, Buffered};
 use crate::proxy::upstream::{Answer, Freshness, SendError, Target, Upstream};
 use crate::proxy::{Body, Budget, Timeouts};
@@ -152,7 +153,7 @@ impl Api {
         let host = endpoint.host.as_str();
         let mut request =
             sigv4::signed(wire, host, credentials, over, self.clock.now()).map_err(failed)?;
-        let agent = format!("palisade/{} {purpose}", env!("CARGO_PKG_VERSION"));
+        let agent = format!("palisade/{THIS} {purpose}");
         let agent = HeaderValue::from_str(&agent).map_err(failed)?;
         request.headers_mut().insert(USER_AGENT, agent);
         Ok(request.map(Bytes::from))

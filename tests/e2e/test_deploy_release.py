@@ -21,7 +21,16 @@ import pytest
 
 from guard import BINARY, REPOSITORY, clean_environment
 
-BUILD = REPOSITORY / "deploy/release/build"
+sys.path.insert(0, str(REPOSITORY / "deploy/release"))
+try:
+    import elf
+    import pack
+finally:
+    sys.path.remove(str(REPOSITORY / "deploy/release"))
+
+# What is packed, and by what.
+PACKED = ("LICENSE", "NOTICE", "README.md", "CHANGELOG.md", "config/palisade.toml", "policies")
+PACKS = ("Cargo.toml", "Cargo.lock", "deploy/release")
 TOOLS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "palisade-release/bin"
 VERSION = tomllib.loads((REPOSITORY / "Cargo.toml").read_text())["package"]["version"]
 EPOCH = 1_780_000_001
@@ -45,10 +54,53 @@ BILL = {
 }
 
 
-def build(*arguments, fails=False, **variables):
+class Checkout:
+    """A checkout with everything committed, whatever the one under test is like; without git, one that isn't any."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for name in (*PACKED, *PACKS):
+            there = shutil.copytree if (REPOSITORY / name).is_dir() else shutil.copy
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            there(REPOSITORY / name, folder / name)
+        for name in ("src", "tests"):
+            (folder / name).symlink_to(REPOSITORY / name)
+        shutil.rmtree(folder / "deploy/release/__pycache__", ignore_errors=True)
+        (folder / ".gitignore").write_text("__pycache__\n")
+        if shutil.which("git"):
+            self.git("init", "--quiet")
+            self.git("add", ".")
+            self.git("-c", "user.name=ci", "-c", "user.email=ci@example.com", "commit", "--quiet", "--message=All of it")
+
+    def git(self, *arguments):
+        subprocess.run(["git", *arguments], cwd=self.folder, check=True, capture_output=True, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    return Checkout(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """A checkout with a file that isn't committed."""
+    if not shutil.which("git"):
+        pytest.skip("there is no git, by which a checkout is known: install the package git")
+    made = Checkout(tmp_path / "checkout")
+    (made.folder / "policies/new.cedar").write_text("// Not committed.\n")
+    return made
+
+
+@pytest.fixture(scope="module")
+def build(checkout):
+    return lambda *arguments, **more: build_in(checkout, *arguments, **more)
+
+
+def build_in(checkout, *arguments, fails=False, cwd=None, **variables):
     done = subprocess.run(
-        [BUILD, *map(str, arguments)],
+        [checkout.folder / "deploy/release/build", *map(str, arguments)],
         env={**os.environ, "SOURCE_DATE_EPOCH": str(EPOCH), "PYTHON": sys.executable, **variables},
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=120,
@@ -77,6 +129,16 @@ def binary(scratch):
 
 
 @pytest.fixture(scope="module")
+def small(scratch):
+    """A program that says to be the guard, and is packed in no time."""
+    made = scratch / "small"
+    program = f'#include <stdio.h>\nint main(void) {{ puts("palisade {VERSION}"); return 0; }}'
+    done = subprocess.run(["cc", "-x", "c", "-", "-o", made], input=program, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+@pytest.fixture(scope="module")
 def bill(scratch):
     file = scratch / "bill.json"
     file.write_text(json.dumps(BILL))
@@ -84,7 +146,7 @@ def bill(scratch):
 
 
 @pytest.fixture(scope="module")
-def release(scratch, binary, bill):
+def release(scratch, binary, bill, build):
     """The folder of a release."""
     build("--binary", binary, "--sbom", bill, "--out", scratch / "one")
     return scratch / "one"
@@ -110,7 +172,7 @@ def test_the_checksums_are_those_of_every_file(release):
     bill.write_bytes(kept)
 
 
-def test_the_same_input_gives_the_same_bytes(release, scratch, binary, bill):
+def test_the_same_input_gives_the_same_bytes(release, scratch, binary, bill, build):
     # Another time zone, another umask, another user's time: nothing of them stands in it.
     build("--binary", binary, "--sbom", bill, "--out", scratch / "two", TZ="Asia/Tokyo")
     for path in release.iterdir():
@@ -199,7 +261,7 @@ def test_pip_installs_a_guard_that_works_without_rust(wheel, scratch):
     assert not (place / "bin/palisade").exists()
 
 
-def test_a_binary_or_a_bill_of_another_version_is_refused(binary, bill, tmp_path):
+def test_a_binary_or_a_bill_of_another_version_is_refused(binary, bill, tmp_path, build):
     other = tmp_path / "palisade"
     other.write_text("#!/bin/sh\necho palisade 9.9.9\n")
     other.chmod(0o755)
@@ -212,6 +274,163 @@ def test_a_binary_or_a_bill_of_another_version_is_refused(binary, bill, tmp_path
     assert not (tmp_path / "out").exists()
 
 
+# --- the checkout, the folders
+
+
+def test_a_checkout_with_changes_is_refused_and_says_so_where_it_is_built(changed, small, bill, tmp_path):
+    out = tmp_path / "out"
+    packs = ("--binary", small, "--sbom", bill, "--out", out)
+    said = build_in(changed, *packs, fails=True)
+    assert "not all is committed" in said and "policies/new.cedar" in said and not out.exists()
+    build_in(changed, *packs, "--dirty")
+    names = [path.name for path in out.iterdir() if path.name != "SHA256SUMS"]
+    assert len(names) == 3 and all(name.startswith(f"palisade-{VERSION}+dirty-") for name in names)
+    [wheel] = out.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        info = f"palisade-{VERSION}+dirty.dist-info"
+        assert f"Version: {VERSION}+dirty\n" in file.read(f"{info}/METADATA").decode()
+        assert json.loads(file.read(f"{info}/sboms/palisade.cdx.json"))["metadata"]["component"]["version"] == f"{VERSION}+dirty"
+    # Committed, it is a release like any, and `--dirty` makes it no other.
+    changed.git("add", ".")
+    changed.git("-c", "user.name=ci", "-c", "user.email=ci@example.com", "commit", "--quiet", "--message=More")
+    build_in(changed, *packs, "--dirty")
+    assert all("dirty" not in path.name for path in out.iterdir())
+
+
+def test_a_binary_of_a_changed_checkout_is_packed_as_no_release(checkout, changed, bill, tmp_path):
+    other = tmp_path / "palisade"
+    other.write_text(f"#!/bin/sh\necho palisade {VERSION}+dirty\n")
+    other.chmod(0o755)
+    packs = ("--binary", other, "--sbom", bill, "--out", tmp_path / "out")
+    said = build_in(checkout, *packs, fails=True)
+    assert f"is `palisade {VERSION}+dirty`, not palisade {VERSION}" in said
+    assert "no ELF binary" in build_in(changed, *packs, "--dirty", fails=True)
+
+
+def test_a_checkout_that_git_cannot_read_is_refused(changed, small, bill, tmp_path):
+    shutil.rmtree(changed.folder / ".git/objects")
+    said = build_in(changed, "--binary", small, "--sbom", bill, "--out", tmp_path / "out", "--dirty", fails=True)
+    assert "git can't tell whether all is committed" in said
+
+
+def test_relative_paths_are_meant_from_where_it_is_called(build, small, bill, tmp_path):
+    (tmp_path / "bin").symlink_to(Path(sys.executable).parent)
+    for name, file in (("guard", small), ("bill", bill)):
+        shutil.copy(file, tmp_path / name)
+    python = f"bin/{Path(sys.executable).name}"
+    build("--binary", "guard", "--sbom", "./bill", "--out", "made/here", cwd=tmp_path, PYTHON=python)
+    assert len(list((tmp_path / "made/here").glob("palisade-*"))) == 3
+
+
+def test_it_tells_how_it_is_used_wherever_it_is_called_from(checkout):
+    command = ["./build", "--help"]
+    done = subprocess.run(command, cwd=checkout.folder / "deploy/release", capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0 and "--dirty" in done.stdout, done.stderr
+
+
+def test_older_artefacts_of_its_own_go_and_other_files_stay(build, small, bill, tmp_path):
+    out = tmp_path / "out"
+    build("--binary", small, "--sbom", bill, "--out", out)
+    first = (out / "SHA256SUMS").read_text()
+    [older, changed_since] = [out / f"palisade-0.0.{n}-x.tar.gz" for n in (1, 2)]
+    older.write_text("older")
+    changed_since.write_text("older")
+    foreign = [out / name for name in ("palisade-0.0.3-x.tar.gz", "notes.txt")]
+    for file in foreign:
+        file.write_text("mine")
+    with (out / "SHA256SUMS").open("a") as sums:
+        sums.writelines(f"{sha256(file.read_bytes())}  {file.name}\n" for file in (older, changed_since))
+    changed_since.write_text("mine now")
+    build("--binary", small, "--sbom", bill, "--out", out)
+    assert not older.exists()
+    assert changed_since.read_text() == "mine now" and all(file.read_text() == "mine" for file in foreign)
+    assert (out / "SHA256SUMS").read_text() == first
+
+
+@pytest.mark.parametrize("sums", ["", f"{'0' * 64}  notes.txt\n", f"{'0' * 64}  ../palisade-1.whl\n"])
+def test_sums_of_somebody_else_are_not_written_over(build, small, bill, tmp_path, sums):
+    (tmp_path / "SHA256SUMS").write_text(sums)
+    said = build("--binary", small, "--sbom", bill, "--out", tmp_path, fails=True)
+    assert "isn't a release's: name another folder by --out" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["SHA256SUMS"]
+    assert (tmp_path / "SHA256SUMS").read_text() == sums
+
+
+# --- what a binary needs
+
+
+class Needs(elf.Elf):
+    """A binary that needs those versions of the C library's symbols."""
+
+    def __init__(self, *versions):
+        self._versions, self.machine = versions, "x86_64"
+
+    def libraries(self):
+        return ["libc.so.6"]
+
+    def versions(self):
+        return [("libc.so.6", name) for name in self._versions]
+
+    def _tables(self, kind):
+        return []
+
+
+@pytest.mark.parametrize(
+    "versions, tag",
+    [
+        (["GLIBC_2.2.5"], "manylinux_2_17_x86_64"),
+        (["GLIBC_2.2.5", "GLIBC_2.34", "GCC_3.0"], "manylinux_2_34_x86_64"),
+        (["GLIBC_2.34", "GLIBC_ABI_DT_RELR"], "manylinux_2_36_x86_64"),
+        (["GLIBC_2.39", "GLIBC_ABI_DT_RELR"], "manylinux_2_39_x86_64"),
+    ],
+)
+def test_a_wheels_tag_is_that_of_the_oldest_c_library_that_has_all(versions, tag):
+    assert pack.platform_tag(Needs(*versions)) == tag
+
+
+@pytest.mark.parametrize("version", ["GLIBC_PRIVATE", "GLIBC_ABI_GNU2_TLS", "GLIBC_3", "GLIBC_2.x"])
+def test_a_version_that_is_not_known_has_no_tag(version):
+    with pytest.raises(elf.NotPortable, match=f"`{version}`"):
+        pack.platform_tag(Needs("GLIBC_2.34", version))
+
+
+def test_packed_relocations_need_the_c_library_that_reads_them(tmp_path):
+    made = tmp_path / "made"
+    command = ["cc", "-x", "c", "-", "-pie", "-o", made, "-Wl,-z,pack-relative-relocs"]
+    program = "int x; int *p = &x; int main(void) { return *p; }"
+    if not shutil.which("cc") or subprocess.run(command, input=program, text=True, capture_output=True).returncode != 0:
+        pytest.skip("the C compiler here can't pack relocations")
+    found = elf.Elf(made.read_bytes())
+    assert ("libc.so.6", "GLIBC_ABI_DT_RELR") in found.versions()
+    assert found.glibc() >= (2, 36)
+    # A linker that doesn't tell by a version still tells by the table.
+    found.versions = lambda: [("libc.so.6", "GLIBC_2.17")]
+    assert found.glibc() == (2, 36)
+
+
+@pytest.mark.parametrize(
+    "version, expected",
+    [
+        ("0.1.0", "0.1.0"),
+        ("0.2.0-rc.1", "0.2.0rc1"),
+        ("0.2.0-alpha.12+dirty", "0.2.0a12+dirty"),
+        ("0.2.0-beta.2", "0.2.0b2"),
+        ("0.1.0+dirty", "0.1.0+dirty"),
+    ],
+)
+def test_a_wheel_has_its_version_as_pip_reads_it(version, expected):
+    assert pack.python_version(version) == expected
+
+
+@pytest.mark.parametrize("version", ["0.2.0-nightly", "0.2.0-rc", "0.2"])
+def test_a_version_that_pip_would_not_read_is_refused(version):
+    with pytest.raises(pack.Unpackable, match=version):
+        pack.python_version(version)
+
+
+# --- what it is made of
+
+
 def linked():
     """The crates that are linked into the binary, by cargo's own account: names and versions."""
     told = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True).stdout
@@ -222,7 +441,7 @@ def linked():
     return {(name, version.removeprefix("v")) for name, version, *_ in lines}
 
 
-def test_the_bill_of_materials_names_every_crate_that_is_linked(binary, tmp_path):
+def test_the_bill_of_materials_names_every_crate_that_is_linked(binary, tmp_path, build):
     if not (TOOLS / "cargo-cyclonedx").exists():
         pytest.skip("cargo-cyclonedx isn't there, and takes minutes to build: `deploy/release/build` installs it")
     build("--binary", binary, "--out", tmp_path)
@@ -245,12 +464,7 @@ def test_the_bill_of_materials_names_every_crate_that_is_linked(binary, tmp_path
 
 def test_a_built_binary_says_what_it_is_made_of():
     """What `cargo auditable` wrote, where the binary under test was built by it."""
-    sys.path.insert(0, str(BUILD.parent))
-    try:
-        from elf import Elf
-    finally:
-        sys.path.remove(str(BUILD.parent))
-    data = Elf(BINARY.read_bytes()).section(".dep-v0")
+    data = elf.Elf(BINARY.read_bytes()).section(".dep-v0")
     if data is None:
         pytest.skip("the binary under test was built without cargo-auditable; `deploy/release/build` checks its own")
     packages = json.loads(zlib.decompress(data))["packages"]
