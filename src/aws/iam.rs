@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::catalog::{Operation, Service};
 
@@ -41,8 +41,20 @@ pub enum Needs {
 #[derive(Debug)]
 pub struct Iam {
     actions: BTreeMap<&'static str, BTreeSet<&'static str>>,
-    resource_control: Vec<String>,
+    resource_control: ResourceControl,
     exceptions: BTreeMap<String, Exceptions>,
+}
+
+/// Which actions resource control policies may hold.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceControl {
+    /// The page of AWS's that lists them.
+    pub source: String,
+    /// When it was read: `2026-09-26`.
+    pub date: String,
+    /// The prefixes of their actions, in order: `kms`.
+    pub prefixes: Vec<String>,
 }
 
 /// Why there is no table.
@@ -63,8 +75,7 @@ pub enum IamError {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    /// The prefixes that resource control policies may hold.
-    resource_control: Vec<String>,
+    resource_control: ResourceControl,
     service: BTreeMap<String, Exceptions>,
 }
 
@@ -88,6 +99,14 @@ struct Exceptions {
     actions: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     left: BTreeMap<String, String>,
+}
+
+impl ResourceControl {
+    /// Whether these policies may hold actions of this prefix.
+    #[must_use]
+    pub fn holds(&self, prefix: &str) -> bool {
+        self.prefixes.iter().any(|p| p == prefix)
+    }
 }
 
 impl Iam {
@@ -135,10 +154,10 @@ impl Iam {
         self.actions.get(prefix)
     }
 
-    /// Whether resource control policies may hold actions of this prefix.
+    /// Which actions resource control policies may hold.
     #[must_use]
-    pub fn is_of_resource_control(&self, prefix: &str) -> bool {
-        self.resource_control.iter().any(|p| p == prefix)
+    pub const fn resource_control(&self) -> &ResourceControl {
+        &self.resource_control
     }
 
     /// What IAM asks for when this operation is called.

@@ -124,6 +124,7 @@ pub(crate) fn run(args: &Arguments, catalog: &Catalog) -> anyhow::Result<String>
         documents: &documents,
         alone: &alone,
         version: catalog.version(),
+        resource_control: iam.resource_control(),
     };
     let json = serde_json::to_string_pretty(&told.json()?)?;
     if let Some(folder) = &args.out {

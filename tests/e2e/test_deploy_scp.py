@@ -215,7 +215,7 @@ def test_resource_control_holds_for_strangers_and_not_for_awss_services(report):
     assert denied(found, action)
     assert not denied(found, action, **{"aws:PrincipalIsAWSService": "true"})
     prefixes = {a.split(":")[0] for d in found for s in d["Statement"] for a in s["Action"]}
-    assert prefixes <= {"kms", "s3", "secretsmanager", "sqs", "sts"}
+    assert {"kms", "dynamodb"} <= prefixes <= set(resource_control()["prefixes"])
 
 
 def test_every_document_is_of_the_grammar_and_as_long_as_aws_takes(report):
@@ -253,11 +253,22 @@ def test_the_files_are_the_policies_and_an_older_run_leaves_nothing(scp, tmp_pat
         assert who in told
 
 
-def test_the_page_names_the_services_that_resource_control_covers():
-    listed_there = re.search(r"^resource_control = \[(.+)\]$", (ROOT / "config" / "iam.toml").read_text(), re.MULTILINE)
-    names = {"kms": "KMS", "s3": "S3", "secretsmanager": "Secrets Manager", "sqs": "SQS", "sts": "STS"}
-    *first, last = (names[prefix] for prefix in re.findall('"(.+?)"', listed_there[1]))
-    assert f"They cover {', '.join(first)} and {last} (" in (ROOT / "deploy" / "README.md").read_text()
+def resource_control():
+    """The table of services that resource control policies hold, read here anew."""
+    text = (ROOT / "config" / "iam.toml").read_text().split("[resource_control]", 1)[1].split("\n[", 1)[0]
+    return dict(re.findall(r'^(\w+) = "(.+)"$', text, re.MULTILINE)) | {
+        "prefixes": re.findall(r'"([a-z0-9-]+)"', text.split("prefixes = [", 1)[1].split("]", 1)[0])
+    }
+
+def test_the_page_names_the_services_that_resource_control_covers(scp):
+    table, page = resource_control(), (ROOT / "deploy" / "README.md").read_text()
+    assert f"AWS's list of {table['date']} has" in page and f"{len(table['prefixes'])} prefixes" in page
+    covered = {"kms", "s3", "secretsmanager", "sqs", "sts", "dynamodb", "ecr", "logs", "workspaces"}
+    assert covered <= set(table["prefixes"])
+    assert not {"ec2", "rds", "lambda", "elasticfilesystem", "es"} & set(table["prefixes"])
+    said = scp("--service", "kms", "--organization", ORGANIZATION)
+    assert table["source"] in said and table["date"] in said
+
 
 
 def test_the_page_names_options_that_there_are(scp):

@@ -65,7 +65,8 @@ fn what_the_list_hasnt_is_unknown_and_what_isnt_to_be_forbidden_is_left() {
 
 #[test]
 fn an_exception_that_names_no_action_is_an_error() {
-    let text = "resource_control = []\n[service.s3]\nwhy = \"-\"\nprefixes = [\"s3\"]\n\
+    let text = "[resource_control]\nsource = \"-\"\ndate = \"-\"\nprefixes = []\n\
+                [service.s3]\nwhy = \"-\"\nprefixes = [\"s3\"]\n\
                 actions = { DeleteObject = [\"DeleteNothing\"] }";
     assert_eq!(
         Iam::parse(text).unwrap_err().to_string(),
@@ -94,6 +95,24 @@ fn the_exceptions_are_about_what_there_is() {
             );
         }
     }
+}
+
+#[test]
+fn resource_control_is_of_prefixes_that_there_are_by_a_page_of_a_day() {
+    let iam = Iam::embedded().unwrap();
+    let held = iam.resource_control();
+    for prefix in &held.prefixes {
+        assert!(iam.under(prefix).is_some(), "{prefix}");
+        assert!(held.holds(prefix));
+    }
+    assert!(held.prefixes.is_sorted());
+    assert!(
+        held.source
+            .starts_with("https://docs.aws.amazon.com/organizations/")
+    );
+    let lengths: Vec<usize> = held.date.split('-').map(str::len).collect();
+    assert_eq!(lengths, [4, 2, 2]);
+    assert!(!held.holds("ec2") && !held.holds("es") && !held.holds("s3express"));
 }
 
 #[test]

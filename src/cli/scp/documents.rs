@@ -178,7 +178,7 @@ fn resource_control(choice: &Choice, iam: &Iam, exempt: &Exempt) -> anyhow::Resu
             patterns,
         }
     };
-    let held = |prefix: &str| iam.is_of_resource_control(prefix);
+    let held = |prefix: &str| iam.resource_control().holds(prefix);
     let guarded = patterns(&choice.guarded, iam, held)?;
     let shared = patterns(&choice.shared, iam, held)?;
     let kinds = [

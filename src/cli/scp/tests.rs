@@ -193,6 +193,35 @@ fn an_operation_that_is_excepted_is_left_to_everyone() {
 }
 
 #[test]
+fn resource_control_policies_hold_what_aws_lists() {
+    let organization = "--organization=o-a1b2c3d4e5";
+    let report = report(&["--service=dynamodb,ec2,es,kms", organization]).unwrap();
+    let policies = report["resourceControl"].as_array().unwrap().iter();
+    let statements = policies.flat_map(|p| p["document"]["Statement"].as_array().unwrap());
+    let actions = statements.flat_map(|s| s["Action"].as_array().unwrap());
+    let prefixes = actions.map(|a| a.as_str().unwrap().split(':').next().unwrap());
+    let prefixes: std::collections::BTreeSet<&str> = prefixes.collect();
+    assert_eq!(Vec::from_iter(prefixes), ["dynamodb", "kms"]);
+    let takes = &report["resourceControlTakes"];
+    assert!(
+        takes["prefixes"]
+            .as_array()
+            .unwrap()
+            .contains(&"dynamodb".into())
+    );
+    let more = ["--service=kms", organization];
+    let line = Line::try_parse_from(ROLES.iter().take(5).chain(&more)).unwrap();
+    let text = run(&line.arguments, &Catalog::embedded().unwrap()).unwrap();
+    assert!(
+        text.contains(&format!(
+            "AWS's list of {}",
+            takes["date"].as_str().unwrap()
+        )),
+        "{text}"
+    );
+}
+
+#[test]
 fn resource_control_policies_keep_out_a_role_of_that_name_elsewhere() {
     let none = report(&["--service=kms"]).unwrap();
     assert_eq!(none["resourceControl"].as_array().unwrap().len(), 0);

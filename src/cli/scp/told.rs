@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::choice::Choice;
 use super::documents::{ATTACHED_MAX, Document, Documents, POLICY_CHARS_MAX};
 use crate::aws::class::Class;
+use crate::aws::iam::ResourceControl;
 use crate::cli::table;
 
 /// Where the quotas stand.
@@ -25,6 +26,7 @@ pub(super) struct Told<'a> {
     pub(super) alone: &'a [(Class, usize)],
     /// What the catalog was made from.
     pub(super) version: &'a str,
+    pub(super) resource_control: &'a ResourceControl,
 }
 
 impl Told<'_> {
@@ -60,6 +62,7 @@ impl Told<'_> {
             "covered": self.choice.covered,
             "uncovered": self.choice.uncovered,
             "guardedByInputOnly": self.choice.by_input,
+            "resourceControlTakes": self.resource_control,
             "takenAlong": self.choice.taken_along,
         }))
     }
@@ -84,6 +87,7 @@ impl Told<'_> {
             self.choice.uncovered.len(),
             self.version
         )?;
+        self.resource_control(&mut out)?;
         self.quota(&mut out)?;
         self.lists(&mut out)?;
         match folder {
@@ -150,6 +154,21 @@ impl Told<'_> {
         let all = self.choice.uncovered.iter();
         all.map(|u| format!("{} ({}): {}", u.operation, u.class, u.why))
             .collect()
+    }
+
+    fn resource_control(&self, out: &mut String) -> anyhow::Result<()> {
+        if self.documents.resource_control.is_empty() {
+            return Ok(());
+        }
+        let takes = self.resource_control;
+        writeln!(
+            out,
+            "resource control policies take {} prefixes, by AWS's list of {} ({}): whatever has another prefix is denied to your own principals alone",
+            takes.prefixes.len(),
+            takes.date,
+            takes.source
+        )?;
+        Ok(())
     }
 
     fn taken_along(&self) -> Vec<String> {
