@@ -3,11 +3,16 @@
 //!
 //! INVARIANT: an action that is told stands in the list; an operation without one is told as such, never left out.
 
+mod also;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use also::{Also, Beside};
+
 use super::catalog::{Operation, Service};
+use super::class::Class;
 
 const ACTIONS: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -43,6 +48,18 @@ pub struct Iam {
     actions: BTreeMap<&'static str, BTreeSet<&'static str>>,
     resource_control: ResourceControl,
     exceptions: BTreeMap<String, Exceptions>,
+    also: Vec<Also>,
+    by_name: also::ByName,
+}
+
+/// What IAM asks for when a call of an operation has an input by which it is guarded, and only then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByInput {
+    /// The class of these inputs.
+    pub class: Class,
+    pub actions: Vec<Action>,
+    /// Whether it asks for them for every such input.
+    pub all: bool,
 }
 
 /// Which actions resource control policies may hold.
@@ -70,6 +87,10 @@ pub enum IamError {
         operation: String,
         action: String,
     },
+    #[error(
+        "`config/iam.toml`: AWS's list of actions hasn't `{0}`, of those that no operation needs"
+    )]
+    Also(String),
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,6 +98,9 @@ pub enum IamError {
 struct File {
     resource_control: ResourceControl,
     service: BTreeMap<String, Exceptions>,
+    #[serde(default)]
+    also: Vec<Also>,
+    also_by_name: also::ByName,
 }
 
 /// What `config/iam.toml` says of one service.
@@ -99,6 +123,18 @@ struct Exceptions {
     actions: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     left: BTreeMap<String, String>,
+    #[serde(default)]
+    by_input: BTreeMap<String, AskedByInput>,
+}
+
+/// What `config/iam.toml` says of one operation's inputs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AskedByInput {
+    class: Class,
+    actions: Vec<String>,
+    #[serde(default)]
+    all: bool,
 }
 
 impl ResourceControl {
@@ -129,7 +165,10 @@ impl Iam {
             actions: actions.collect(),
             resource_control: file.resource_control,
             exceptions: file.service,
+            also: file.also,
+            by_name: file.also_by_name,
         };
+        iam.check_also()?;
         for (service, said) in &iam.exceptions {
             for (operation, actions) in &said.actions {
                 if let Some(action) = actions.iter().find(|a| {
@@ -190,6 +229,23 @@ impl Iam {
             return Needs::Unknown(format!("{prefix}:{}", operation.name));
         }
         Needs::Actions(found)
+    }
+
+    /// What IAM asks for by the input of a call; `None` where the operation is judged as a whole.
+    #[must_use]
+    pub fn needs_by_input(&self, service: &Service, operation: &Operation) -> Option<ByInput> {
+        let said = self.exceptions.get(&service.id)?;
+        let asked = said.by_input.get(&operation.name)?;
+        let prefixes = match said.prefixes.is_empty() {
+            true => std::slice::from_ref(&service.signing_name),
+            false => said.prefixes.as_slice(),
+        };
+        let names = asked.actions.iter();
+        Some(ByInput {
+            class: asked.class,
+            actions: names.flat_map(|name| self.named(prefixes, name)).collect(),
+            all: asked.all,
+        })
     }
 
     /// The actions of that name: `prefix:Name`, or `Name` under each of the prefixes that has it.

@@ -2,6 +2,7 @@
 //!
 //! INVARIANT: what the policies don't cover is told, operation by operation, with the reason.
 
+mod besides;
 mod choice;
 mod cover;
 mod documents;
@@ -60,13 +61,16 @@ pub(crate) struct Arguments {
     /// Only the operations of this service, as the AWS CLI names it; may be repeated [default: every service]
     #[arg(long = "service", value_name = "ID", value_delimiter = ',')]
     services: Vec<String>,
-    /// An operation to leave to everyone, such as `sqs:DeleteMessage`; may be repeated
+    /// An operation to leave to everyone with the actions that it needs, such as `sqs:DeleteMessage`; the report says which of them something else keeps with the guard; may be repeated
     #[arg(
         long = "except",
         value_name = "SERVICE:OPERATION",
         value_delimiter = ','
     )]
     except: Vec<String>,
+    /// An action of IAM's to deny, too: one that no operation is called as, such as `es:ESHttpDelete`, which nobody but the break-glass role does then, or one that `--except` would open; or a group of those that the report names as left open: `data`, `access`, `beside`, `other`, `all`; may be repeated
+    #[arg(long = "also", value_name = "ACTION|GROUP", value_delimiter = ',')]
+    also: Vec<String>,
     /// Take in what is guarded for some inputs only, such as `rds:ModifyDBInstance`: only the guard makes such calls then, whatever their input
     #[arg(long)]
     by_input: bool,
@@ -95,6 +99,7 @@ pub(crate) fn run(args: &Arguments, catalog: &Catalog) -> anyhow::Result<String>
         classes: classes(&args.classes)?,
         services: &args.services,
         except: &args.except,
+        also: &args.also,
         by_input: args.by_input,
     };
     let choice = Choice::make(catalog, &iam, &wanted)?;
@@ -113,6 +118,7 @@ pub(crate) fn run(args: &Arguments, catalog: &Catalog) -> anyhow::Result<String>
     for class in classes {
         let one = Wanted {
             classes: vec![*class],
+            also: &[],
             ..wanted.clone()
         };
         let choice = Choice::make(catalog, &iam, &one)?;

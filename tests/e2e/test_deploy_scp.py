@@ -122,7 +122,7 @@ def denials(documents):
 
 def test_what_is_denied_is_what_guarded_operations_need_and_nothing_else(report):
     found = denials(documents(report))
-    needed = {action.lower() for covered in report["covered"] for action in covered["actions"]}
+    needed = {action.lower() for covered in (*report["covered"], *report["coveredByPart"]) for action in covered["actions"]}
     assert len(needed) > 4000
     assert found["PalisadeGuarded"] | found["PalisadeShared"] == needed
     assert not found["PalisadeGuarded"] & found["PalisadeShared"]
@@ -260,6 +260,7 @@ def resource_control():
         "prefixes": re.findall(r'"([a-z0-9-]+)"', text.split("prefixes = [", 1)[1].split("]", 1)[0])
     }
 
+
 def test_the_page_names_the_services_that_resource_control_covers(scp):
     table, page = resource_control(), (ROOT / "deploy" / "README.md").read_text()
     assert f"AWS's list of {table['date']} has" in page and f"{len(table['prefixes'])} prefixes" in page
@@ -268,6 +269,72 @@ def test_the_page_names_the_services_that_resource_control_covers(scp):
     assert not {"ec2", "rds", "lambda", "elasticfilesystem", "es"} & set(table["prefixes"])
     said = scp("--service", "kms", "--organization", ORGANIZATION)
     assert table["source"] in said and table["date"] in said
+
+
+def test_the_page_names_groups_and_actions_that_are_left_open(scp):
+    page = (ROOT / "deploy" / "README.md").read_text()
+    rows = re.findall(r"^\| `(data|access|beside|other)` \| (.+?) \|", page, re.MULTILINE)
+    everything = json.loads(scp("--json"))["leftOpen"]
+    groups = {}
+    for left in everything:
+        groups.setdefault(left["group"], set()).add(left["action"])
+    assert [group for group, _ in rows] == ["data", "access", "beside", "other"] and set(groups) == set(dict(rows))
+    for group, text in rows:
+        named = set(re.findall(r"`([a-z0-9-]+:\w+)`", text))
+        assert named <= groups[group], (group, named - groups[group])
+        assert named or group == "other"
+
+
+def test_what_is_no_operation_is_told_and_denied_to_all_but_the_break_glass_role(scp, tmp_path):
+    open_to_all = documents(json.loads(scp("--service", "opensearch,kafka", "--json")))
+    some = json.loads(scp("--service", "opensearch,kafka", "--also", "data,es:ESHttpPost", "--json"))
+    for action in ("es:ESHttpDelete", "kafka-cluster:DeleteTopic", "es:ESHttpPost"):
+        assert not denied(open_to_all, action, **by(SOMEBODY)), action
+        assert denied(documents(some), action, **by(SOMEBODY)), action
+        assert denied(documents(some), action, **by(WORK)), action
+        assert not denied(documents(some), action, **by(BREAK_GLASS)), action
+    for action in ("es:ESHttpGet", "es:ESHttpPut", "kafka-cluster:WriteData"):
+        assert not denied(documents(some), action, **by(SOMEBODY)), action
+    told = scp("--service", "opensearch,kafka", "--also", "data", "--out", str(tmp_path / "out"))
+    for text in (told, (tmp_path / "out" / "CUT-OFF.txt").read_text()):
+        assert "es:ESHttpDelete: to the guard too, in effect" in text
+        assert re.search(r"access: es:ESHttpPatch, es:ESHttpPost, es:ESHttpPut: .*_delete_by_query", text)
+
+
+def test_each_action_that_is_no_operation_is_denied_by_all_and_nothing_else_is_beside_it(scp):
+    plain = json.loads(scp("--json"))
+    everything = json.loads(scp("--also", "all", "--json"))
+    added = denials(documents(everything))["PalisadeGuarded"] - denials(documents(plain))["PalisadeGuarded"]
+    assert len(added) > 200 and everything["leftOpen"] == []
+    assert added == {left["action"].lower() for left in plain["leftOpen"]}
+
+
+def test_an_exception_opens_what_it_says_and_nothing_else(scp):
+    versions = ("s3:DeleteObjectVersion", "s3:BypassGovernanceRetention")
+    except_ = ("--service", "s3", "--except", "s3:DeleteObject,s3:DeleteObjects")
+    whole = json.loads(scp(*except_, "--json"))
+    for action in ("s3:DeleteObject", *versions):
+        assert not denied(documents(whole), action, **by(SOMEBODY)), action
+        assert all(action in excepted["left"] for excepted in whole["excepted"]), action
+    kept = json.loads(scp(*except_, "--also", ",".join(versions), "--json"))
+    assert not denied(documents(kept), "s3:DeleteObject", **by(SOMEBODY))
+    for action in versions:
+        assert denied(documents(kept), action, **by(SOMEBODY)), action
+        assert denied(documents(kept), action, **by(WORK)), action
+        assert not denied(documents(kept), action, **by(GUARDED)), action
+    alone = scp("--service", "s3", "--except", "s3:DeleteObject")
+    assert "s3:DeleteObject: still the guard's: s3:DeleteObjectVersion, for s3:DeleteObjects" in alone
+
+
+def test_a_transactions_deletions_are_denied_by_its_parts_action(scp):
+    found = json.loads(scp("--service", "dynamodb", "--json"))
+    [transaction] = [part for part in found["coveredByPart"] if part["operation"] == "dynamodb:TransactWriteItems"]
+    assert transaction == {**transaction, "actions": ["dynamodb:DeleteItem"], "class": "destroy", "all": True}
+    assert denied(documents(found), "dynamodb:DeleteItem", **by(SOMEBODY))
+    assert "dynamodb:TransactWriteItems" not in found["guardedByInputOnly"]
+    assert "dynamodb:BatchWriteItem" in found["guardedByInputOnly"]
+
+
 
 
 

@@ -66,12 +66,21 @@ fn what_the_list_hasnt_is_unknown_and_what_isnt_to_be_forbidden_is_left() {
 #[test]
 fn an_exception_that_names_no_action_is_an_error() {
     let text = "[resource_control]\nsource = \"-\"\ndate = \"-\"\nprefixes = []\n\
+                [also_by_name]\ngroup = \"-\"\ncalls = \"-\"\nwords = []\nharmless = []\n\
                 [service.s3]\nwhy = \"-\"\nprefixes = [\"s3\"]\n\
                 actions = { DeleteObject = [\"DeleteNothing\"] }";
     assert_eq!(
         Iam::parse(text).unwrap_err().to_string(),
         "`config/iam.toml`: `s3:DeleteObject` needs `DeleteNothing`, which AWS's list of actions hasn't",
     );
+}
+
+#[test]
+fn one_that_is_judged_and_that_there_is_not_is_an_error() {
+    let text = "[resource_control]\nsource = \"-\"\ndate = \"-\"\nprefixes = []\n[service]\n\
+                [also_by_name]\ngroup = \"-\"\ncalls = \"-\"\nwords = []\nharmless = [\"es:Nothing\"]";
+    let error = Iam::parse(text).unwrap_err().to_string();
+    assert!(error.contains("hasn't `es:Nothing`"), "{error}");
 }
 
 #[test]
@@ -84,6 +93,16 @@ fn the_exceptions_are_about_what_there_is() {
         assert!(!said.why.is_empty(), "{id}");
         for prefix in &said.prefixes {
             assert!(iam.under(prefix).is_some(), "{id}: {prefix}");
+        }
+        for (name, asked) in &said.by_input {
+            let operation = &service.operations[name];
+            let found = iam.needs_by_input(&service, operation).unwrap();
+            assert_eq!(found.actions.len(), asked.actions.len(), "{id}:{name}");
+            let mut conditions = operation.conditions.iter();
+            assert!(conditions.any(|c| c.class == found.class), "{id}:{name}");
+            // Where it isn't all that is asked for, the operation has an action of its own.
+            let has_own = matches!(iam.needs(&service, operation), Needs::Actions(_));
+            assert_eq!(has_own, !found.all, "{id}:{name}");
         }
         for name in said.actions.keys().chain(said.left.keys()) {
             let operation = service.operations.get(name);

@@ -42,6 +42,15 @@ fn actions(report: &Value, sid: &str) -> Vec<String> {
         .collect()
 }
 
+/// Whether one of the patterns fits an action.
+fn covers(patterns: &[String], action: &str) -> bool {
+    let fits = |p: &String| match p.strip_suffix('*') {
+        Some(begin) => action.starts_with(begin),
+        None => action == p,
+    };
+    patterns.iter().any(fits)
+}
+
 #[test]
 fn what_something_unguarded_needs_too_is_the_work_roles_as_well() {
     let report = report(&["--service", "s3,workspaces", "--class", "destroy"]).unwrap();
@@ -72,13 +81,6 @@ fn what_only_guarded_operations_need_is_not_the_work_roles_whatever_their_class(
     let report = report(&["--service", "s3,dynamodb"]).unwrap();
     let guarded = actions(&report, "PalisadeGuarded");
     let shared = actions(&report, "PalisadeShared");
-    let covers = |patterns: &[String], action: &str| {
-        let fits = |p: &String| match p.strip_suffix('*') {
-            Some(begin) => action.starts_with(begin),
-            None => action == p,
-        };
-        patterns.iter().any(fits)
-    };
     for action in [
         "dynamodb:DeleteItem",
         "s3:BypassGovernanceRetention",
@@ -190,6 +192,195 @@ fn an_operation_that_is_excepted_is_left_to_everyone() {
         patterns.all(|a| !a.starts_with("sqs:DeleteM") && a != "sqs:Delete*"),
         "{guarded:?}"
     );
+}
+
+#[test]
+fn an_exception_says_which_actions_it_opens_and_which_something_else_keeps() {
+    let excepted = |report: &Value, name: &str| {
+        let mut all = report["excepted"].as_array().unwrap().iter();
+        all.find(|e| e["operation"] == name).unwrap().clone()
+    };
+    // The batch needs the same actions.
+    let one = report(&["--service=s3", "--except=s3:DeleteObject"]).unwrap();
+    let told = excepted(&one, "s3:DeleteObject");
+    assert_eq!(told["left"], serde_json::json!([]));
+    let kept = &told["kept"][0];
+    assert_eq!(kept["action"], "s3:DeleteObject");
+    assert_eq!(kept["by"], serde_json::json!(["s3:DeleteObjects"]));
+
+    let both = ["--service=s3", "--except=s3:DeleteObject,s3:DeleteObjects"];
+    let told = excepted(&report(&both).unwrap(), "s3:DeleteObject");
+    let left = told["left"].as_array().unwrap();
+    for action in [
+        "s3:DeleteObject",
+        "s3:DeleteObjectVersion",
+        "s3:BypassGovernanceRetention",
+    ] {
+        assert!(left.contains(&action.into()), "{left:?}");
+    }
+
+    let keep = "--also=s3:DeleteObjectVersion,s3:BypassGovernanceRetention";
+    let report = report(&[both[0], both[1], keep]).unwrap();
+    let told = excepted(&report, "s3:DeleteObject");
+    assert!(
+        told["left"]
+            .as_array()
+            .unwrap()
+            .contains(&"s3:DeleteObject".into())
+    );
+    assert_eq!(told["kept"][0]["by"], serde_json::json!(["--also"]));
+    let guarded = actions(&report, "PalisadeGuarded");
+    for action in ["s3:BypassGovernanceRetention", "s3:DeleteObjectVersion"] {
+        assert!(covers(&guarded, action), "{guarded:?}");
+    }
+    assert!(!covers(&guarded, "s3:DeleteObject"), "{guarded:?}");
+    let also = &report["also"][1];
+    assert_eq!(also["action"], "s3:DeleteObjectVersion");
+    assert!(
+        also["guardedOperations"]
+            .as_array()
+            .unwrap()
+            .contains(&"s3:DeleteObjects".into())
+    );
+}
+
+#[test]
+fn what_destroys_and_is_no_operation_is_left_open_by_name_or_denied() {
+    let open = |report: &Value, action: &str| {
+        let mut all = report["leftOpen"].as_array().unwrap().iter();
+        all.find(|o| o["action"] == action)
+            .map(|o| o["group"].clone())
+    };
+    let all = report(&[]).unwrap();
+    for (action, group) in [
+        ("es:ESHttpDelete", "data"),
+        ("es:ESHttpPost", "access"),
+        ("aoss:APIAccessAll", "access"),
+        ("neptune-db:DeleteDataViaQuery", "data"),
+        ("kafka-cluster:DeleteTopic", "data"),
+        ("s3:ReplicateDelete", "beside"),
+        ("chime:DeleteDomain", "other"),
+    ] {
+        assert_eq!(open(&all, action), Some(group.into()), "{action}");
+    }
+    // Operations that are forbidden need these.
+    for action in [
+        "cassandra:Drop",
+        "apigateway:DELETE",
+        "neptune-db:ResetDatabase",
+    ] {
+        assert_eq!(open(&all, action), None, "{action}");
+    }
+    let some = report(&[
+        "--service=opensearch,neptunedata",
+        "--also=data,es:ESHttpPut",
+    ])
+    .unwrap();
+    let guarded = actions(&some, "PalisadeGuarded");
+    for action in [
+        "es:ESHttpDelete",
+        "es:ESHttpPut",
+        "neptune-db:DeleteDataViaQuery",
+    ] {
+        assert_eq!(open(&some, action), None, "{action}");
+        assert!(covers(&guarded, action), "{guarded:?}");
+    }
+    assert_eq!(open(&some, "es:ESHttpPost"), Some("access".into()));
+    assert_eq!(
+        open(&some, "kafka-cluster:DeleteTopic"),
+        None,
+        "not asked for"
+    );
+    let denied = some["also"].as_array().unwrap();
+    let of = |action: &str| denied.iter().find(|d| d["action"] == action).unwrap();
+    assert_eq!(
+        of("es:ESHttpDelete")["guardedOperations"],
+        serde_json::json!([])
+    );
+    let queries = &of("neptune-db:DeleteDataViaQuery")["guardedOperations"];
+    assert!(
+        queries
+            .as_array()
+            .unwrap()
+            .contains(&"neptunedata:ExecuteGremlinQuery".into())
+    );
+    // Nothing destroys by it, and it is another class's matter.
+    assert_eq!(
+        report(&["--class=tag"]).unwrap()["leftOpen"],
+        serde_json::json!([])
+    );
+}
+
+#[test]
+fn an_action_that_unguarded_calls_need_is_not_denied_by_its_name() {
+    refused(
+        &["--also=s3:GetObject"],
+        "is what calls that aren't guarded need, too",
+    );
+    refused(&["--also=es:ESHttpErase"], "has no `es:ESHttpErase`");
+    refused(
+        &["--also=everything"],
+        "there are access, beside, data, other, and `all`",
+    );
+    refused(
+        &["--service=kms", "--also=data"],
+        "nothing of `data` destroys at the services",
+    );
+}
+
+#[test]
+fn a_transaction_is_covered_by_what_its_parts_need() {
+    let told = |report: &Value, list: &str, name: &str| {
+        let mut all = report[list].as_array().unwrap().iter();
+        all.any(|o| *o == name || o["operation"] == name)
+    };
+    let transaction = "dynamodb:TransactWriteItems";
+    let table = "dynamodb:UpdateTable";
+    let plain = report(&["--service=dynamodb"]).unwrap();
+    assert!(told(&plain, "coveredByPart", transaction));
+    assert!(!told(&plain, "guardedByInputOnly", transaction));
+    assert!(!told(&plain, "uncovered", transaction));
+    // A batch is one action, whatever is in it; of what a table loses only its replicas are an action of their own.
+    assert!(told(
+        &plain,
+        "guardedByInputOnly",
+        "dynamodb:BatchWriteItem"
+    ));
+    assert!(told(&plain, "guardedByInputOnly", table) && told(&plain, "coveredByPart", table));
+    let guarded = actions(&plain, "PalisadeGuarded");
+    let covers = |action: &str| covers(&guarded, action);
+    assert!(
+        covers("dynamodb:DeleteItem") && covers("dynamodb:DeleteTableReplica"),
+        "{guarded:?}"
+    );
+    assert!(
+        !covers("dynamodb:PutItem") && !covers("dynamodb:UpdateTable"),
+        "{guarded:?}"
+    );
+    let with = report(&["--service=dynamodb", "--by-input"]).unwrap();
+    assert!(told(&with, "coveredByPart", transaction) && !told(&with, "uncovered", transaction));
+    // Left to everyone, a deletion is the transaction's still.
+    let except = report(&["--service=dynamodb", "--except=dynamodb:DeleteItem"]).unwrap();
+    let kept = &except["excepted"][0]["kept"][0];
+    assert_eq!(kept["by"], serde_json::json!([transaction]));
+    let both = "--except=dynamodb:DeleteItem,dynamodb:TransactWriteItems";
+    let except = report(&["--service=dynamodb", both]).unwrap();
+    assert_eq!(
+        except["excepted"][0]["left"],
+        serde_json::json!(["dynamodb:DeleteItem"])
+    );
+    assert!(!told(&except, "coveredByPart", transaction));
+}
+
+#[test]
+fn a_lock_that_a_deletion_may_bypass_is_the_guards() {
+    let guarded = actions(
+        &report(&["--service=fsx,storagegateway"]).unwrap(),
+        "PalisadeGuarded",
+    );
+    for action in ["fsx:Bypass", "storagegateway:Bypass"] {
+        assert!(guarded.iter().any(|g| g.starts_with(action)), "{guarded:?}");
+    }
 }
 
 #[test]

@@ -61,7 +61,11 @@ impl Told<'_> {
             "charactersByPrefix": prefixes.collect::<Vec<_>>(),
             "covered": self.choice.covered,
             "uncovered": self.choice.uncovered,
+            "leftOpen": self.choice.left_open,
+            "excepted": self.choice.excepted,
+            "also": self.choice.also,
             "guardedByInputOnly": self.choice.by_input,
+            "coveredByPart": self.choice.by_part,
             "resourceControlTakes": self.resource_control,
             "takenAlong": self.choice.taken_along,
         }))
@@ -112,8 +116,18 @@ impl Told<'_> {
         let mut out = CUT_OFF.to_owned();
         let head = "Not covered: guarded operations that no policy here forbids";
         section(&mut out, head, &self.uncovered())?;
+        let head =
+            "Left open: actions that destroy by ways of their own, unless `--also` denies them";
+        section(&mut out, head, &self.left_open())?;
+        let head = "Denied by `--also`";
+        section(&mut out, head, &self.also())?;
+        let head = "Excepted by `--except`";
+        section(&mut out, head, &self.excepted())?;
         let head = "Guarded for some inputs only, and left to everyone without `--by-input`";
         section(&mut out, head, &self.choice.by_input)?;
+        let head =
+            "Guarded for some inputs only, and covered where IAM asks for an action of theirs";
+        section(&mut out, head, &self.by_part())?;
         let head = "Taken along: what needs the same action, and is the guard's now, too";
         section(&mut out, head, &self.taken_along())?;
         Ok(out)
@@ -144,8 +158,16 @@ impl Told<'_> {
 
     fn lists(&self, out: &mut String) -> anyhow::Result<()> {
         list(out, "not covered", &self.uncovered())?;
+        let head = "left open: actions that destroy by ways of their own (--also denies an action or a group; --json has each)";
+        list(out, head, &self.left_open())?;
+        list(out, "denied by --also", &self.also())?;
+        let head = "excepted (--also ACTION keeps one of the actions)";
+        list(out, head, &self.excepted())?;
         let head = "guarded for some inputs only, left to everyone (--by-input takes them in)";
         list(out, head, &self.choice.by_input)?;
+        let head =
+            "guarded for some inputs only, and covered where IAM asks for an action of theirs";
+        list(out, head, &self.by_part())?;
         let head = "not asked for, but the guard's alone too, since they need the same action";
         list(out, head, &self.taken_along())
     }
@@ -154,6 +176,83 @@ impl Told<'_> {
         let all = self.choice.uncovered.iter();
         all.map(|u| format!("{} ({}): {}", u.operation, u.class, u.why))
             .collect()
+    }
+
+    /// A line for what goes the same way.
+    fn left_open(&self) -> Vec<String> {
+        let mut lines: Vec<(&str, &str, Vec<&str>)> = Vec::new();
+        for open in &self.choice.left_open {
+            match lines.last_mut() {
+                Some((group, calls, actions)) if *group == open.group && *calls == open.calls => {
+                    actions.push(&open.action);
+                }
+                Some(_) | None => lines.push((&open.group, &open.calls, vec![&open.action])),
+            }
+        }
+        let lines = lines.into_iter();
+        lines
+            .map(|(group, calls, actions)| {
+                let named: Vec<&str> = actions.iter().take(SHOWN_MAX).copied().collect();
+                let more = match actions.len().saturating_sub(named.len()) {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                format!("{group}: {}{more}: {calls}", named.join(", "))
+            })
+            .collect()
+    }
+
+    fn also(&self) -> Vec<String> {
+        let all = self.choice.also.iter();
+        all.map(|denied| match denied.operations.as_slice() {
+            [] => format!(
+                "{}: to the guard too, in effect, which makes no such call; a break-glass role alone does",
+                denied.action
+            ),
+            operations => format!("{}: the guard's, for {}", denied.action, operations.join(", ")),
+        })
+        .collect()
+    }
+
+    fn excepted(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for excepted in &self.choice.excepted {
+            let name = &excepted.operation;
+            if excepted.left.is_empty() && excepted.kept.is_empty() {
+                lines.push(format!("{name}: no action that a policy could forbid"));
+            }
+            if !excepted.left.is_empty() {
+                lines.push(format!(
+                    "{name}: open to everyone: {}",
+                    excepted.left.join(", ")
+                ));
+            }
+            for kept in &excepted.kept {
+                lines.push(format!(
+                    "{name}: still the guard's: {}, for {}",
+                    kept.action,
+                    kept.by.join(", ")
+                ));
+            }
+        }
+        lines
+    }
+
+    fn by_part(&self) -> Vec<String> {
+        let all = self.choice.by_part.iter();
+        all.map(|part| {
+            let what = match part.all {
+                true => "every such input needs",
+                false => "some such inputs need",
+            };
+            format!(
+                "{} ({}): {what} {}",
+                part.operation,
+                part.class,
+                part.actions.join(" or ")
+            )
+        })
+        .collect()
     }
 
     fn resource_control(&self, out: &mut String) -> anyhow::Result<()> {
