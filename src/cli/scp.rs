@@ -7,10 +7,11 @@ mod choice;
 mod cover;
 mod documents;
 mod exempt;
+mod folder;
 mod template;
 mod told;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -132,12 +133,14 @@ pub(crate) fn run(args: &Arguments, catalog: &Catalog) -> anyhow::Result<String>
         version: catalog.version(),
         resource_control: iam.resource_control(),
     };
-    let json = serde_json::to_string_pretty(&told.json()?)?;
     if let Some(folder) = &args.out {
-        write(folder, &documents, &told, &json)?;
+        folder::write(folder, &documents, &told)?;
     }
     if args.json {
-        return Ok(format!("{json}\n"));
+        return Ok(format!(
+            "{}\n",
+            serde_json::to_string_pretty(&told.json()?)?
+        ));
     }
     told.text(args.out.as_deref())
 }
@@ -160,50 +163,6 @@ fn classes(names: &[String]) -> anyhow::Result<Vec<Class>> {
     found.sort();
     found.dedup();
     Ok(found)
-}
-
-fn write(
-    folder: &Path,
-    documents: &Documents,
-    told: &told::Told<'_>,
-    json: &str,
-) -> anyhow::Result<()> {
-    let shown = folder.display();
-    std::fs::create_dir_all(folder).with_context(|| format!("`{shown}` can't be made"))?;
-    let entries = folder.read_dir();
-    // What an earlier run wrote and this one doesn't would be deployed beside this one's.
-    for entry in entries.with_context(|| format!("`{shown}` can't be read"))? {
-        let path = entry?.path();
-        if is_ours(&path) {
-            std::fs::remove_file(&path)
-                .with_context(|| format!("`{}` can't be replaced", path.display()))?;
-        }
-    }
-    let mut files: Vec<(String, String)> = documents.files();
-    files.push((
-        "organization.template.json".to_owned(),
-        serde_json::to_string_pretty(&template::organization(documents))?,
-    ));
-    files.push(("report.json".to_owned(), json.to_owned()));
-    files.push(("CUT-OFF.txt".to_owned(), told.cut_off()?));
-    for (name, text) in files {
-        let path = folder.join(name);
-        std::fs::write(&path, text)
-            .with_context(|| format!("`{}` can't be written", path.display()))?;
-    }
-    Ok(())
-}
-
-/// Whether it is called as the policies that this command writes: `scp-1.json`.
-fn is_ours(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.strip_suffix(".json").unwrap_or_default();
-    let number = name
-        .strip_prefix("scp-")
-        .or_else(|| name.strip_prefix("rcp-"));
-    let is_numbered =
-        number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-    is_numbered || name.starts_with("endpoint-")
 }
 
 #[cfg(test)]

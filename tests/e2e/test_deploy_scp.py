@@ -238,12 +238,13 @@ def test_every_document_is_of_the_grammar_and_as_long_as_aws_takes(report):
 def test_the_files_are_the_policies_and_an_older_run_leaves_nothing(scp, tmp_path):
     out = tmp_path / "organization"
     (out / "sub").mkdir(parents=True)
-    (out / "scp-99.json").write_text("{}")
-    (out / "scp-notes.json").write_text("{}")
+    (out / "notes.json").write_text("{}")
+    scp("--class", "destroy", "--out", str(out))
+    assert (out / "scp-2.json").exists()
     said = scp("--service", "workspaces,kms", "--organization", ORGANIZATION, "--out", str(out))
     assert str(out) in said
     names = {path.name for path in out.iterdir()}
-    assert names == {"CUT-OFF.txt", "organization.template.json", "rcp-1.json", "report.json", "scp-1.json", "scp-notes.json", "sub"}
+    assert names == {"CUT-OFF.txt", "organization.template.json", "rcp-1.json", "report.json", "scp-1.json", "notes.json", "sub"}
     written = json.loads((out / "scp-1.json").read_text())
     assert written == json.loads((out / "report.json").read_text())["serviceControl"][0]["document"]
     template = json.loads((out / "organization.template.json").read_text())
@@ -336,6 +337,18 @@ def test_a_transactions_deletions_are_denied_by_its_parts_action(scp):
 
 
 
+def test_a_file_that_no_run_wrote_is_left_alone(scp, tmp_path):
+    out = tmp_path / "organization"
+    scp("--service", "kms", "--endpoint", "kms", "--out", str(out))
+    (out / "endpoint-mine.json").write_text("{}")
+    command = [os.environ["PALISADE_BIN"], "scp", *ROLES, "--service", "workspaces", "--out", str(out)]
+    before = {path.name: path.read_text() for path in out.iterdir()}
+    done = subprocess.run(command, env=clean_environment(tmp_path), capture_output=True, text=True, timeout=100)
+    assert done.returncode == 2 and str(out / "endpoint-mine.json") in done.stderr, done.stderr
+    assert {path.name: path.read_text() for path in out.iterdir()} == before
+    (out / "endpoint-mine.json").unlink()
+    scp("--service", "workspaces", "--out", str(out))
+    assert "endpoint-kms.json" not in {path.name for path in out.iterdir()}
 
 
 def test_the_page_names_options_that_there_are(scp):

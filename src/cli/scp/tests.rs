@@ -412,6 +412,76 @@ fn resource_control_policies_hold_what_aws_lists() {
     );
 }
 
+/// Runs the command on a folder, and gives its report as text.
+fn into(folder: &std::path::Path, more: &[&str]) -> anyhow::Result<String> {
+    let out = format!("--out={}", folder.display());
+    let line = ROLES
+        .iter()
+        .take(5)
+        .chain(more)
+        .copied()
+        .chain([out.as_str()]);
+    let line = Line::try_parse_from(line)?;
+    run(&line.arguments, &Catalog::embedded()?)
+}
+
+#[test]
+fn only_files_that_a_run_wrote_are_replaced_or_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = || {
+        let entries = folder.path().read_dir().unwrap();
+        let names = entries.map(|e| e.unwrap().file_name().into_string().unwrap());
+        names.collect::<std::collections::BTreeSet<String>>()
+    };
+    let foreign = |name: &str, expected: &str| {
+        let (file, before) = (folder.path().join(name), names());
+        let kept = std::fs::read(&file).ok();
+        std::fs::write(&file, "{}").unwrap();
+        let error = format!("{:#}", into(folder.path(), &["--service=kms"]).unwrap_err());
+        assert!(error.contains(expected) && error.contains(name), "{error}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "{}");
+        match kept {
+            Some(kept) => std::fs::write(&file, kept).unwrap(),
+            None => std::fs::remove_file(&file).unwrap(),
+        }
+        assert_eq!(names(), before, "nothing else is changed");
+    };
+    foreign("scp-1.json", "would be replaced");
+    foreign("CUT-OFF.txt", "would be replaced");
+    foreign("endpoint-mine.json", "taken for one of its policies");
+    foreign("rcp-9.json", "taken for one of its policies");
+    foreign("roles.json", "taken for one of its policies");
+    foreign("report.json", "is no report of `palisade scp`");
+    assert!(names().is_empty());
+
+    std::fs::write(folder.path().join("notes.json"), "{}").unwrap();
+    let all = [
+        "--service=kms",
+        "--endpoint=kms",
+        "--roles-apart",
+        "--organization=o-a1b2c3d4e5",
+    ];
+    into(folder.path(), &all).unwrap();
+    for name in [
+        "endpoint-kms.json",
+        "rcp-1.json",
+        "roles.json",
+        "notes.json",
+    ] {
+        assert!(names().contains(name), "{name}");
+    }
+    foreign("endpoint-mine.json", "taken for one of its policies");
+    into(folder.path(), &["--service=kms"]).unwrap();
+    let left = [
+        "CUT-OFF.txt",
+        "notes.json",
+        "organization.template.json",
+        "report.json",
+        "scp-1.json",
+    ];
+    assert_eq!(Vec::from_iter(names()), left);
+}
+
 #[test]
 fn resource_control_policies_keep_out_a_role_of_that_name_elsewhere() {
     let none = report(&["--service=kms"]).unwrap();

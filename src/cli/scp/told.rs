@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::choice::Choice;
 use super::documents::{ATTACHED_MAX, Document, Documents, POLICY_CHARS_MAX};
+use super::folder::MADE_BY;
 use crate::aws::class::Class;
 use crate::aws::iam::ResourceControl;
 use crate::cli::table;
@@ -50,6 +51,7 @@ impl Told<'_> {
         let prefixes = self.documents.by_prefix.iter();
         let prefixes = prefixes.map(|(prefix, n)| json!({ "prefix": prefix, "characters": n }));
         Ok(json!({
+            "madeBy": MADE_BY,
             "catalog": self.version,
             "serviceControl": all(&self.documents.service_control)?,
             "resourceControl": all(&self.documents.resource_control)?,
