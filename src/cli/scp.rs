@@ -21,7 +21,7 @@ use crate::aws::class::Class;
 use crate::aws::iam::Iam;
 
 use choice::{Choice, Wanted};
-use documents::Documents;
+use documents::{Documents, Head};
 use exempt::{Exempt, OrganizationId, RolePath, RolePattern};
 
 const EXAMPLES: &str = "\
@@ -81,6 +81,9 @@ pub(crate) struct Arguments {
     /// Make the policy of a VPC endpoint for this service too; may be repeated
     #[arg(long = "endpoint", value_name = "ID", value_delimiter = ',')]
     endpoints: Vec<String>,
+    /// Make a policy of its own, `roles`, of what keeps the guard itself, whatever is asked for: its roles, its alarm, and its accounts in the organization; it can then be attached higher than the others
+    #[arg(long)]
+    roles_apart: bool,
     /// The folder to write the policies to, made where it isn't there; without it nothing is written, and the report is all
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -109,7 +112,11 @@ pub(crate) fn run(args: &Arguments, catalog: &Catalog) -> anyhow::Result<String>
             "nothing that was asked for has an action that a policy can forbid; `palisade catalog show SERVICE` lists operations with their classes"
         );
     }
-    let documents = Documents::make(&choice, &iam, &exempt, &args.endpoints)?;
+    let head = match args.roles_apart {
+        true => Head::Apart,
+        false => Head::First,
+    };
+    let documents = Documents::make(&choice, &iam, &exempt, &args.endpoints, head)?;
     let mut alone = Vec::new();
     // What to narrow, where that is needed.
     let classes = match documents.fits() {
@@ -123,7 +130,7 @@ pub(crate) fn run(args: &Arguments, catalog: &Catalog) -> anyhow::Result<String>
             ..wanted.clone()
         };
         let choice = Choice::make(catalog, &iam, &one)?;
-        let documents = Documents::make(&choice, &iam, &exempt, &[])?;
+        let documents = Documents::make(&choice, &iam, &exempt, &[], head)?;
         alone.push((*class, documents.service_control.len()));
     }
     let told = told::Told {

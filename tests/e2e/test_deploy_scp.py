@@ -336,6 +336,21 @@ def test_a_transactions_deletions_are_denied_by_its_parts_action(scp):
     assert "dynamodb:BatchWriteItem" in found["guardedByInputOnly"]
 
 
+def test_what_keeps_the_guard_can_stand_apart(scp, tmp_path):
+    out = tmp_path / "organization"
+    scp("--service", "kms", "--roles-apart", "--out", str(out))
+    roles, rest = (json.loads((out / name).read_text()) for name in ("roles.json", "scp-1.json"))
+    assert denied([roles], "iam:CreateRole", resource=GUARDED, **by(SOMEBODY))
+    assert not denied([roles], "iam:CreateRole", resource=GUARDED, **by(DEPLOYER))
+    assert not denied([rest], "iam:CreateRole", resource=GUARDED, **by(SOMEBODY))
+    assert denied([rest], "kms:ScheduleKeyDeletion", **by(SOMEBODY))
+    template = json.loads((out / "organization.template.json").read_text())
+    assert template["Resources"]["Roles"]["Properties"]["TargetIds"] == {"Ref": "RolesTargets"}
+    assert template["Resources"]["Scp1"]["DependsOn"] == "Roles"
+    # The Terraform module takes the file by its name, of a kind by its first letters.
+    module = (AWS / "terraform" / "organization" / "main.tf").read_text()
+    assert 'fileset(var.policies, "roles.json")' in module and 'rol = "SERVICE_CONTROL_POLICY"' in module
+
 
 def test_a_file_that_no_run_wrote_is_left_alone(scp, tmp_path):
     out = tmp_path / "organization"
@@ -379,7 +394,7 @@ def test_the_templates_take_no_principal_that_others_could_make_or_that_has_no_m
 
 def test_the_templates_are_clean(scp, tmp_path):
     pytest.importorskip("cfnlint", reason="cfn-lint isn't installed: `pip install cfn-lint` in tests/.venv")
-    scp("--service", "workspaces,kms", "--organization", ORGANIZATION, "--out", str(tmp_path))
+    scp("--service", "workspaces,kms", "--organization", ORGANIZATION, "--roles-apart", "--out", str(tmp_path))
     templates = [*sorted((AWS / "cloudformation").glob("*.yaml")), tmp_path / "organization.template.json"]
     assert len(templates) == 3
     command = [pathlib.Path(sys.executable).with_name("cfn-lint"), "--regions", "us-east-1", "--", *map(str, templates)]

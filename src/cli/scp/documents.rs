@@ -64,9 +64,20 @@ pub(super) struct Document {
     pub(super) patterns: usize,
 }
 
+/// Where the statements stand that keep the guard itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Head {
+    /// In the first service control policy.
+    First,
+    /// In one of their own.
+    Apart,
+}
+
 /// Every policy that is needed.
 #[derive(Debug)]
 pub(super) struct Documents {
+    /// What keeps the guard itself, where that stands apart.
+    pub(super) roles: Option<Document>,
     pub(super) service_control: Vec<Document>,
     pub(super) resource_control: Vec<Document>,
     pub(super) endpoints: Vec<Document>,
@@ -89,6 +100,7 @@ impl Documents {
         iam: &Iam,
         exempt: &Exempt,
         endpoints: &[String],
+        place: Head,
     ) -> anyhow::Result<Self> {
         let guarded = patterns(&choice.guarded, iam, |_| true)?;
         let shared = patterns(&choice.shared, iam, |_| true)?;
@@ -112,6 +124,14 @@ impl Documents {
             "Condition": exempt.of_roles(),
         });
         let head = vec![roles, organization, alarm];
+        let (apart, head) = match place {
+            Head::First => (Vec::new(), head),
+            Head::Apart => (head, Vec::new()),
+        };
+        let roles = pack("roles", apart, &[])?.pop().map(|document| Document {
+            name: "roles".to_owned(),
+            ..document
+        });
         let kinds = [
             Kind {
                 statements: vec![statement("PalisadeGuarded", exempt.of_guarded())],
@@ -123,6 +143,7 @@ impl Documents {
             },
         ];
         Ok(Self {
+            roles,
             service_control: pack("scp", head, &kinds)?,
             resource_control: resource_control(choice, iam, exempt)?,
             endpoints: of_endpoints(choice, iam, exempt, endpoints)?,
@@ -132,13 +153,20 @@ impl Documents {
 
     /// Whether all of a kind can be attached to one target, beside the one that allows everything.
     pub(super) fn fits(&self) -> bool {
-        let fits = |documents: &[Document]| documents.len() < ATTACHED_MAX;
-        fits(&self.service_control) && fits(&self.resource_control)
+        self.most() < ATTACHED_MAX
+    }
+
+    /// How many there are of the kind that has more.
+    pub(super) fn most(&self) -> usize {
+        let service = self.service_control.len();
+        let service = service.saturating_add(usize::from(self.roles.is_some()));
+        service.max(self.resource_control.len())
     }
 
     /// Every document.
     pub(super) fn all(&self) -> impl Iterator<Item = &Document> {
-        let controls = self.service_control.iter().chain(&self.resource_control);
+        let service = self.roles.iter().chain(&self.service_control);
+        let controls = service.chain(&self.resource_control);
         controls.chain(&self.endpoints)
     }
 

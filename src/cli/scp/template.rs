@@ -9,14 +9,30 @@ pub(super) fn organization(documents: &Documents) -> Value {
     let mut resources = Map::new();
     // AWS takes one change of an organization at a time.
     let mut before: Option<String> = None;
-    let kinds = [
-        ("SERVICE_CONTROL_POLICY", &documents.service_control),
-        ("RESOURCE_CONTROL_POLICY", &documents.resource_control),
+    let mut parameters = Map::new();
+    parameters.insert("Targets".to_owned(), targets("the policies"));
+    let mut kinds: Vec<(&str, &str, &[Document])> = vec![
+        (
+            "SERVICE_CONTROL_POLICY",
+            "Targets",
+            &documents.service_control,
+        ),
+        (
+            "RESOURCE_CONTROL_POLICY",
+            "Targets",
+            &documents.resource_control,
+        ),
     ];
-    for (kind, documents) in kinds {
+    if let Some(roles) = &documents.roles {
+        let what = "the policy `roles`, which keeps the guard itself; the root, where no account is still to get its roles";
+        parameters.insert("RolesTargets".to_owned(), targets(what));
+        let roles = std::slice::from_ref(roles);
+        kinds.insert(0, ("SERVICE_CONTROL_POLICY", "RolesTargets", roles));
+    }
+    for (kind, targets, documents) in kinds {
         for document in documents {
             let id = logical(document);
-            let mut resource = policy(kind, document);
+            let mut resource = policy(kind, targets, document);
             if let (Some(before), Some(resource)) = (before, resource.as_object_mut()) {
                 resource.insert("DependsOn".to_owned(), json!(before));
             }
@@ -27,17 +43,19 @@ pub(super) fn organization(documents: &Documents) -> Value {
     json!({
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "Palisade: guarded operations are the guard's roles' alone. Made by `palisade scp`; deploy it in the organization's management account.",
-        "Parameters": {
-            "Targets": {
-                "Type": "CommaDelimitedList",
-                "Description": "Ids of the root, the organizational units or the accounts to attach the policies to",
-            },
-        },
+        "Parameters": parameters,
         "Resources": resources,
     })
 }
 
-fn policy(kind: &str, document: &Document) -> Value {
+fn targets(what: &str) -> Value {
+    json!({
+        "Type": "CommaDelimitedList",
+        "Description": format!("Ids of the root, the organizational units or the accounts to attach to: {what}"),
+    })
+}
+
+fn policy(kind: &str, targets: &str, document: &Document) -> Value {
     json!({
         "Type": "AWS::Organizations::Policy",
         "Properties": {
@@ -46,7 +64,7 @@ fn policy(kind: &str, document: &Document) -> Value {
             "Type": kind,
             // As text, so that AWS counts the characters that were counted here.
             "Content": document.text,
-            "TargetIds": { "Ref": "Targets" },
+            "TargetIds": { "Ref": targets },
         },
     })
 }

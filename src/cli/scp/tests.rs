@@ -384,6 +384,24 @@ fn a_lock_that_a_deletion_may_bypass_is_the_guards() {
 }
 
 #[test]
+fn what_keeps_the_guard_itself_stands_apart_where_that_is_asked_for() {
+    let sids = |document: &Value| {
+        let statements = document["document"]["Statement"].as_array().unwrap().iter();
+        statements
+            .map(|s| s["Sid"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let own = ["PalisadeRoles", "PalisadeOrganization", "PalisadeAlarm"];
+    let together = report(&["--service=kms"]).unwrap();
+    assert_eq!(together["roles"], Value::Null);
+    assert_eq!(sids(&together["serviceControl"][0])[..3], own);
+    let apart = report(&["--service=kms", "--roles-apart"]).unwrap();
+    assert_eq!(sids(&apart["roles"]), own);
+    assert_eq!(apart["roles"]["name"], "roles");
+    assert_eq!(sids(&apart["serviceControl"][0]), ["PalisadeGuarded"]);
+}
+
+#[test]
 fn resource_control_policies_hold_what_aws_lists() {
     let organization = "--organization=o-a1b2c3d4e5";
     let report = report(&["--service=dynamodb,ec2,es,kms", organization]).unwrap();

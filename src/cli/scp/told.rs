@@ -53,6 +53,7 @@ impl Told<'_> {
         Ok(json!({
             "madeBy": MADE_BY,
             "catalog": self.version,
+            "roles": self.documents.roles.as_ref().map(document).transpose()?,
             "serviceControl": all(&self.documents.service_control)?,
             "resourceControl": all(&self.documents.resource_control)?,
             "endpoints": all(&self.documents.endpoints)?,
@@ -139,8 +140,7 @@ impl Told<'_> {
         if self.documents.fits() {
             return Ok(());
         }
-        let service = self.documents.service_control.len();
-        let needed = service.max(self.documents.resource_control.len());
+        let needed = self.documents.most();
         writeln!(
             out,
             "\nTOO MANY for one target: {needed} policies, where a root, a unit or an account takes {ATTACHED_MAX} of a kind, the one that allows everything among them ({QUOTAS}). Narrow them, or attach some to the root, some to units: they add up."

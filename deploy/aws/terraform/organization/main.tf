@@ -20,12 +20,22 @@ variable "targets" {
   type        = list(string)
 }
 
+variable "roles_targets" {
+  description = "Ids to attach the policy that `--roles-apart` makes to: the root, where no account is still to get its roles"
+  type        = list(string)
+  default     = []
+}
+
 locals {
-  kinds = { scp = "SERVICE_CONTROL_POLICY", rcp = "RESOURCE_CONTROL_POLICY" }
-  files = setunion(fileset(var.policies, "scp-*.json"), fileset(var.policies, "rcp-*.json"))
-  attached = {
-    for pair in setproduct(local.files, var.targets) : "${pair[0]} ${pair[1]}" => { file = pair[0], target = pair[1] }
-  }
+  kinds = { scp = "SERVICE_CONTROL_POLICY", rcp = "RESOURCE_CONTROL_POLICY", rol = "SERVICE_CONTROL_POLICY" }
+  roles = fileset(var.policies, "roles.json")
+  rules = setunion(fileset(var.policies, "scp-*.json"), fileset(var.policies, "rcp-*.json"))
+  files = setunion(local.roles, local.rules)
+  pairs = concat(
+    [for pair in setproduct(local.rules, var.targets) : { file = pair[0], target = pair[1] }],
+    [for pair in setproduct(local.roles, var.roles_targets) : { file = pair[0], target = pair[1] }],
+  )
+  attached = { for pair in local.pairs : "${pair.file} ${pair.target}" => pair }
 }
 
 resource "aws_organizations_policy" "palisade" {
