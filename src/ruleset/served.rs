@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::aws::catalog::Catalog;
+use crate::aws::catalog::outline::Outline;
 use crate::aws::class::{Class, Group};
 use crate::guard::knowledge::Knowledge;
 use crate::guard::release::THIS;
@@ -36,6 +37,10 @@ pub struct Served {
     guarded: BTreeSet<String>,
     /// By service and name, the kinds that calls can be of, the operation's own first: `write|destroy`.
     operations: BTreeMap<String, BTreeMap<String, String>>,
+    /// By service and name, what in its input puts a call in another class, in order: `destroy, by Mode=DELETE`. Of an
+    /// operation of more than one kind that isn't here nobody has written it down.
+    #[serde(default)]
+    conditions: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
 }
 
 /// What a guard did with calls of an operation.
@@ -92,6 +97,7 @@ impl Served {
             catalog: catalog.version().to_owned(),
             guarded: guarded.collect(),
             operations: operations.collect(),
+            conditions: catalog.outlines().filter_map(conditions).collect(),
         }
     }
 
@@ -145,6 +151,13 @@ impl Served {
             text.push(':');
             text.push_str(&serde_json::to_string(operations)?);
         }
+        text.push_str("\n},\n\"conditions\":{");
+        for (at, (service, operations)) in self.conditions.iter().enumerate() {
+            text.push_str(if at == 0 { "\n" } else { ",\n" });
+            text.push_str(&serde_json::to_string(service)?);
+            text.push(':');
+            text.push_str(&serde_json::to_string(operations)?);
+        }
         text.push_str("\n}}\n");
         Ok(text)
     }
@@ -158,6 +171,18 @@ impl Served {
         })
     }
 
+    /// What in its input puts a call of an operation in another class; `None` where that isn't known, and nothing where
+    /// there is nothing.
+    #[must_use]
+    pub fn conditions(&self, service: &str, operation: &str) -> Option<&BTreeSet<String>> {
+        const NONE: &BTreeSet<String> = &BTreeSet::new();
+        let known = self.conditions.get(service).and_then(|s| s.get(operation));
+        match self.kind(service, operation)?.words.contains('|') {
+            true => known,
+            false => Some(known.unwrap_or(NONE)),
+        }
+    }
+
     /// What was done with an operation's calls; `None` where there is no such operation.
     #[must_use]
     pub fn kind(&self, service: &str, operation: &str) -> Option<Kind<'_>> {
@@ -166,6 +191,23 @@ impl Served {
             by_file: self.guarded.contains(&format!("{service}:{operation}")),
         })
     }
+}
+
+/// What in the inputs of a service's operations puts calls in another class; `None` where nothing does.
+fn conditions<'a>(
+    (service, outline): (&'a str, Outline<'a>),
+) -> Option<(String, BTreeMap<String, BTreeSet<String>>)> {
+    let mut found = BTreeMap::new();
+    for brief in outline.operations() {
+        let conditions = brief.conditions();
+        let conditions: BTreeSet<String> = conditions
+            .map(|(kind, condition)| format!("{kind}, by {condition}"))
+            .collect();
+        if !conditions.is_empty() {
+            found.insert(brief.name.to_owned(), conditions);
+        }
+    }
+    (!found.is_empty()).then(|| (service.to_owned(), found))
 }
 
 impl Kind<'_> {
@@ -203,6 +245,7 @@ impl Kind<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::catalog::few::few;
 
     fn now() -> Served {
         Served::now(
@@ -245,6 +288,28 @@ mod tests {
         );
         assert_eq!(now.kind("workspaces", "TerminateWorkspace"), None);
         assert!(now.operations().count() > 10_000);
+    }
+
+    #[test]
+    fn it_tells_what_in_an_input_puts_a_call_in_another_class() {
+        let now = Served::now(&few(&["dynamodb", "sts"]), &Knowledge::embedded().unwrap());
+        assert_eq!(read(&now.text().unwrap()).unwrap(), Some(now.clone()));
+        let batch = now.conditions("dynamodb", "BatchWriteItem").unwrap();
+        let expected = "destroy, by RequestItems{}[].DeleteRequest";
+        assert_eq!(Vec::from_iter(batch), [expected]);
+        let none = now.conditions("sts", "GetCallerIdentity").unwrap();
+        assert!(none.is_empty());
+        assert_eq!(now.conditions("sts", "GetNothing"), None);
+        // A release that wrote no conditions.
+        let mut older = now;
+        older.conditions.clear();
+        assert_eq!(older.conditions("dynamodb", "BatchWriteItem"), None);
+        assert!(
+            older
+                .conditions("sts", "GetCallerIdentity")
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]

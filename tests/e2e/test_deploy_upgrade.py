@@ -280,6 +280,25 @@ def test_the_check_tells_what_an_upgrade_changes(used):
     assert used.run("policy", "check").stdout == same.stdout
 
 
+def test_the_check_tells_other_inputs_that_put_a_call_in_a_class(used):
+    known = json.loads((used.state / "operations.json").read_text())["conditions"]
+    assert known["dynamodb"]["TransactWriteItems"] == ["destroy, by TransactItems[].Delete"]
+    edit(
+        used.state / "operations.json",
+        ('"destroy, by TransactItems[].Delete"', '"destroy, by TransactItems[].Update"'),
+        ('"BatchWriteItem":["destroy, by RequestItems{}[].DeleteRequest"]', '"BatchWriteItem":[]'),
+    )
+    told = squeezed(used.run("policy", "check").stdout)
+    assert (
+        "dynamodb:TransactWriteItems destroy, by TransactItems[].Update destroy, by TransactItems[].Delete "
+        "other calls of it are guarded, or of another class"
+    ) in told
+    assert any("dynamodb:BatchWriteItem - destroy, by RequestItems{}[].DeleteRequest more calls of it" in line for line in told)
+    assert any("0 operations are of another class, 2 by other inputs, 0 are gone" in line for line in told)
+    changes = json.loads(used.run("policy", "check", "--json").stdout)["upgrade"]["changes"]
+    assert {change["what"] for change in changes} == {"conditions"}
+
+
 def test_the_check_names_policies_that_an_operation_that_is_gone_spoils(new_guard, upstream):
     halt = 'action == Action::"workspaces:HaltWorkspaces"'
     names = f'@id("halted") @reason("Nobody halts.") forbid (principal, {halt}, resource);\n'

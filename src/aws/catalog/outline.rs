@@ -5,14 +5,17 @@
 //! read ListThings destroy DeleteThing
 //! DeleteThing destroy Force:0 ThingId:2
 //! ListThings read
+//! PutThing write|destroy Force:0 Mode:1 destroy?Mode=DELETE
 //! ```
 //! then its operations in the order of their names, each with its kind (its finer group, or its class; `write|destroy`
 //! where its input may put a call in another) and, where that is guarded, the members of its input. The number after a member's name tells which of the types it has that members of
-//! this name have anywhere in the catalog: the same number is the same type.
+//! this name have anywhere in the catalog: the same number is the same type. Words without a colon are what in its input
+//! puts a call in another class, as rules write it, with `%` before the codes of letters that part words.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
+use super::condition::Condition;
 use super::model::{Operation, Service, Shape, ShapeId, Structure};
 use crate::aws::class::{Class, Group};
 
@@ -131,6 +134,43 @@ impl<'a> Brief<'a> {
         let words = self.members.split(' ').filter(|word| !word.is_empty());
         words.filter_map(|word| Some((word.rsplit_once(':')?.0, word)))
     }
+
+    /// What in its input puts a call in another class, each with the kind that the call is of then, as rules write it:
+    /// `destroy`, `Mode=DELETE`. A catalog that was made before outlines had them has none, though the operation has more
+    /// than one kind.
+    pub fn conditions(self) -> impl Iterator<Item = (&'a str, String)> {
+        let words = self.members.split(' ').filter(|word| !word.contains(':'));
+        words.filter_map(read_word)
+    }
+}
+
+/// A condition as one word without a colon: `destroy?Mode=DELETE`.
+fn word_of(condition: &Condition) -> String {
+    let class = condition.class.as_str();
+    let kind = condition.group.map_or(class, Group::as_str);
+    let mut word = format!("{kind}?");
+    for letter in condition.to_string().chars() {
+        match letter {
+            '%' | ':' | ' ' | '\n' => {
+                let _ = write!(word, "%{:02X}", u32::from(letter));
+            }
+            letter => word.push(letter),
+        }
+    }
+    word
+}
+
+/// What [`word_of`] wrote, as `kind` and the condition.
+fn read_word(word: &str) -> Option<(&str, String)> {
+    let (kind, condition) = word.split_once('?')?;
+    let mut parts = condition.split('%');
+    let mut text = parts.next()?.to_owned();
+    for part in parts {
+        let (code, rest) = part.split_at_checked(2)?;
+        text.push(char::from(u8::from_str_radix(code, 16).ok()?));
+        text.push_str(rest);
+    }
+    Some((kind, text))
 }
 
 /// What the words of a kind stand for; `None` for one that is no kind.
@@ -181,6 +221,9 @@ fn section(service: &Service, types: &mut Types, text: &mut String) {
         for member in input.iter().flat_map(|input| &input.members) {
             let number = types.number(service, &member.name, member.shape);
             let _ = write!(text, " {}:{number}", member.name);
+        }
+        for condition in &operation.conditions {
+            let _ = write!(text, " {}", word_of(condition));
         }
         text.push('\n');
     }
@@ -270,6 +313,7 @@ fn plain(words: &mut String, word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::catalog::condition::{Place, When};
 
     const TEXT: &str = "read ListThings destroy DeleteThing interrupt StopThing\n\
         DeleteThing destroy Force:0 ThingId:2\nListThings read\nStopThing interrupt ThingId:2\n";
@@ -314,6 +358,36 @@ mod tests {
         let list = outline().operation("ListThings").unwrap();
         assert_eq!((list.class, list.group), (Class::Read, None));
         assert_eq!(list.members().count(), 0);
+    }
+
+    #[test]
+    fn a_condition_is_read_as_it_was_written_and_is_no_member() {
+        let condition = |path: &str, when| Condition {
+            path: Place::parse(path).unwrap(),
+            when,
+            class: Class::Destroy,
+            group: None,
+        };
+        let is = When::Is(vec!["arn:*:x 100%".to_owned(), "DELETE".to_owned()]);
+        let all = [
+            condition("Items{}[].DeleteRequest", When::Present),
+            condition("Mode[Key=a|b].Value", is),
+            condition("Status", When::Not(vec!["On?".to_owned()])),
+        ];
+        let words: Vec<String> = all.iter().map(word_of).collect();
+        let text = format!(
+            "write|destroy PutThing\nPutThing write|destroy Mode:0 {}\n",
+            words.join(" ")
+        );
+        let put = Outline::of(&text).unwrap().operation("PutThing").unwrap();
+        assert_eq!(put.members().collect::<Vec<_>>(), [("Mode", "Mode:0")]);
+        let read: Vec<(&str, String)> = put.conditions().collect();
+        let written: Vec<(&str, String)> = all.iter().map(|c| ("destroy", c.to_string())).collect();
+        assert_eq!(read, written);
+        assert_eq!(read[1].1, "Mode[Key=a|b].Value=arn:*:x 100%|DELETE");
+        for broken in ["destroy?a%", "destroy?a%4", "destroy?a%zz", "destroy"] {
+            assert_eq!(read_word(broken), None, "{broken}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What changes for operations from what a guard served by to what this release, with its catalog and service files, would:
 //! for people who are about to roll it out.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use crate::cli::catalog::{Change, What};
 use crate::cli::table;
 use crate::guard::knowledge::Knowledge;
 use crate::guard::policies::PolicyFault;
-use crate::ruleset::served::{FILE, Served, ServedError};
+use crate::ruleset::served::{FILE, Kind, Served, ServedError};
 
 /// More changes of one sort than this are counted for people; programs get all.
 const LISTED_MAX: usize = 20;
@@ -112,7 +113,7 @@ impl Upgrade {
         }
         let mut rows = Vec::new();
         let mut more = 0;
-        for what in [What::Class, What::Removed, What::New] {
+        for what in [What::Class, What::Conditions, What::Removed, What::New] {
             let listed = self.changes.iter().filter(|c| c.is_listed(what));
             let found: Vec<[String; 4]> = listed.map(|c| c.row(faults)).collect();
             more += found.len().saturating_sub(LISTED_MAX);
@@ -133,9 +134,10 @@ impl Upgrade {
             self.changes.iter().filter(of_kind).count()
         };
         text.push_str(&format!(
-            "\nwith {}, against {against}: {} operations are of another class, {} are gone, {} that are guarded and {} that aren't are new\n",
+            "\nwith {}, against {against}: {} operations are of another class, {} by other inputs, {} are gone, {} that are guarded and {} that aren't are new\n",
             self.after,
             count(What::Class, None),
+            count(What::Conditions, None),
             count(What::Removed, None),
             count(What::New, Some(true)),
             count(What::New, Some(false)),
@@ -205,6 +207,12 @@ impl Changed {
                 }
             }
             (What::New, _, _) => "new, and guarded".to_owned(),
+            (What::Conditions, _, _) => match (before, after) {
+                (Some(_), Some(_)) => "other calls of it are guarded, or of another class",
+                (None, _) => "more calls of it are guarded, or of another class",
+                (_, None) => "fewer calls of it are guarded, or of another class",
+            }
+            .to_owned(),
             (_, false, true) => "guarded from now on".to_owned(),
             (_, true, false) => "not guarded any more".to_owned(),
             (_, true, true) | (_, false, false) => "other policies apply".to_owned(),
@@ -228,24 +236,39 @@ fn between(before: &Served, now: &Served) -> Vec<Changed> {
     all.dedup();
     for (service, name) in all {
         let (old, new) = (before.kind(service, name), now.kind(service, name));
-        if old == new {
-            continue;
-        }
+        let mut tell = |what, before, after| {
+            found.push(Changed {
+                change: Change {
+                    operation: format!("{service}:{name}"),
+                    what,
+                    before,
+                    after,
+                },
+                was_guarded: old.is_some_and(|kind| kind.is_guarded()),
+                is_guarded: new.is_some_and(|kind| kind.is_guarded()),
+            });
+        };
         let what = match (old, new) {
             (None, _) => What::New,
             (_, None) => What::Removed,
             (Some(_), Some(_)) => What::Class,
         };
-        found.push(Changed {
-            change: Change {
-                operation: format!("{service}:{name}"),
-                what,
-                before: old.map(|kind| kind.in_words()),
-                after: new.map(|kind| kind.in_words()),
-            },
-            was_guarded: old.is_some_and(|kind| kind.is_guarded()),
-            is_guarded: new.is_some_and(|kind| kind.is_guarded()),
-        });
+        if old != new {
+            let words = |kind: Option<Kind<'_>>| kind.map(|kind| kind.in_words());
+            tell(what, words(old), words(new));
+        }
+        // Only where both are known: of a release that wrote none down nothing can be told.
+        if let (Some(old), Some(new)) = (
+            before.conditions(service, name),
+            now.conditions(service, name),
+        ) && old != new
+        {
+            let only = |these: &BTreeSet<String>, those: &BTreeSet<String>| {
+                let mine: Vec<&str> = these.difference(those).map(String::as_str).collect();
+                (!mine.is_empty()).then(|| mine.join("; "))
+            };
+            tell(What::Conditions, only(old, new), only(new, old));
+        }
     }
     found
 }
@@ -335,7 +358,7 @@ mod tests {
                 "workspaces:DescribeWorkspacesPools destroy read not guarded any more",
                 "workspaces:RebuildWorkspaces write|overwrite overwrite other policies apply",
                 "workspaces-instances:ListInstanceTypes read read, guarded guarded from now on",
-                "4 operations are of another class, 0 are gone, 0 that are guarded and 0 that aren't are new",
+                "4 operations are of another class, 0 by other inputs, 0 are gone, 0 that are guarded and 0 that aren't are new",
             ],
         );
         let first = &upgrade.json()["changes"][0];
@@ -344,6 +367,51 @@ mod tests {
             (&first["was_guarded"], &first["is_guarded"]),
             (&json!(true), &json!(false))
         );
+    }
+
+    #[test]
+    fn other_inputs_that_put_a_call_in_a_class_are_told() {
+        let knowledge = Knowledge::embedded().unwrap();
+        let catalog = few(&["dynamodb", "sts"]);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(FILE);
+        let now = Served::now(&catalog, &knowledge).text().unwrap();
+        let against = |pairs: &[(&str, &str)]| {
+            let mut text = now.clone();
+            for (now, before) in pairs {
+                assert_eq!(text.matches(now).count(), 1, "{now}");
+                text = text.replace(now, before);
+            }
+            std::fs::write(&file, text).unwrap();
+            Upgrade::new(Before::named(&file).unwrap(), &catalog, &knowledge)
+        };
+        let upgrade = against(&[
+            (
+                "destroy, by TransactItems[].Delete",
+                "destroy, by TransactItems[].Put",
+            ),
+            (
+                r#""BatchWriteItem":["#,
+                r#""BatchWriteItem":["destroy, by Whim=yes","#,
+            ),
+            (r#""destroy, by GlobalTableWitnessUpdates[].Delete","#, ""),
+        ]);
+        check(
+            &upgrade,
+            &[],
+            &[
+                "dynamodb:TransactWriteItems destroy, by TransactItems[].Put destroy, by TransactItems[].Delete other calls of it",
+                "dynamodb:BatchWriteItem destroy, by Whim=yes - fewer calls of it",
+                "dynamodb:UpdateTable - destroy, by GlobalTableWitnessUpdates[].Delete more calls of it",
+                "0 operations are of another class, 3 by other inputs, 0 are gone",
+            ],
+        );
+        assert_eq!(upgrade.json()["changes"][0]["what"], "conditions");
+        // What wrote no conditions down is compared by its classes.
+        let (older, _) = now.split_once(",\n\"conditions\"").unwrap();
+        std::fs::write(&file, format!("{older}}}")).unwrap();
+        let upgrade = Upgrade::new(Before::named(&file).unwrap(), &catalog, &knowledge);
+        assert_eq!(upgrade.json()["changes"], json!([]));
     }
 
     #[test]
