@@ -5,6 +5,7 @@
 //! absolute target, which HTTP/2's always is), and its framing can be read in one way only.
 
 mod form;
+mod lasting;
 mod streams;
 
 use std::convert::Infallible;
@@ -26,6 +27,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use self::form::Fault;
+use self::lasting::{Lasting, Panicked};
 use super::ALPN_HTTP_2;
 use super::answer::{close, plain};
 use super::authority::{Leaves, MintError};
@@ -233,7 +235,8 @@ async fn answer<G: House>(
         Ok(request) => request,
         Err(fault) => return refuse(shared, plan, fault),
     };
-    let response = handle(shared, connection, plan, request, ()).await;
+    let response = handling(shared, connection, plan, request, ()).await;
+    let response = handled(shared, plan, response);
     match framing {
         Some(Framing::Plain) => response,
         Some(Framing::Chunked | Framing::Ambiguous(_)) | None => close(response),
@@ -248,15 +251,15 @@ fn refuse<G: House>(shared: &Shared<G>, plan: &Plan, fault: Fault) -> Response<B
     })
 }
 
-/// Handles a request in a task of its own, which goes on when the connection is dropped and holds its slot, and what
-/// else is `held` for the request.
-async fn handle<G: House>(
-    shared: &Arc<Shared<G>>,
+/// Handles a request. It goes on when the connection is dropped, and holds its slot, and what else is `held` for the
+/// request.
+fn handling<G: House>(
+    shared: &Shared<G>,
     connection: &Connection,
     plan: &Plan,
     request: Request<Incoming>,
     held: impl Send + 'static,
-) -> Response<Body> {
+) -> Lasting<Response<Body>> {
     let intercepted = Intercepted {
         host: plan.host.clone(),
         port: plan.port,
@@ -265,16 +268,21 @@ async fn handle<G: House>(
         request,
     };
     let (guard, slot) = (Arc::clone(&shared.guard), Arc::clone(&connection.slot));
-    let handled = tokio::spawn(async move {
+    Lasting::new(async move {
         let response = guard.handle(intercepted).await;
         drop((slot, held));
         response
-    });
-    match handled.await {
-        Ok(response) => response,
-        Err(error) => {
-            tracing::error!(host = %plan.host, %error, "a request was not handled to its end");
-            close(shared.guard.failed(&plan.host))
-        }
-    }
+    })
+}
+
+/// The answer to a request that was handled.
+fn handled<G: House>(
+    shared: &Shared<G>,
+    plan: &Plan,
+    done: Result<Response<Body>, Panicked>,
+) -> Response<Body> {
+    done.unwrap_or_else(|Panicked| {
+        tracing::error!(host = %plan.host, "the guard panicked: a request was not handled to its end");
+        close(shared.guard.failed(&plan.host))
+    })
 }

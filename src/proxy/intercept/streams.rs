@@ -24,7 +24,8 @@ use super::super::connect::House;
 use super::super::framing::HEAD_BYTES_MAX;
 use super::super::pace::{Pace, Watch, pace};
 use super::form::{self, Fault};
-use super::{Client, Sni, handle, refuse};
+use super::lasting::Panicked;
+use super::{Client, Sni, handled, handling, refuse};
 
 /// The most requests at once on one connection: what clients take it to be before they have heard (RFC 9113, section
 /// 6.5.2).
@@ -126,7 +127,13 @@ async fn answer<G: House>(
         Sni::Other(found) => Err(Fault::Misdirected(found.clone())),
     };
     let mut response = match checked {
-        Ok(request) => handle(shared, connection, plan, request, (here, anywhere)).await,
+        Ok(request) => {
+            // In a task of its own: a reset also ends the request's body, and so perhaps its handling, and whoever gives a
+            // request up would have been answered first.
+            let held = (here, anywhere);
+            let task = tokio::spawn(handling(shared, connection, plan, request, held));
+            handled(shared, plan, task.await.unwrap_or(Err(Panicked)))
+        }
         Err(fault) => refuse(shared, plan, fault),
     };
     // What closes an HTTP/1.1 connection is a GOAWAY here, after this answer; others in flight still come.
