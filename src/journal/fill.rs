@@ -16,6 +16,7 @@ use super::id::uuid_at;
 use super::record::{Happened, Refused};
 use crate::aws::class::Class;
 use crate::guard::call::{Action, AssumedRole, Call, Outcome, Verdict};
+use crate::guard::release;
 
 #[derive(Clone, Copy)]
 pub(super) enum Severity {
@@ -117,7 +118,7 @@ pub(super) fn blank(time: SystemTime, phase: Phase) -> Event {
             product: Product {
                 name: GUARD.into(),
                 vendor_name: GUARD.into(),
-                version: env!("CARGO_PKG_VERSION").into(),
+                version: release::THIS.into(),
             },
             profiles: vec!["cloud".into(), "security_control".into()],
             uid: uuid_at(time),
