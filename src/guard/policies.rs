@@ -6,6 +6,7 @@
 
 mod check;
 mod granted;
+mod named;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

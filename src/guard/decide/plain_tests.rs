@@ -32,7 +32,7 @@ const CONDITIONS: [&str; 36] = [
     "principal == Caller::\"ci\"",
     "principal in Group::\"deployers\"",
     "action in Action::\"destroy\"",
-    "Caller::\"ci\" in Group::\"deployers\"",
+    "principal in [Group::\"admins\", Group::\"deployers\"]",
     "action == Action::\"mgn:DeleteWave\"",
     "resource.protected",
     "resource.id like \"*b\"",
@@ -50,8 +50,8 @@ const CONDITIONS: [&str; 36] = [
     "resource in Resource::\"top\"",
     "resource in [Resource::\"top/mid\", Resource::\"b\"]",
     "resource in Service::\"mgn\" && resource in Account::\"123456789012\"",
-    "Resource::\"a\".hasTag(\"env\")",
-    "Resource::\"b\".protected",
+    "[Resource::\"a\", Resource::\"c\"].contains(resource)",
+    "Resource::\"b\" == resource",
     "if resource.protected then context.selector else resource has state",
 ];
 

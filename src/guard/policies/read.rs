@@ -6,6 +6,7 @@ use cedar_policy::{Effect, Policy, PolicyId, PolicySet};
 use miette::Diagnostic;
 use serde_json::{Value as Json, json};
 
+use super::named::looked_into;
 use super::{PolicyFault, PolicyFile, Rule, Scope};
 use crate::aws::nearest::nearest;
 use crate::guard::call::Mode;
@@ -154,6 +155,11 @@ fn rule(file: &PolicyFile, policy: &Policy) -> Result<(Rule, Policy), (Option<St
     let renamed = policy.new_id(PolicyId::new(&id));
     let mut json = renamed.to_json().map_err(|e| fault(e.to_string()))?;
     let scope = scope(&json).ok_or_else(|| fault("its action scope can't be read".to_owned()))?;
+    if let Some(entity) = looked_into(&json) {
+        return Err(fault(format!(
+            "it looks into `{entity}`, of which nothing is known: ask `resource`, `principal` or `action` instead, and compare them with what you name (`resource in {entity}`)"
+        )));
+    }
     let reads = Reads::of(&json);
     // The slice is chosen by this scope, once; Cedar would compare it in every decision.
     if let Some(action) = json.get_mut("action") {

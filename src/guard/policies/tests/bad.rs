@@ -340,3 +340,18 @@ fn an_empty_set_is_refused() {
     check("// nothing but words\n", &["there is no policy"]);
     assert!(Policies::load(&[], &VOCABULARY).is_err());
 }
+
+#[test]
+fn a_policy_that_looks_into_what_it_names_itself_is_refused() {
+    check(
+        &forbid(
+            "a",
+            r#"action in Action::"destroy""#,
+            r#"when { Resource::"env-1".hasTag("env") && Resource::"env-1".getTag("env") == "prod" }"#,
+        ),
+        &[
+            "x.cedar:1: policy `a`: it looks into `Resource::\"env-1\"`, of which nothing is known",
+            "(`resource in Resource::\"env-1\"`)",
+        ],
+    );
+}
