@@ -87,8 +87,8 @@ async fn many_at_once_make_one_chain_with_fewer_syncs() {
             tokio::spawn(async move { journal.append(refused(n)).await.unwrap().sequence() })
         })
         .collect();
-    // Each runs until it waits for the disk, and the first one's batch is held up.
-    for _ in 0..3 {
+    // Each runs until it waits for the disk, and the first one's batch is held up. The runtime takes some sixty at a turn.
+    for _ in 0..20 {
         tokio::task::yield_now().await;
     }
     drop(lock);
