@@ -223,7 +223,7 @@ impl Reads {
 }
 
 /// The one operator of an expression and its operands.
-fn single(expression: &Json) -> Option<(&str, &Json)> {
+pub(in crate::guard) fn single(expression: &Json) -> Option<(&str, &Json)> {
     let object = expression.as_object()?;
     let (operator, operands) = object.iter().next()?;
     (object.len() == 1).then_some((operator.as_str(), operands))

@@ -76,8 +76,8 @@ impl std::fmt::Debug for Journal {
 /// but not made.
 ///
 /// ```compile_fail
-/// fn forge() -> palisade::journal::Receipt {
-///     palisade::journal::Receipt { record: todo!() }
+/// fn forge(record: palisade::journal::Record) -> palisade::journal::Receipt {
+///     palisade::journal::Receipt { record }
 /// }
 /// ```
 #[derive(Debug, PartialEq)]

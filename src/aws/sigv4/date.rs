@@ -62,8 +62,8 @@ impl Instant {
     pub(super) fn date(self) -> String {
         let (year, month, day) = self.0.to_calendar_date();
         let mut text = String::with_capacity(16);
-        two_digits(year / 100, &mut text);
-        two_digits(year, &mut text);
+        two_digits(year.unsigned_abs() / 100, &mut text);
+        two_digits(year.unsigned_abs(), &mut text);
         two_digits(u8::from(month), &mut text);
         two_digits(day, &mut text);
         text
@@ -89,15 +89,11 @@ impl Instant {
     }
 }
 
-/// The last two digits of a number that isn't negative.
-fn two_digits(number: impl Into<i32>, text: &mut String) {
-    let number: i32 = number.into();
+/// The last two digits of a number.
+fn two_digits(number: impl Into<u32>, text: &mut String) {
+    let number: u32 = number.into();
     for digit in [number / 10 % 10, number % 10] {
-        text.extend(
-            u32::try_from(digit)
-                .ok()
-                .and_then(|digit| char::from_digit(digit, 10)),
-        );
+        text.extend(char::from_digit(digit, 10));
     }
 }
 

@@ -6,6 +6,8 @@
 
 use serde_json::Value as Json;
 
+use crate::guard::reads::single;
+
 /// The first entity that a policy names and looks into, as it is spelt. `policy`: its JSON form (Cedar's EST).
 pub(super) fn looked_into(policy: &Json) -> Option<String> {
     let conditions = policy.get("conditions")?.as_array()?;
@@ -54,13 +56,6 @@ fn named(expression: &Json) -> Option<String> {
         "Set" => operands.as_array()?.iter().find_map(named),
         _ => None,
     }
-}
-
-/// The one operator of an expression and its operands.
-fn single(expression: &Json) -> Option<(&str, &Json)> {
-    let object = expression.as_object()?;
-    let (operator, operands) = object.iter().next()?;
-    (object.len() == 1).then_some((operator.as_str(), operands))
 }
 
 #[cfg(test)]
