@@ -95,8 +95,10 @@ pub struct Slice {
     pub(super) uid: Arc<EntityUID>,
     /// That action in its groups.
     pub(super) entity: Arc<Entity>,
-    /// All of the policies, and what is evaluated of them.
-    pub policies: PolicySet,
+    /// All of the policies, for Cedar's own authorizer to be asked beside what is evaluated of them.
+    #[cfg(test)]
+    pub(super) policies: PolicySet,
+    /// What is evaluated of all of the policies.
     pub(super) conditions: Conditions,
     /// The forbids that read nothing which has to be looked up: they may refuse before any lookup.
     pub(super) early: Option<Conditions>,
@@ -398,6 +400,7 @@ impl Slice {
             uid: Arc::new(own),
             entity: Arc::new(entity),
             conditions: Conditions::of(&policies),
+            #[cfg(test)]
             policies,
             early: if early.is_empty() {
                 None
