@@ -17,6 +17,7 @@ use crate::ruleset::{Ruleset, RulesetError};
 
 use self::upgrade::{Before, Upgrade};
 use super::failure::Failure;
+use super::serve::set_refused;
 use super::{Printed, table};
 
 #[derive(Debug, clap::Args)]
@@ -202,10 +203,7 @@ fn faulty(faults: &[PolicyFault], upgrade: Option<&Upgrade>, json: bool) -> Prin
         for fault in faults {
             eprintln!("{fault}");
         }
-        eprintln!(
-            "palisade: the policy set is refused: {} faults",
-            faults.len()
-        );
+        eprintln!("palisade: {}", set_refused(faults.len()));
     }
     Printed::Done(ExitCode::from(1))
 }

@@ -237,16 +237,19 @@ pub(crate) fn turn_to(sandbox: &Sandbox, config: &mut Config) -> Result<(), Fail
     Ok(())
 }
 
+/// That a policy set has so many faults.
+pub(crate) fn set_refused(faults: usize) -> String {
+    let noun = if faults == 1 { "fault" } else { "faults" };
+    format!("the policy set is refused: {faults} {noun}")
+}
+
 pub(crate) fn failed(error: StartError) -> Failure {
     match error {
         StartError::State(error) => error.into(),
         // A line for each, as `palisade policy check` has them.
         StartError::Ruleset(RulesetError::Policies(error)) => {
             eprintln!("{error}");
-            let count = error.faults.len();
-            let faults = if count == 1 { "fault" } else { "faults" };
-            let refused = anyhow::anyhow!("the policy set is refused: {count} {faults}");
-            Failure::usage(refused)
+            Failure::usage(anyhow::anyhow!(set_refused(error.faults.len())))
                 .with_help("mend them until `palisade policy check` is content".to_owned())
         }
         error @ (StartError::Ruleset(_)
