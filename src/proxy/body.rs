@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
+use super::pace::PIECE_BYTES_MAX;
 use super::timeouts::Timeouts;
 use super::upstream::Answer;
 
@@ -90,6 +91,16 @@ impl Body {
     /// Any other body: one that watches or hashes what passes.
     pub fn other(body: impl HttpBody<Data = Bytes, Error = BodyError> + Send + 'static) -> Self {
         Self(Kind::Other(Box::pin(body)))
+    }
+}
+
+impl Body {
+    /// Whether all of it is at hand, and no more than is handed out at once.
+    pub(super) fn is_one_piece(&self) -> bool {
+        match &self.0 {
+            Kind::Whole { bytes, .. } => bytes.as_ref().map_or(0, Bytes::len) <= PIECE_BYTES_MAX,
+            Kind::Request(_) | Kind::Answer(_) | Kind::Other(_) => false,
+        }
     }
 }
 

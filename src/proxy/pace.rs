@@ -16,7 +16,7 @@ use super::body::{Body, BodyError};
 
 /// The longest piece that is handed out at once, in bytes. Until a piece is taken the next one stays here, so this is
 /// what a connection holds of a body beyond the peer's window.
-const PIECE_BYTES_MAX: usize = 32 * 1024;
+pub(super) const PIECE_BYTES_MAX: usize = 32 * 1024;
 
 /// Sees how a body is taken. Clones see the same.
 #[derive(Debug, Clone)]
@@ -52,6 +52,11 @@ impl Watch {
 }
 
 impl Pace {
+    /// Whether nothing of the body is left to hand out.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.borrow().ended
+    }
+
     /// Completes once nothing of the body is left to hand out.
     pub(super) async fn ended(&mut self) {
         // An error means that the body is gone.

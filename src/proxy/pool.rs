@@ -1,20 +1,17 @@
 //! Connections to upstreams that are kept for the next request, bounded in number and age.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hyper::client::conn::http1::SendRequest;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::body::Body;
 use super::upstream::channel::{Channel, Multiplexed};
+use super::upstream::sole::Sole;
 use crate::aws::host::Host;
 
-/// The most idle HTTP/1.1 connections to one host: as many as clients that are busy at once keep busy.
-const PER_HOST_MAX: usize = 256;
 /// The most HTTP/2 connections to one host. One more serves its own request and is closed.
 const SHARED_PER_HOST_MAX: usize = 8;
 /// The most connections in all, where nobody says less.
@@ -41,7 +38,8 @@ pub(super) type Key = (Host, u16);
 
 #[derive(Debug, Default)]
 struct Connections {
-    idle: Vec<Idle>,
+    /// The one that was used last is the last.
+    idle: VecDeque<Idle>,
     shared: Vec<Arc<Multiplexed>>,
     /// The upstream chose HTTP/1.1 the last time: nobody waits to share a connection.
     unshared: bool,
@@ -51,7 +49,7 @@ struct Connections {
 
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<Body>,
+    sole: Sole,
     since: Instant,
 }
 
@@ -59,6 +57,14 @@ struct Idle {
 #[derive(Debug)]
 pub(super) struct Opening {
     _opened: Option<watch::Sender<()>>,
+}
+
+/// Who closes a connection when it gets old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Swept {
+    BySomebody,
+    /// Whoever put it in calls [`Pool::sweep`].
+    ByNobody,
 }
 
 /// What becomes of somebody who wants to share a connection.
@@ -133,8 +139,8 @@ impl Pool {
         if let Some(lease) = lease {
             return Step::Take(Channel::Many(lease));
         }
-        if let Some(sender) = connections.take_idle(self.age_max) {
-            return Step::Take(Channel::One(sender));
+        if let Some(sole) = connections.take_idle(self.age_max) {
+            return Step::Take(Channel::One(sole));
         }
         if connections.unshared {
             return Step::Open(Opening { _opened: None });
@@ -149,21 +155,21 @@ impl Pool {
         })
     }
 
-    /// Takes a connection back. Where its host has one too many, that which has been idle for longest is closed; where
-    /// there are too many in all, this one is.
-    pub(super) fn put(&self, target: Key, sender: SendRequest<Body>) {
+    /// Takes a connection back. Where there are too many, that which has been idle for longest is closed.
+    pub(super) fn put(&self, target: Key, sole: Sole) -> Swept {
         let mut hosts = self.lock();
-        if self.is_full(&hosts) {
-            return;
+        if self.is_full(&hosts) && !close_oldest(&mut hosts) {
+            return Swept::BySomebody;
         }
-        let connections = hosts.entry(target).or_default();
-        if connections.idle.len() >= PER_HOST_MAX {
-            connections.idle.remove(0);
-        }
-        connections.idle.push(Idle {
-            sender,
+        hosts.entry(target).or_default().idle.push_back(Idle {
+            sole,
             since: Instant::now(),
         });
+        if self.swept.load(Ordering::Acquire) {
+            Swept::BySomebody
+        } else {
+            Swept::ByNobody
+        }
     }
 
     /// The upstream chose HTTP/1.1.
@@ -187,7 +193,7 @@ impl Pool {
         self.lock().retain(|_, connections| {
             connections
                 .idle
-                .retain(|c| c.since.elapsed() < self.age_max && !c.sender.is_closed());
+                .retain_mut(|c| c.since.elapsed() < self.age_max && c.sole.is_idle());
             connections.shared.retain(|c| !c.is_spent(self.age_max));
             !connections.are_none()
         });
@@ -231,6 +237,15 @@ impl Pool {
     }
 }
 
+/// Closes the HTTP/1.1 connection that has been idle for longest, if there is one.
+fn close_oldest(hosts: &mut HashMap<Key, Connections>) -> bool {
+    let oldest = hosts
+        .values_mut()
+        .filter(|connections| !connections.idle.is_empty())
+        .min_by_key(|connections| connections.idle.front().map(|idle| idle.since));
+    oldest.is_some_and(|connections| connections.idle.pop_front().is_some())
+}
+
 fn total(hosts: &HashMap<Key, Connections>) -> usize {
     hosts
         .values()
@@ -240,15 +255,15 @@ fn total(hosts: &HashMap<Key, Connections>) -> usize {
 
 impl Connections {
     /// The connection that was used last, if it has been idle for at most `idle_max`.
-    fn take_idle(&mut self, idle_max: Duration) -> Option<SendRequest<Body>> {
-        while let Some(connection) = self.idle.pop() {
+    fn take_idle(&mut self, idle_max: Duration) -> Option<Sole> {
+        while let Some(mut connection) = self.idle.pop_back() {
             if connection.since.elapsed() > idle_max {
                 // Those below it have been idle for longer; they may still serve a caller with more patience.
-                self.idle.push(connection);
+                self.idle.push_back(connection);
                 return None;
             }
-            if connection.sender.is_ready() {
-                return Some(connection.sender);
+            if connection.sole.is_idle() {
+                return Some(connection.sole);
             }
         }
         None

@@ -6,6 +6,7 @@
 
 pub(super) mod channel;
 mod overheard;
+pub(super) mod sole;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,7 +15,6 @@ use std::time::Duration;
 
 use http::header::HOST;
 use http::{HeaderMap, Request, Response, StatusCode};
-use hyper::client::conn::http1::SendRequest;
 use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
@@ -23,12 +23,13 @@ use tokio_rustls::TlsConnector;
 
 pub use self::channel::Answer;
 use self::channel::{Channel, Failure};
+use self::sole::Sole;
 use super::body::Body;
 use super::egress::{DialError, Dialler, Egress, Purpose};
 use super::headers::strip_hop_by_hop;
-use super::pace::pace;
+use super::pace::{Pace, pace};
 use super::parent::{Bypass, Parent};
-use super::pool::{Key, Pool};
+use super::pool::{Key, Pool, Swept};
 use super::roots::{self, RootsError};
 use super::stall::Stalling;
 use super::timeouts::Timeouts;
@@ -254,23 +255,15 @@ impl Upstream {
         mut channel: Channel,
         request: Request<Body>,
     ) -> Result<Sent, SendError> {
-        let (watch, mut pace) = pace();
+        let (request, pace) = paced(request);
         let seen = pace.clone();
-        let request = request.map(|body| watch.body(body));
-        let timeouts = &self.shared.timeouts;
         let unknown = |why: String| Err(SendError::Unknown { why });
         let answered = {
             let mut sending = std::pin::pin!(channel.send(request));
-            // While the body is still on its way, its own bounds hold: a stalled client ends the body with an error, a
-            // stalled upstream is given up.
             tokio::select! {
+                biased;
                 answered = &mut sending => Ok(answered),
-                () = async { pace.ended().await; tokio::time::sleep(timeouts.response_head).await } => {
-                    Err(format!("no answer within {} s", timeouts.response_head.as_secs()))
-                }
-                () = seen.stalled(timeouts.write_stall) => {
-                    Err("the upstream takes nothing of the request's body".to_owned())
-                }
+                why = overdue(pace, &self.shared.timeouts) => Err(why),
             }
         };
         match answered {
@@ -282,11 +275,13 @@ impl Upstream {
                 unknown("the upstream switched protocols".to_owned())
             }
             Ok(Ok(response)) => {
-                let (mut response, sender) = Answer::new(response, channel);
+                let home = Home {
+                    shared: Arc::clone(&self.shared),
+                    key: key.clone(),
+                };
+                let whole = seen.is_none_or(|pace| pace.is_over());
+                let mut response = Answer::new(response, channel, home, whole);
                 strip_hop_by_hop(response.headers_mut());
-                if let Some(sender) = sender {
-                    self.keep(key, sender);
-                }
                 Ok(Sent::Answered(response))
             }
             Ok(Err(Failure::HandedBack(request, why))) => Ok(Sent::HandedBack(request, why)),
@@ -295,19 +290,6 @@ impl Upstream {
             }),
             Ok(Err(Failure::Unknown(why))) => unknown(why),
         }
-    }
-
-    /// Gives the connection to the pool once the answer has been read to its end.
-    fn keep(&self, key: &Key, mut sender: SendRequest<Body>) {
-        let (shared, key) = (Arc::clone(&self.shared), key.clone());
-        tokio::spawn(async move {
-            // Fails once the connection has ended, so this task lives no longer than it.
-            if sender.ready().await.is_err() {
-                return;
-            }
-            shared.pool.put(key, sender);
-            shared.pool.sweep().await;
-        });
     }
 
     async fn connect(&self, target: &Target, freshness: Freshness) -> Result<Channel, SendError> {
@@ -336,8 +318,8 @@ impl Upstream {
                 target.host
             ))),
             Some(Scheme::Http) => {
-                let sender = channel::one(tcp).await.map_err(unsent)?;
-                Ok(self.alone(target, sender))
+                let sole = Sole::open(tcp).await.map_err(unsent)?;
+                Ok(self.alone(target, sole))
             }
             Some(Scheme::Https) | None => {
                 let opening = self.secure(target, tcp, freshness);
@@ -370,7 +352,7 @@ impl Upstream {
         let tls = self.shared.tls.connect(name, tcp).await;
         let tls = tls.map_err(|e| format!("`{host}`: the TLS handshake failed: {e}"))?;
         if tls.get_ref().1.alpn_protocol() != Some(ALPN_HTTP_2) {
-            return Ok(self.alone(target, channel::one(tls).await?));
+            return Ok(self.alone(target, Sole::open(tls).await?));
         }
         let shared = Arc::clone(&self.shared);
         let chore = move || shared.pool.expire();
@@ -386,10 +368,10 @@ impl Upstream {
             .ok_or_else(|| format!("`{host}` closed the connection at once"))
     }
 
-    fn alone(&self, target: &Target, sender: SendRequest<Body>) -> Channel {
+    fn alone(&self, target: &Target, sole: Sole) -> Channel {
         let key = (target.host.clone(), target.port);
         self.shared.pool.unshared(key);
-        Channel::One(sender)
+        Channel::One(sole)
     }
 
     #[cfg(test)]
@@ -421,6 +403,47 @@ impl Instead {
             },
         })
     }
+}
+
+/// Where a connection belongs.
+pub(crate) struct Home {
+    shared: Arc<Shared>,
+    key: Key,
+}
+
+impl Home {
+    /// Keeps a connection that is idle.
+    fn take_back(self, sole: Sole) {
+        let Self { shared, key } = self;
+        if shared.pool.put(key, sole) == Swept::ByNobody {
+            tokio::spawn(async move { shared.pool.sweep().await });
+        }
+    }
+}
+
+/// A request whose body is seen going out, where that takes more than a moment.
+fn paced(request: Request<Body>) -> (Request<Body>, Option<Pace>) {
+    if request.body().is_one_piece() {
+        return (request, None);
+    }
+    let (watch, pace) = pace();
+    (request.map(|body| watch.body(body)), Some(pace))
+}
+
+/// Completes with the reason once an upstream is given up. While a body is still on its way, its own bounds hold: a
+/// stalled client ends the body with an error, a stalled upstream is given up.
+async fn overdue(pace: Option<Pace>, timeouts: &Timeouts) -> String {
+    if let Some(mut pace) = pace {
+        let seen = pace.clone();
+        tokio::select! {
+            () = pace.ended() => {}
+            () = seen.stalled(timeouts.write_stall) => {
+                return "the upstream takes nothing of the request's body".to_owned();
+            }
+        }
+    }
+    tokio::time::sleep(timeouts.response_head).await;
+    format!("no answer within {} s", timeouts.response_head.as_secs())
 }
 
 /// What became of one attempt.

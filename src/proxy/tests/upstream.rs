@@ -28,6 +28,8 @@ enum Manner {
     Endless,
     /// Answers 101.
     Switches,
+    /// Answers as soon as it has the head, and then reads the body.
+    AnswersEarly,
 }
 
 struct Server {
@@ -106,12 +108,15 @@ async fn behave(
             .lines()
             .find_map(|l| l.strip_prefix("content-length: "))
             .map_or(0, |l| l.parse().unwrap());
+        let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nok";
+        if matches!(manner, Manner::AnswersEarly) {
+            stream.write_all(ok).await.unwrap();
+        }
         if stream.read_exact(&mut vec![0; length]).await.is_err() {
             return;
         }
         heads.lock().unwrap().push(head);
         requests.fetch_add(1, Ordering::SeqCst);
-        let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nok";
         match manner {
             Manner::Answers => stream.write_all(ok).await.unwrap(),
             Manner::AnswersAndCloses => {
@@ -119,6 +124,7 @@ async fn behave(
                 return;
             }
             Manner::Drops => return,
+            Manner::AnswersEarly => {}
             Manner::Silent => std::future::pending().await,
             Manner::Endless => {
                 let head = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok";
@@ -182,8 +188,7 @@ pub(super) async fn send(upstream: &Upstream, freshness: Freshness) -> Result<St
     let request = request(Body::full("abc"));
     let response = upstream.send_once(&aws(), request, freshness).await?;
     let body = response.into_body().collect().await.unwrap().to_bytes();
-    // The connection is given back in a task of its own.
-    tokio::task::yield_now().await;
+    // Whatever the server does next has come.
     tokio::time::sleep(Duration::from_millis(10)).await;
     Ok(String::from_utf8(body.to_vec()).unwrap())
 }
@@ -314,6 +319,74 @@ async fn a_body_that_breaks_off_leaves_the_outcome_unknown() {
         "{result:?}"
     );
     assert_eq!(server.counts(), (1, 0));
+}
+
+#[tokio::test]
+async fn a_body_goes_on_its_way_though_the_answer_came_early_and_is_not_read() {
+    let server = Server::plain(Manner::AnswersEarly).await;
+    let upstream = plain_client(&server);
+    let (mut sender, body) = http_body_util::channel::Channel::new(1);
+    sender.send_data("ab".into()).await.unwrap();
+    let mut request = request(Body::other(body));
+    request.headers_mut().insert("content-length", 9.into());
+    let response = upstream.send_once(&aws(), request, Freshness::Pooled).await;
+    assert_eq!(server.counts(), (1, 0));
+    for piece in ["cde", "fg", "hi"] {
+        sender.send_data(piece.into()).await.unwrap();
+    }
+    drop(sender);
+    tokio::time::timeout(Duration::from_secs(5), async {
+        while server.counts() != (1, 1) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await
+    .unwrap();
+    let body = response.unwrap().into_body().collect().await.unwrap();
+    assert_eq!(body.to_bytes(), "ok");
+    assert_eq!(upstream.idle(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_goes_from_one_task_to_the_next() {
+    let server = Server::plain(Manner::Answers).await;
+    let upstream = plain_client(&server);
+    for _ in 0..30 {
+        let at_once: Vec<_> = (0..4)
+            .map(|_| {
+                let upstream = upstream.clone();
+                tokio::spawn(async move { send(&upstream, Freshness::Pooled).await })
+            })
+            .collect();
+        for sent in at_once {
+            assert_eq!(sent.await.unwrap().unwrap(), "ok");
+        }
+    }
+    let (connections, requests) = server.counts();
+    assert_eq!(requests, 120);
+    assert!(connections <= 4, "{connections}");
+}
+
+#[tokio::test]
+async fn a_connection_too_many_closes_the_one_that_was_idle_for_longest() {
+    let server = Server::plain(Manner::Answers).await;
+    let upstream = plain_client(&server).keeping_at_most(300);
+    for (at_once, connections) in [(300, 300), (301, 301)] {
+        let mut answers = Vec::new();
+        for _ in 0..at_once {
+            let request = request(Body::full("abc"));
+            let answer = upstream.send_once(&aws(), request, Freshness::Pooled).await;
+            answers.push(answer.unwrap());
+        }
+        assert_eq!(server.counts().0, connections);
+        for answer in answers {
+            answer.into_body().collect().await.unwrap();
+        }
+        assert_eq!(upstream.idle(), 300);
+    }
+    tokio::time::timeout(Duration::from_secs(5), server.closed.notified())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

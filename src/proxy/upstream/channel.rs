@@ -14,16 +14,16 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::super::body::Body;
+use super::Home;
 use super::overheard::{Listened, Overheard};
+use super::sole::Sole;
 
-/// The longest head of an answer, in bytes.
-const HEAD_BYTES_MAX: usize = 256 * 1024;
 /// The longest list of headers of an answer over HTTP/2, in bytes.
 const HEADER_LIST_BYTES_MAX: u32 = 256 * 1024;
 /// The most requests at once on one HTTP/2 connection.
@@ -44,7 +44,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that a request may be sent on.
 pub(crate) enum Channel {
     /// HTTP/1.1, for this request alone.
-    One(http1::SendRequest<Body>),
+    One(Sole),
     /// HTTP/2.
     Many(Lease),
 }
@@ -66,15 +66,7 @@ impl Channel {
         request: Request<Body>,
     ) -> Result<Response<Incoming>, Failure> {
         match self {
-            Channel::One(sender) => {
-                let answered = sender.try_send_request(request).await;
-                answered.map_err(|mut error| match error.take_message() {
-                    Some(request) => {
-                        Failure::HandedBack(Box::new(request), reasons(&error.into_error()))
-                    }
-                    None => Failure::Unknown(reasons(&error.into_error())),
-                })
-            }
+            Channel::One(sole) => sole.send(request).await,
             Channel::Many(lease) => lease.connection.send(request).await,
         }
     }
@@ -209,28 +201,6 @@ impl Drop for Lease {
     }
 }
 
-/// Opens HTTP/1.1 on a connection and drives it until it ends.
-///
-/// # Errors
-/// Why not; nothing of a request was sent.
-pub(crate) async fn one<S>(stream: S) -> Result<http1::SendRequest<Body>, String>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(HEAD_BYTES_MAX)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|e| reasons(&e))?;
-    tokio::spawn(async move {
-        // What goes wrong is told to whoever sent the request.
-        if let Err(error) = connection.await {
-            tracing::debug!(error = %reasons(&error), "an upstream connection ended");
-        }
-    });
-    Ok(sender)
-}
-
 /// Opens HTTP/2 on a connection, waits for the upstream's SETTINGS, and drives it until it ends; meanwhile `chore` is
 /// called every so often, and once at the end.
 ///
@@ -320,22 +290,51 @@ fn one_form(request: &mut Request<Body>) {
 /// The body of an upstream's answer. It keeps its place on the connection until it has been read to its end.
 pub struct Answer {
     incoming: Incoming,
-    lease: Option<Lease>,
+    on: On,
+}
+
+/// Where the rest of an answer comes from.
+enum On {
+    /// A connection that is this answer's until its end, then its pool's.
+    One(Sole, Home),
+    /// One that others use too.
+    Many(#[expect(dead_code, reason = "its drop frees the place")] Lease),
+    /// One that nobody gets back, or nothing more comes.
+    Other,
 }
 
 impl Answer {
-    /// Of an answer that came on `channel`, which is given back where it is HTTP/1.1's.
+    /// Of an answer that came on `channel`, whose pool is `home`. `whole`: the request has gone out to its end.
     pub(crate) fn new(
         response: Response<Incoming>,
         channel: Channel,
-    ) -> (Response<Self>, Option<http1::SendRequest<Body>>) {
-        let (lease, sender) = match channel {
-            Channel::One(sender) => (None, Some(sender)),
-            Channel::Many(lease) => (Some(lease), None),
+        home: Home,
+        whole: bool,
+    ) -> Response<Self> {
+        let on = match channel {
+            Channel::Many(lease) => On::Many(lease),
+            Channel::One(sole) if whole => On::One(sole, home),
+            Channel::One(sole) => {
+                sole.part();
+                On::Other
+            }
         };
-        let mut response = response.map(|incoming| Self { incoming, lease });
+        let mut response = response.map(|incoming| Self { incoming, on });
         *response.version_mut() = Version::HTTP_11;
-        (response, sender)
+        let answer = response.body_mut();
+        if answer.incoming.is_end_stream() {
+            answer.ended();
+        }
+        response
+    }
+
+    /// Nothing more is read of it.
+    fn ended(&mut self) {
+        if let On::One(mut sole, home) = std::mem::replace(&mut self.on, On::Other)
+            && sole.is_idle()
+        {
+            home.take_back(sole);
+        }
     }
 }
 
@@ -347,9 +346,18 @@ impl HttpBody for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = Pin::new(&mut self.incoming).poll_frame(cx);
-        if let Poll::Ready(None | Some(Err(_))) = frame {
-            self.lease = None;
+        let Self { incoming, on } = &mut *self;
+        let mut body = |cx: &mut Context<'_>| Pin::new(&mut *incoming).poll_frame(cx);
+        let frame = match on {
+            On::One(sole, _) => sole.poll_body(cx, body),
+            On::Many(_) | On::Other => body(cx),
+        };
+        match &frame {
+            Poll::Ready(Some(Err(_))) => self.on = On::Other,
+            Poll::Ready(None) => self.ended(),
+            // A body whose length is known may not be asked again.
+            Poll::Ready(Some(Ok(_))) if self.incoming.is_end_stream() => self.ended(),
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
         }
         frame
     }
