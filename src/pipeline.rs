@@ -111,7 +111,7 @@ impl Handle for Guard {
         // On the heap at once: it is moved through tasks, and is large.
         let response = match Box::pin(self.pass(&mut trail, request)).await {
             Ok(response) => response,
-            Err(refusal) => self.refuse(&trail, &refusal).await,
+            Err(refusal) => self.refuse(&mut trail, &refusal).await,
         };
         self.metrics.request_took(trail.class, begun.elapsed());
         response

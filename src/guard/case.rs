@@ -360,7 +360,12 @@ impl Run<'_> {
         let rules = self.rules;
         let Understood { call, found } = understood;
         let now = self.now().map_err(fault)?;
-        let mut question = rules.question(call, Arc::clone(self.service), found.as_ref(), now);
+        let mut question = rules.question(
+            Arc::new(call),
+            Arc::clone(self.service),
+            found.as_ref(),
+            now,
+        );
         let by = found.as_ref().and_then(|found| found.named.clone());
         if let Some(found) = found
             && let Some(needs) = rules.needs(slice, &question, &found)

@@ -34,7 +34,7 @@ pub(in crate::guard) use settled::Settled;
 /// What is to be judged: a call, on what, and all that is known.
 #[derive(Debug, Clone)]
 pub struct Question {
-    pub call: Call,
+    pub call: Arc<Call>,
     /// Needed to type the input.
     pub service: Arc<Service>,
     /// The input as policies see it: with AWS's defaults filled in.

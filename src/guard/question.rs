@@ -93,7 +93,7 @@ impl Rules<'_> {
     #[must_use]
     pub fn question(
         &self,
-        call: Call,
+        call: Arc<Call>,
         service: Arc<Service>,
         found: Option<&Targets>,
         now: SystemTime,
@@ -204,10 +204,11 @@ impl Question {
             Value::String(id.unwrap_or_else(|| resource.id()).to_owned())
         });
         if let Some(id) = sent {
+            let input = &mut Arc::make_mut(&mut self.call).input;
             if by.name != by.id {
-                self.call.input.remove(by.name.first());
+                input.remove(by.name.first());
             }
-            by.id.set(&mut self.call.input, id);
+            by.id.set(input, id);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! From a decision to its record: what isn't recorded isn't sent.
 
+use std::sync::Arc;
+
 use http::Request;
 
 use super::outgoing::Signed;
@@ -16,7 +18,7 @@ use crate::proxy::Body;
 pub(super) struct Admitted {
     endpoint: Endpoint,
     request: Request<Body>,
-    call: Call,
+    call: Arc<Call>,
     decision: Decision,
     proof: Proof,
 }
@@ -30,7 +32,7 @@ pub(super) enum Proof {
 }
 
 impl Admitted {
-    pub(super) fn into_parts(self) -> (Endpoint, Request<Body>, Call, Decision, Proof) {
+    pub(super) fn into_parts(self) -> (Endpoint, Request<Body>, Arc<Call>, Decision, Proof) {
         (
             self.endpoint,
             self.request,
@@ -43,7 +45,11 @@ impl Admitted {
 
 impl Guard {
     /// Records the decision, and waits for the disk where the call is guarded.
-    pub(super) async fn admit(&self, trail: &Trail, signed: Signed) -> Result<Admitted, Refusal> {
+    pub(super) async fn admit(
+        &self,
+        trail: &mut Trail,
+        signed: Signed,
+    ) -> Result<Admitted, Refusal> {
         let Signed {
             question,
             decision,
@@ -75,15 +81,15 @@ impl Guard {
         receipt.map_err(|e| unrecorded(&e))
     }
 
-    /// The record of a decision, from what is known of its request.
+    /// The record of a decision, from what is known of its request. A request has one: it takes what was seen.
     pub(super) fn record<'c>(
         &self,
-        trail: &Trail,
+        trail: &mut Trail,
         call: &'c Call,
         decision: Option<&Decision>,
         judgement: Judgement,
     ) -> record::Decision<'c> {
-        let seen = &trail.seen;
+        let seen = std::mem::take(&mut trail.seen);
         let verdict = |id: &str| decision.and_then(|d| d.resources.iter().find(|r| r.id == id));
         let would = decision.and_then(|decision| decision.would.as_deref());
         let overall = match (&judgement, would) {
@@ -95,14 +101,14 @@ impl Guard {
             reason: refusal.reason(),
             message: refusal.told(trail.action.as_deref(), trail.id),
         });
-        let resources = seen.resources.iter().map(|r| Resource {
-            id: r.id.clone(),
-            arn: r.arn.clone(),
-            kind: r.kind.clone(),
+        let resources = seen.resources.into_iter().map(|r| Resource {
             verdict: verdict(&r.id).map_or(overall, |v| v.verdict),
             policies: verdict(&r.id)
                 .map(|v| v.policies.clone())
                 .unwrap_or_default(),
+            id: r.id,
+            arn: r.arn,
+            kind: r.kind,
         });
         record::Decision {
             time: self.clock.now(),
@@ -116,9 +122,9 @@ impl Guard {
             batch_size: seen.batch_size,
             upstream_role: trail.upstream_role.clone(),
             upstream_override: self.upstream_override.clone(),
-            input: seen.input.clone(),
-            facts: seen.facts.clone(),
-            context: seen.context.clone(),
+            input: seen.input,
+            facts: seen.facts,
+            context: seen.context,
             resources: resources.collect(),
         }
     }

@@ -119,7 +119,6 @@ impl Guard {
             Some(refusal) => allowed.noting(refusal),
             None => allowed,
         };
-        trail.seen.decision = Some(allowed.decision().clone());
         Ok(allowed)
     }
 

@@ -37,7 +37,7 @@ impl By {
 
 /// A call that is understood: what it names is known, what those are isn't yet.
 pub(super) struct Understood {
-    call: Call,
+    call: Arc<Call>,
     targets: Option<Targets>,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Enriched {
 }
 
 impl Understood {
-    pub(super) const fn call(&self) -> &Call {
+    pub(super) fn call(&self) -> &Call {
         &self.call
     }
 }
@@ -70,21 +70,20 @@ impl Guard {
         authenticated: &Authenticated,
         by: By,
     ) -> Result<Understood, Refusal> {
-        let mut call = (*authenticated.call).clone();
-        call.parsed = call.parsed && (by == By::All || self.is_parsed_by_force(authenticated));
-        if !call.parsed {
-            call.guarded = false;
+        let mut call = Arc::clone(&authenticated.call);
+        if !call.parsed || by == By::Enforced && !self.is_parsed_by_force(authenticated) {
+            if call.parsed || call.guarded {
+                let call = Arc::make_mut(&mut call);
+                (call.parsed, call.guarded) = (false, false);
+            }
             trail.seen.input = serde_json::Value::Null;
-            trail.call = Some(if authenticated.call.parsed {
-                Arc::new(call.clone())
-            } else {
-                Arc::clone(&authenticated.call)
-            });
+            trail.call = Some(Arc::clone(&call));
             return Ok(Understood {
                 call,
                 targets: None,
             });
         }
+        let mut call = (*call).clone();
         let known = &authenticated.known;
         call.input = input(known, Unknown::PassedOver)?;
         if !known.endpoint.leads_to(&call.account, &call.input) {
@@ -103,8 +102,9 @@ impl Guard {
         }
         let own = call.account.clone();
         let targets = self.targets(known, &mut call, &own, by);
+        let call = Arc::new(call);
         trail.class = Some(call.class);
-        trail.call = Some(Arc::new(call.clone()));
+        trail.call = Some(Arc::clone(&call));
         Ok(Understood {
             call,
             targets: Some(targets?),
@@ -203,7 +203,7 @@ impl Guard {
     /// The question about a call of which nothing more is known.
     pub(super) fn unjudged(&self, authenticated: &Authenticated) -> Question {
         let service = Arc::clone(authenticated.known.identified.service());
-        let call = (*authenticated.call).clone();
+        let call = Arc::clone(&authenticated.call);
         let now = self.clock.now();
         self.ruleset.rules().question(call, service, None, now)
     }

@@ -61,8 +61,8 @@ impl Guard {
         let auth = known.claim.auth()?.clone();
         self.scope_agrees(&mut known, &auth.scope)?;
         let caller = Caller::unverified(&auth.access_key_id);
-        let call = self.call(trail, &known, Arc::new(caller));
-        trail.call = Some(Arc::new(call.clone()));
+        let call = Arc::new(self.call(trail, &known, Arc::new(caller)));
+        trail.call = Some(Arc::clone(&call));
         if let Some(proven) = &trail.proven {
             return Err(Refusal::OtherCaller {
                 proven: proven.to_string(),
@@ -86,7 +86,7 @@ impl Guard {
     fn judge_unread(
         &self,
         trail: &mut Trail,
-        call: Call,
+        call: Arc<Call>,
         known: Box<Known>,
     ) -> Result<Allowed<Box<Known>>, Refusal> {
         let whole = self.slice(&call)?;
@@ -99,7 +99,6 @@ impl Guard {
         let decided = decide::decide(self.mode, slice, question, known);
         self.metrics.decision_took(begun.elapsed());
         let allowed = decided?;
-        trail.seen.decision = Some(allowed.decision().clone());
         Ok(allowed)
     }
 }

@@ -20,7 +20,7 @@ impl Guard {
     /// Sends an admitted request and records what came of it. Runs to its end though the client may have left.
     pub(super) async fn forward(
         &self,
-        trail: &Trail,
+        trail: &mut Trail,
         admitted: Admitted,
     ) -> Result<Response<Body>, Refusal> {
         let (endpoint, request, call, decision, proof) = admitted.into_parts();

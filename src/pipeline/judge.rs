@@ -41,14 +41,12 @@ impl Guard {
                 let question = self.unjudged(&authenticated);
                 let outgoing = Outgoing::passed(trail, authenticated)?;
                 let allowed = decide::go_on(mode, refusal, question, outgoing)?;
-                trail.seen.decision = Some(allowed.decision().clone());
                 Ok(allowed)
             }
             Mode::Enforce if self.monitors(&call)? => {
                 let enriched = self.understand(trail, &authenticated, By::Enforced).await?;
                 let allowed = self.decide(trail, enriched, authenticated)?;
                 let allowed = allowed.noting(refusal);
-                trail.seen.decision = Some(allowed.decision().clone());
                 Ok(allowed)
             }
             Mode::Enforce => Err(refusal),
@@ -89,7 +87,6 @@ impl Guard {
         let decided = decide::decide(mode, slice, question, outgoing);
         self.metrics.decision_took(begun.elapsed());
         let allowed = decided?;
-        trail.seen.decision = Some(allowed.decision().clone());
         Ok(allowed)
     }
 }

@@ -116,7 +116,7 @@ impl Outgoing {
     ) -> Result<Self, Refusal> {
         let Call {
             parsed, guarded, ..
-        } = question.call;
+        } = *question.call;
         match authenticated.known.reading {
             Reading::Whole if parsed => Self::rebuilt(by, trail, authenticated, question),
             // Of an unguarded call what was read goes on as it came.

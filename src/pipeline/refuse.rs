@@ -37,7 +37,7 @@ impl LogRate {
 impl Guard {
     /// Answers a refusal. Once the caller is known it is recorded too: durably before the answer, where the call is
     /// guarded.
-    pub(super) async fn refuse(&self, trail: &Trail, refusal: &Refusal) -> Response<Body> {
+    pub(super) async fn refuse(&self, trail: &mut Trail, refusal: &Refusal) -> Response<Body> {
         // A call that was sent has its records already: its decision and its outcome.
         let sent = matches!(
             refusal,
@@ -46,7 +46,7 @@ impl Guard {
         // Whoever isn't authenticated may cause a few records, and no more.
         let recorded =
             |call: &&Arc<Call>| !sent && (call.caller.is_verified() || self.strangers.permits());
-        let Some(call) = trail.call.as_ref().filter(recorded) else {
+        let Some(call) = trail.call.clone().filter(|call| recorded(&call)) else {
             return self.answer_unrecorded(trail, refusal);
         };
         let (response, code, message) = self.answer(trail, refusal);
@@ -58,7 +58,7 @@ impl Guard {
         };
         let decision = refusal.decision();
         let record =
-            Record::decision(self.record(trail, call, decision, Judgement::Refused(refused)));
+            Record::decision(self.record(trail, &call, decision, Judgement::Refused(refused)));
         let recorded = if call.guarded && call.caller.is_verified() {
             self.journal.append(record).await.map(|_| ())
         } else {

@@ -10,7 +10,7 @@ use crate::aws::answer::Shape;
 use crate::aws::class::Class;
 use crate::aws::host::Host;
 use crate::guard::call::{Call, DecisionId};
-use crate::guard::decide::{Decision, Question};
+use crate::guard::decide::{On, Question};
 use crate::journal::uuid_at;
 use crate::pipeline::answered::SignedWith;
 use crate::pipeline::arrive::request_head;
@@ -38,19 +38,18 @@ pub(super) struct Trail {
     pub(super) signed_with: Option<SignedWith>,
     /// Why the request's body broke off on its way, if it did.
     pub(super) fault: Fault,
-    /// What the judgement saw, once there is something to see.
+    /// What the judgement saw, once there is something to see; until its record takes it.
     pub(super) seen: Seen,
 }
 
 /// What a decision saw, as its record holds it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) batch_size: u64,
     pub(super) input: Json,
     pub(super) facts: Json,
     pub(super) context: Json,
     pub(super) resources: Vec<SeenResource>,
-    pub(super) decision: Option<Decision>,
 }
 
 /// One resource as its record holds it.
@@ -59,6 +58,18 @@ pub(super) struct SeenResource {
     pub(super) id: String,
     pub(super) arn: Option<String>,
     pub(super) kind: String,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self {
+            batch_size: 1,
+            input: Json::Null,
+            facts: Json::Null,
+            context: Json::Null,
+            resources: Vec::new(),
+        }
+    }
 }
 
 impl Trail {
@@ -75,10 +86,7 @@ impl Trail {
             upstream_role: None,
             signed_with: None,
             fault: Fault::default(),
-            seen: Seen {
-                batch_size: 1,
-                ..Seen::default()
-            },
+            seen: Seen::default(),
         }
     }
 
@@ -92,8 +100,8 @@ impl Trail {
     pub(super) fn learn(&mut self, question: &Question) {
         self.seen.context = context(question);
         let resources = match &question.on {
-            crate::guard::decide::On::Service => &[],
-            crate::guard::decide::On::Resources(resources) => resources.as_slice(),
+            On::Service => &[],
+            On::Resources(resources) => resources.as_slice(),
         };
         let facts = resources.iter().map(|r| {
             let facts = serde_json::to_value(&r.facts).unwrap_or(Json::Null);

@@ -169,7 +169,7 @@ fn question(catalog: &Catalog, count: usize, environment: &str) -> Question {
         .map(|n| resource(n, &call, environment))
         .collect();
     Question {
-        call,
+        call: Arc::new(call),
         service: Arc::clone(&service),
         view: Object::new(),
         on: On::Resources(resources),

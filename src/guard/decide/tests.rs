@@ -131,7 +131,7 @@ fn question(action: &str, on: On) -> Question {
         request_tags: BTreeMap::new(),
         now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600),
         dry_run: false,
-        call,
+        call: Arc::new(call),
     }
 }
 
@@ -450,8 +450,8 @@ fn the_context_has_what_is_asked() {
         assert!(holds(condition, asked()), "{condition}");
     }
     let mut v6 = asked();
-    v6.call.source_ip = "2001:db8::1".parse().unwrap();
-    v6.call.user_agent = None;
+    Arc::make_mut(&mut v6.call).source_ip = "2001:db8::1".parse().unwrap();
+    Arc::make_mut(&mut v6.call).user_agent = None;
     assert!(holds(
         "context.source.ip.isIpv6() && !(context.source has userAgent)",
         v6
@@ -813,10 +813,10 @@ fn a_policy_that_reads_a_body_that_nobody_read_refuses() {
     let put = || {
         let mut question = deleting(vec![resource("k", bare("k"))]);
         question.service = Arc::clone(&s3);
-        question.call.action.service = "s3".to_owned();
-        question.call.action.operation = "PutObject".to_owned();
-        question.call.class = crate::aws::class::Class::Write;
-        question.call.body_beside = true;
+        Arc::make_mut(&mut question.call).action.service = "s3".to_owned();
+        Arc::make_mut(&mut question.call).action.operation = "PutObject".to_owned();
+        Arc::make_mut(&mut question.call).class = crate::aws::class::Class::Write;
+        Arc::make_mut(&mut question.call).body_beside = true;
         question
     };
     for (member, refuses) in [("Body", true), ("ACL", false)] {
@@ -848,8 +848,8 @@ fn reading(caller: &str, groups: &[&str]) -> Question {
         groups: groups.iter().map(|g| (*g).to_owned()).collect(),
         ..(*question.call.caller).clone()
     };
-    question.call.caller = Arc::new(caller);
-    question.call.guarded = false;
+    Arc::make_mut(&mut question.call).caller = Arc::new(caller);
+    Arc::make_mut(&mut question.call).guarded = false;
     question
 }
 
@@ -882,7 +882,7 @@ fn what_policies_read_of_a_request_is_read_of_each() {
     ));
     let judged = |ip: &str| {
         let mut question = reading("ci", &["deployers"]);
-        question.call.source_ip = ip.parse().unwrap();
+        Arc::make_mut(&mut question.call).source_ip = ip.parse().unwrap();
         decide(Mode::Enforce, &slice, question, ()).is_ok()
     };
     assert_eq!(
@@ -911,7 +911,7 @@ fn a_kept_decision_is_of_its_action_alone() {
     let slice = read_slice(PERMIT);
     decide(Mode::Enforce, &slice, reading("ci", &[]), ()).unwrap();
     let mut other = reading("ci", &[]);
-    other.call.action.operation = "DescribeSourceServers".to_owned();
+    Arc::make_mut(&mut other.call).action.operation = "DescribeSourceServers".to_owned();
     let denied = decide(Mode::Enforce, &slice, other, ()).map(|_| ());
     assert!(matches!(denied, Err(Denial::Unjudgeable { .. })));
 }

@@ -52,7 +52,7 @@ fn question(catalog: &Catalog, service: &str, operation: &str) -> Question {
         session: None,
     };
     Question {
-        call: Call {
+        call: Arc::new(Call {
             id: DecisionId(uuid::Uuid::nil()),
             action: Action {
                 service: service.id.clone(),
@@ -71,7 +71,7 @@ fn question(catalog: &Catalog, service: &str, operation: &str) -> Question {
             source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             user_agent: None,
             input: Object::new(),
-        },
+        }),
         service: Arc::clone(&service),
         view: Object::new(),
         on: On::Service,
