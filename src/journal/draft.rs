@@ -117,7 +117,8 @@ mod tests {
         };
         let mut named_so = refused(3);
         named_so.event.unmapped.palisade.input =
-            serde_json::json!({ "sequence": 0, "previous": "0".repeat(64), hostile: hostile });
+            serde_json::json!({ "sequence": 0, "previous": "0".repeat(64), hostile: hostile })
+                .into();
         let mut clipped = allowed(4);
         clipped.event.status_detail = Some(hostile.to_owned().into());
         clipped.event.activity_name = hostile.to_owned().into();

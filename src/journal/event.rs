@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::chain::Link;
+use super::json_text::JsonText;
 use crate::aws::class::Class;
 use crate::guard::call::{DecisionId, Mode, Outcome, Verdict};
 
@@ -297,12 +298,12 @@ pub struct Palisade {
     /// `upstream.dangerous_override`, where it is set: what was judged did not go to AWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream_override: Option<String>,
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub input: Value,
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub facts: Value,
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub context: Value,
+    #[serde(default, skip_serializing_if = "JsonText::is_null")]
+    pub input: JsonText,
+    #[serde(default, skip_serializing_if = "JsonText::is_null")]
+    pub facts: JsonText,
+    #[serde(default, skip_serializing_if = "JsonText::is_null")]
+    pub context: JsonText,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<JudgedResource>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -13,6 +13,7 @@ use super::event::{
     ResourceDetails, Response, ServiceReference, SessionReference, Unmapped, User,
 };
 use super::id::uuid_at;
+use super::json_text::JsonText;
 use super::record::{Happened, Refused};
 use crate::aws::class::Class;
 use crate::guard::call::{Action, AssumedRole, Call, Outcome, Verdict};
@@ -178,9 +179,9 @@ fn own(phase: Phase) -> Palisade {
         upstream_role: None,
         session: None,
         upstream_override: None,
-        input: Value::Null,
-        facts: Value::Null,
-        context: Value::Null,
+        input: JsonText::NULL,
+        facts: JsonText::NULL,
+        context: JsonText::NULL,
         resources: Vec::new(),
         outcome: None,
         aws_request_id: None,

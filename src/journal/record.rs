@@ -16,6 +16,7 @@ use super::fill::{
     status,
 };
 use super::id::uuid_at;
+use super::json_text::JsonText;
 use crate::guard::call::{Call, DecisionId, Mode, Outcome, Verdict};
 
 /// One event, ready to be written. Its place in the chain is given to it when it is.
@@ -44,11 +45,11 @@ pub struct Decision<'a> {
     /// `upstream.dangerous_override`, where it is set.
     pub upstream_override: Option<String>,
     /// The parameters, as [`redact`](super::redact()) gives them; `Null` for an unguarded call.
-    pub input: Value,
+    pub input: JsonText,
     /// What lookups learnt; `Null` where nothing was looked up.
-    pub facts: Value,
+    pub facts: JsonText,
     /// Cedar's context, without `input`.
-    pub context: Value,
+    pub context: JsonText,
     pub resources: Vec<Resource>,
 }
 
@@ -371,9 +372,9 @@ impl Pending {
             return None;
         }
         own.phase = Phase::Outcome;
-        own.input = Value::Null;
-        own.facts = Value::Null;
-        own.context = Value::Null;
+        own.input = JsonText::NULL;
+        own.facts = JsonText::NULL;
+        own.context = JsonText::NULL;
         own.resources.clear();
         own.previous = Link::FIRST;
         event.metadata.sequence = 0;

@@ -241,7 +241,8 @@ impl Guard {
                 "action": question.call.action.to_string(),
                 "policies": policies,
             },
-        });
+        })
+        .into();
         Ok(made.known)
     }
 

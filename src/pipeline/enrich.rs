@@ -15,6 +15,7 @@ use crate::guard::decide::{self, Question};
 use crate::guard::facts::{Enquiry, Facts};
 use crate::guard::policies::Slice;
 use crate::guard::target::{NamePlace, Targets};
+use crate::journal::json_text::JsonText;
 use crate::journal::redact;
 use crate::sources::lookup::CallDesk;
 
@@ -76,7 +77,7 @@ impl Guard {
                 let call = Arc::make_mut(&mut call);
                 (call.parsed, call.guarded) = (false, false);
             }
-            trail.seen.input = serde_json::Value::Null;
+            trail.seen.input = JsonText::NULL;
             trail.call = Some(Arc::clone(&call));
             return Ok(Understood {
                 call,
@@ -136,10 +137,12 @@ impl Guard {
         Ok(targets)
     }
 
-    fn redacted(&self, service: &crate::aws::catalog::Service, call: &Call) -> serde_json::Value {
+    fn redacted(&self, service: &crate::aws::catalog::Service, call: &Call) -> JsonText {
         match service.operations.get(&call.action.operation) {
-            Some(operation) => redact(service, operation, &call.input, self.keys.redaction_key()),
-            None => serde_json::Value::Null,
+            Some(operation) => {
+                redact(service, operation, &call.input, self.keys.redaction_key()).into()
+            }
+            None => JsonText::NULL,
         }
     }
 
@@ -158,28 +161,46 @@ impl Guard {
         let service = Arc::clone(authenticated.known.identified.service());
         let now = self.clock.now();
         let mut question = rules.question(call, service, targets.as_ref(), now);
-        trail.see(&question);
         let named = targets.as_ref().and_then(|targets| targets.named.clone());
-        if let Some(targets) = targets
-            && let Some(needs) = rules.needs(slice, &question, &targets)
-        {
-            // What no fact can save is refused before AWS is asked anything.
-            if self.mode_of(question.operation()) == Mode::Enforce
-                && let Some(denial) = decide::decide_early(slice, &question)
-            {
-                return Err(denial.into());
+        let learnt = match targets {
+            Some(targets) => {
+                let learning = self.look_up(authenticated, slice, &mut question, targets);
+                learning.await
             }
-            let learning = self.learn(authenticated, &question.call, &targets, needs);
-            let facts = Box::pin(learning).await?;
-            rules.learn(&mut question, targets, facts);
-            trail.learn(&question);
-        }
+            None => Ok(()),
+        };
+        trail.see(&question);
+        learnt?;
         Ok(Enriched {
             slice: whole,
             by,
             question,
             named,
         })
+    }
+
+    /// Puts into a question what its slice of the policies can ask for.
+    async fn look_up(
+        &self,
+        authenticated: &Authenticated,
+        slice: &Slice,
+        question: &mut Question,
+        targets: Targets,
+    ) -> Result<(), Refusal> {
+        let rules = self.ruleset.rules();
+        let Some(needs) = rules.needs(slice, question, &targets) else {
+            return Ok(());
+        };
+        // What no fact can save is refused before AWS is asked anything.
+        if self.mode_of(question.operation()) == Mode::Enforce
+            && let Some(denial) = decide::decide_early(slice, question)
+        {
+            return Err(denial.into());
+        }
+        let learning = self.learn(authenticated, &question.call, &targets, needs);
+        let facts = Box::pin(learning).await?;
+        rules.learn(question, targets, facts);
+        Ok(())
     }
 
     /// The policies that can apply to a call.

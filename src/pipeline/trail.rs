@@ -1,16 +1,20 @@
 //! What is known of a request so far: whatever becomes of it, the answer and the record are made from this.
 
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use serde_json::Value as Json;
+use serde::Serialize;
 
 use crate::aws::answer::Shape;
 use crate::aws::class::Class;
 use crate::aws::host::Host;
 use crate::guard::call::{Call, DecisionId};
 use crate::guard::decide::{On, Question};
+use crate::guard::facts::Attribute;
+use crate::guard::time;
+use crate::journal::json_text::JsonText;
 use crate::journal::uuid_at;
 use crate::pipeline::answered::SignedWith;
 use crate::pipeline::arrive::request_head;
@@ -46,9 +50,9 @@ pub(super) struct Trail {
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) batch_size: u64,
-    pub(super) input: Json,
-    pub(super) facts: Json,
-    pub(super) context: Json,
+    pub(super) input: JsonText,
+    pub(super) facts: JsonText,
+    pub(super) context: JsonText,
     pub(super) resources: Vec<SeenResource>,
 }
 
@@ -64,9 +68,9 @@ impl Default for Seen {
     fn default() -> Self {
         Self {
             batch_size: 1,
-            input: Json::Null,
-            facts: Json::Null,
-            context: Json::Null,
+            input: JsonText::NULL,
+            facts: JsonText::NULL,
+            context: JsonText::NULL,
             resources: Vec::new(),
         }
     }
@@ -90,49 +94,69 @@ impl Trail {
         }
     }
 
-    /// Notes what a question is about.
+    /// Notes what a question is about, and what lookups learnt.
     pub(super) fn see(&mut self, question: &Question) {
-        self.seen.batch_size = u64::try_from(question.batch_size).unwrap_or(u64::MAX);
-        self.learn(question);
-    }
-
-    /// Notes what lookups learnt.
-    pub(super) fn learn(&mut self, question: &Question) {
-        self.seen.context = context(question);
         let resources = match &question.on {
             On::Service => &[],
             On::Resources(resources) => resources.as_slice(),
         };
-        let facts = resources.iter().map(|r| {
-            let facts = serde_json::to_value(&r.facts).unwrap_or(Json::Null);
-            (r.entity_id(), facts)
-        });
-        self.seen.facts = Json::Object(facts.collect());
-        self.seen.resources = resources
+        let facts = resources.iter().map(|r| (r.entity_id(), &r.facts));
+        let seen = &mut self.seen;
+        seen.batch_size = u64::try_from(question.batch_size).unwrap_or(u64::MAX);
+        seen.context = JsonText::of(&Context::of(question));
+        seen.facts = JsonText::of(&facts.collect::<BTreeMap<_, _>>());
+        seen.resources = resources
             .iter()
             .map(|r| SeenResource {
                 id: r.entity_id(),
-                arn: r
-                    .facts
-                    .attributes
-                    .get(&crate::guard::facts::Attribute::Arn)
-                    .cloned(),
+                arn: r.facts.attributes.get(&Attribute::Arn).cloned(),
                 kind: r.target.kind.clone(),
             })
             .collect();
     }
 }
 
-fn context(question: &Question) -> Json {
-    serde_json::json!({
-        "batchSize": question.batch_size,
-        "selector": question.selector,
-        "dryRun": question.dry_run,
-        "approved": false,
-        "tagKeys": question.tag_keys,
-        "requestTags": question.request_tags,
-        "now": crate::guard::time::of(question.now),
-        "source": { "ip": question.call.source_ip, "userAgent": question.call.user_agent },
-        "used": {},
-    })
+/// Cedar's context without `input`, as records hold it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Context<'q> {
+    batch_size: usize,
+    selector: bool,
+    dry_run: bool,
+    approved: bool,
+    tag_keys: &'q BTreeSet<String>,
+    request_tags: &'q BTreeMap<String, String>,
+    now: Option<String>,
+    source: Source<'q>,
+    used: Used,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Source<'q> {
+    ip: IpAddr,
+    user_agent: Option<&'q str>,
+}
+
+/// What was used of a budget: there are none.
+#[derive(Serialize)]
+struct Used {}
+
+impl<'q> Context<'q> {
+    fn of(question: &'q Question) -> Self {
+        Self {
+            batch_size: question.batch_size,
+            selector: question.selector,
+            dry_run: question.dry_run,
+            approved: false,
+            tag_keys: &question.tag_keys,
+            request_tags: &question.request_tags,
+            now: time::of(question.now),
+            source: Source {
+                ip: question.call.source_ip,
+                user_agent: question.call.user_agent.as_deref(),
+            },
+            used: Used {},
+        }
+    }
 }

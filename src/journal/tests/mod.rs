@@ -82,9 +82,9 @@ pub(crate) fn decision(call: &Call, judgement: Judgement) -> Record {
         batch_size: 1,
         upstream_role: None,
         upstream_override: None,
-        input: json!({"TerminateWorkspaceRequests": [{"WorkspaceId": "ws-1"}]}),
-        facts: json!({"ws-1": {"tags": {"env": "prod"}}}),
-        context: json!({"batchSize": 1}),
+        input: json!({"TerminateWorkspaceRequests": [{"WorkspaceId": "ws-1"}]}).into(),
+        facts: json!({"ws-1": {"tags": {"env": "prod"}}}).into(),
+        context: json!({"batchSize": 1}).into(),
         resources: vec![Resource {
             id: "ws-1".into(),
             arn: Some("arn:aws:workspaces:eu-west-1:123456789012:workspace/ws-1".into()),

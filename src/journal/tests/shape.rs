@@ -108,9 +108,9 @@ fn what_an_outsider_sends_is_bounded() {
         batch_size: 1,
         upstream_role: None,
         upstream_override: None,
-        input: json!({"Description": "x".repeat(1_000_000)}),
-        facts: json!({"ws-1": {"state": "AVAILABLE"}}),
-        context: Value::Null,
+        input: json!({"Description": "x".repeat(1_000_000)}).into(),
+        facts: json!({"ws-1": {"state": "AVAILABLE"}}).into(),
+        context: crate::journal::json_text::JsonText::NULL,
         resources: Vec::new(),
     });
     record.event.metadata.sequence = u64::MAX;

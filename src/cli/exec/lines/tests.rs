@@ -1,9 +1,8 @@
-use serde_json::Value;
-
 use super::*;
 use crate::aws::class::Class;
 use crate::guard::decide::{Decision, ResourceVerdict};
 use crate::guard::refusal::Refusal;
+use crate::journal::json_text::JsonText;
 use crate::journal::record::Would;
 use crate::journal::tests::{allowed, call, noon, outcome, read, sent};
 use crate::journal::{
@@ -68,9 +67,9 @@ fn refused(class: Class, refusal: &Refusal, resources: &[(&str, Verdict)]) -> Re
         batch_size: 1,
         upstream_role: None,
         upstream_override: None,
-        input: Value::Null,
-        facts: Value::Null,
-        context: Value::Null,
+        input: JsonText::NULL,
+        facts: JsonText::NULL,
+        context: JsonText::NULL,
         resources: resources.iter().map(resource).collect(),
     })
 }
@@ -202,9 +201,9 @@ fn monitored(judgement: Judgement, class: Class) -> Record {
         batch_size: 1,
         upstream_role: None,
         upstream_override: None,
-        input: Value::Null,
-        facts: Value::Null,
-        context: Value::Null,
+        input: JsonText::NULL,
+        facts: JsonText::NULL,
+        context: JsonText::NULL,
         resources: vec![Resource {
             id: "ws-1".to_owned(),
             arn: None,
@@ -334,9 +333,9 @@ fn plain(n: u128) -> Record {
         batch_size: 1,
         upstream_role: None,
         upstream_override: None,
-        input: Value::Null,
-        facts: Value::Null,
-        context: Value::Null,
+        input: JsonText::NULL,
+        facts: JsonText::NULL,
+        context: JsonText::NULL,
         resources: Vec::new(),
     })
 }
