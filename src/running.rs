@@ -40,6 +40,7 @@ use crate::journal::record::Lifecycle;
 use crate::journal::{Durability, Journal, JournalError, Observe, Options, Record};
 use crate::pipeline::InForce;
 use crate::proxy::authority::{self, Leaves};
+use crate::proxy::lanes::Lanes;
 use crate::proxy::{Budget, Proxy};
 use crate::ruleset::Ruleset;
 use crate::sources::clock::Clock;
@@ -213,6 +214,7 @@ impl Running {
             timeouts(config),
             descriptors::connections(config.limits.connections_max),
         )?;
+        let proxy = proxy.over(Lanes::start().map_err(StartError::Lanes)?);
         let proxy = Arc::new(proxy);
         metrics.watch_proxy(Box::new({
             let proxy = Arc::downgrade(&proxy);

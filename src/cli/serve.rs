@@ -36,7 +36,9 @@ pub(crate) fn run(arguments: &Arguments, read: Read<'_>) -> Result<Printed, Fail
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     // Before there are other threads: it changes the environment.
     let sockets = Sockets::take().map_err(Failure::usage)?;
+    // Connections have threads of their own. What else there is must not wait for a reload.
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
         .enable_all()
         .build();
     runtime
@@ -258,6 +260,7 @@ pub(crate) fn failed(error: StartError) -> Failure {
         | StartError::Sockets(_)
         | StartError::Listen { .. }) => Failure::usage(error),
         error @ (StartError::Authority(_)
+        | StartError::Lanes(_)
         | StartError::Journal(_)
         | StartError::Upstream(_)
         | StartError::Roots(_)

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::authority::Leaves;
 use super::connect::{self, House};
+use super::lanes::Lanes;
 use super::timeouts::Timeouts;
 
 /// How long nothing is accepted after accepting failed for want of file descriptors or memory.
@@ -35,6 +36,7 @@ pub struct Proxy<G> {
     shared: Arc<Shared<G>>,
     slots: Arc<Semaphore>,
     slots_max: u32,
+    lanes: Option<Lanes>,
 }
 
 /// What all connections share.
@@ -116,7 +118,17 @@ impl<G: House> Proxy<G> {
             }),
             slots: Arc::new(Semaphore::new(slots_max as usize)),
             slots_max,
+            lanes: None,
         })
+    }
+
+    /// The same, serving its connections in lanes instead of the runtime that it is in.
+    #[must_use]
+    pub fn over(self, lanes: Lanes) -> Self {
+        Self {
+            lanes: Some(lanes),
+            ..self
+        }
     }
 
     /// How many connections there are (`palisade_connections`).
@@ -146,7 +158,15 @@ impl<G: House> Proxy<G> {
                     slot: Arc::new(slot),
                     closing: closed.clone(),
                 };
-                tasks.spawn(connect::serve(Arc::clone(&self.shared), connection, tcp));
+                let shared = Arc::clone(&self.shared);
+                match &self.lanes {
+                    Some(lanes) => lanes.serve(&mut tasks, tcp, |tcp| {
+                        connect::serve(shared, connection, tcp)
+                    }),
+                    None => {
+                        tasks.spawn(connect::serve(shared, connection, tcp));
+                    }
+                }
             }
         };
         tokio::select! {

@@ -19,6 +19,7 @@ pub mod entrance;
 pub mod framing;
 pub mod headers;
 pub mod intercept;
+pub mod lanes;
 mod linger;
 pub mod listen;
 mod pace;

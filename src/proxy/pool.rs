@@ -14,8 +14,8 @@ use crate::aws::host::Host;
 
 /// The most HTTP/2 connections to one host. One more serves its own request and is closed.
 const SHARED_PER_HOST_MAX: usize = 8;
-/// The most connections in all, where nobody says less.
-const TOTAL_MAX: usize = 1024;
+/// The most connections in all, where nobody says less: as many as clients that are busy at once keep busy.
+const TOTAL_MAX: usize = 2048;
 /// The part of their age that old connections wait at least for their end, so that many of them are one piece of work.
 const SWEEPS: u32 = 8;
 /// How many hosts are remembered before those without connections are forgotten.

@@ -27,6 +27,7 @@ use self::sole::Sole;
 use super::body::Body;
 use super::egress::{DialError, Dialler, Egress, Purpose};
 use super::headers::strip_hop_by_hop;
+use super::lanes::PerLane;
 use super::pace::{Pace, pace};
 use super::parent::{Bypass, Parent};
 use super::pool::{Key, Pool, Swept};
@@ -125,7 +126,7 @@ pub struct Upstream {
 struct Shared {
     dialler: Dialler,
     tls: TlsConnector,
-    pool: Pool,
+    pools: PerLane<Pool>,
     instead: Option<Instead>,
     timeouts: Timeouts,
 }
@@ -171,7 +172,7 @@ impl Upstream {
             shared: Arc::new(Shared {
                 dialler,
                 tls: TlsConnector::from(Arc::new(tls)),
-                pool: Pool::new(timeouts.pool_idle),
+                pools: PerLane::new(|| Pool::new(timeouts.pool_idle)),
                 instead,
                 timeouts,
             }),
@@ -181,7 +182,11 @@ impl Upstream {
     /// The same, keeping at most so many idle connections.
     #[must_use]
     pub fn keeping_at_most(self, connections: usize) -> Self {
-        self.shared.pool.keep_at_most(connections);
+        let (beside, lanes) = self.shared.pools.all();
+        beside.keep_at_most(connections);
+        for pool in lanes {
+            pool.keep_at_most(connections.div_ceil(lanes.len()));
+        }
         self
     }
 
@@ -214,7 +219,7 @@ impl Upstream {
         strip_hop_by_hop(request.headers_mut());
         let target = self.destination(target);
         let key = (target.host.clone(), target.port);
-        let pool = &self.shared.pool;
+        let pool = self.shared.pools.here();
         let kept = match freshness {
             Freshness::Fresh => pool
                 .alone(&key, self.shared.timeouts.fresh_idle)
@@ -355,14 +360,15 @@ impl Upstream {
             return Ok(self.alone(target, Sole::open(tls).await?));
         }
         let shared = Arc::clone(&self.shared);
-        let chore = move || shared.pool.expire();
-        let connection = channel::many(tls, self.shared.pool.age_max(), chore).await?;
+        let chore = move || shared.pools.here().expire();
+        let pool = self.shared.pools.here();
+        let connection = channel::many(tls, pool.age_max(), chore).await?;
         let lease = match freshness {
             Freshness::Fresh => connection.lease_alone(Duration::MAX),
             Freshness::Pooled => connection.lease(Duration::MAX),
         };
         let key = (host.clone(), target.port);
-        self.shared.pool.share(key, &connection);
+        pool.share(key, &connection);
         lease
             .map(Channel::Many)
             .ok_or_else(|| format!("`{host}` closed the connection at once"))
@@ -370,13 +376,13 @@ impl Upstream {
 
     fn alone(&self, target: &Target, sole: Sole) -> Channel {
         let key = (target.host.clone(), target.port);
-        self.shared.pool.unshared(key);
+        self.shared.pools.here().unshared(key);
         Channel::One(sole)
     }
 
     #[cfg(test)]
     pub(super) fn idle(&self) -> usize {
-        self.shared.pool.len()
+        self.shared.pools.here().len()
     }
 }
 
@@ -415,8 +421,8 @@ impl Home {
     /// Keeps a connection that is idle.
     fn take_back(self, sole: Sole) {
         let Self { shared, key } = self;
-        if shared.pool.put(key, sole) == Swept::ByNobody {
-            tokio::spawn(async move { shared.pool.sweep().await });
+        if shared.pools.here().put(key, sole) == Swept::ByNobody {
+            tokio::spawn(async move { shared.pools.here().sweep().await });
         }
     }
 }

@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const PER_CONNECTION: u64 = 2;
 /// Kept free for the journal, the state folder, lookups and idle upstream connections, where there are enough: a quarter
 /// of all, of which idle connections get half.
-const RESERVED_MAX: u64 = 1024;
+const RESERVED_MAX: u64 = 4096;
 
 /// Raises the limit as far as the system lets us, and returns how many of `wanted` connections it suffices for.
 pub(super) fn connections(wanted: usize) -> usize {

@@ -51,6 +51,10 @@ pub enum StartError {
     Entrance(#[from] EntranceError),
     #[error(transparent)]
     Sockets(#[from] SocketsError),
+    #[error(
+        "the threads that serve connections can't be started: {0}; raise the limit of threads or of open files"
+    )]
+    Lanes(io::Error),
     #[error("TLS can't be set up: {0}")]
     Tls(#[from] rustls::Error),
     #[error(
