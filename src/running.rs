@@ -40,7 +40,7 @@ use crate::journal::record::Lifecycle;
 use crate::journal::{Durability, Journal, JournalError, Observe, Options, Record};
 use crate::pipeline::InForce;
 use crate::proxy::authority::{self, Leaves};
-use crate::proxy::lanes::Lanes;
+use crate::proxy::lanes::{Lanes, Turning};
 use crate::proxy::{Budget, Proxy};
 use crate::ruleset::Ruleset;
 use crate::sources::clock::Clock;
@@ -70,6 +70,7 @@ pub struct Running {
     listen: SocketAddr,
     admin: SocketAddr,
     readiness: Readiness,
+    turning: Turning,
     stop: watch::Sender<bool>,
     task: JoinHandle<Result<(), JournalError>>,
     reload: tokio::sync::Mutex<Reload>,
@@ -214,7 +215,14 @@ impl Running {
             timeouts(config),
             descriptors::connections(config.limits.connections_max),
         )?;
-        let proxy = proxy.over(Lanes::start().map_err(StartError::Lanes)?);
+        let lanes = Lanes::start().map_err(StartError::Lanes)?;
+        let turning = lanes.turning();
+        let proxy = proxy.over(lanes);
+        let health = Readiness::new();
+        for asked in [&health, &readiness] {
+            let turning = turning.clone();
+            asked.ask("lanes", move || turning.stuck());
+        }
         let proxy = Arc::new(proxy);
         metrics.watch_proxy(Box::new({
             let proxy = Arc::downgrade(&proxy);
@@ -241,6 +249,7 @@ impl Running {
             listener,
             admin_listener,
             readiness: readiness.clone(),
+            health,
             metrics,
             first_uses,
             state,
@@ -259,6 +268,7 @@ impl Running {
             listen,
             admin,
             readiness,
+            turning,
             stop,
             task,
             reload: tokio::sync::Mutex::new(reload),
@@ -275,7 +285,8 @@ impl Running {
     /// Tells, also while it stops, whether the guard works.
     #[must_use]
     pub fn pulse(&self) -> Pulse {
-        Pulse::new(Arc::clone(&self.guard), self.task.abort_handle())
+        let task = self.task.abort_handle();
+        Pulse::new(Arc::clone(&self.guard), task, self.turning.clone())
     }
 
     /// Puts a configuration that was read anew in force, as a whole or not at all: `Err` where it doesn't read well, with

@@ -25,6 +25,8 @@ use super::readiness::Readiness;
 pub struct Admin {
     pub metrics: Arc<Metrics>,
     pub readiness: Readiness,
+    /// What must be so for the guard to be left running.
+    pub health: Readiness,
 }
 
 impl Admin {
@@ -108,24 +110,25 @@ impl Admin {
         }
     }
 
-    #[expect(
-        clippy::unused_self,
-        reason = "one signature for every page; being able to answer is all the health there is"
-    )]
     fn health(&self) -> Response<Full<Bytes>> {
-        text(StatusCode::OK, "ok\n")
+        told(&self.health)
     }
 
     fn ready(&self) -> Response<Full<Bytes>> {
-        let reasons = self.readiness.reasons();
-        let (status, mut lines) = if reasons.is_empty() {
-            (StatusCode::OK, vec!["ok".to_owned()])
-        } else {
-            (StatusCode::SERVICE_UNAVAILABLE, reasons)
-        };
-        lines.extend(self.readiness.remarked());
-        text(status, format!("{}\n", lines.join("\n")))
+        told(&self.readiness)
     }
+}
+
+/// 200, or 503 with the reasons; then what is remarked.
+fn told(conditions: &Readiness) -> Response<Full<Bytes>> {
+    let reasons = conditions.reasons();
+    let (status, mut lines) = if reasons.is_empty() {
+        (StatusCode::OK, vec!["ok".to_owned()])
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, reasons)
+    };
+    lines.extend(conditions.remarked());
+    text(status, format!("{}\n", lines.join("\n")))
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
@@ -153,6 +156,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::oneshot;
@@ -164,6 +168,7 @@ mod tests {
     struct Running {
         at: SocketAddr,
         readiness: Readiness,
+        stuck: Arc<AtomicBool>,
         stop: oneshot::Sender<()>,
         task: JoinHandle<()>,
     }
@@ -171,10 +176,17 @@ mod tests {
     async fn running() -> Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
-        let readiness = Readiness::new();
+        let (readiness, health) = (Readiness::new(), Readiness::new());
+        let stuck = Arc::new(AtomicBool::new(false));
+        let lane = Arc::clone(&stuck);
+        health.ask("lanes", move || {
+            lane.load(Ordering::Relaxed)
+                .then(|| "one is stuck".to_owned())
+        });
         let admin = Admin {
             metrics: Arc::new(metrics()),
             readiness: readiness.clone(),
+            health,
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(admin.serve(listener, async move {
@@ -183,6 +195,7 @@ mod tests {
         Running {
             at,
             readiness,
+            stuck,
             stop,
             task,
         }
@@ -240,6 +253,15 @@ mod tests {
         assert_eq!(body, "ok\n");
         let (_, health) = request(admin.at, "GET", "/healthz").await;
         assert_eq!(health, "ok\n");
+    }
+
+    #[tokio::test]
+    async fn a_guard_that_is_stuck_is_not_healthy() {
+        let admin = running().await;
+        admin.stuck.store(true, Ordering::Relaxed);
+        let (head, health) = request(admin.at, "GET", "/healthz").await;
+        assert!(head.starts_with("http/1.1 503"), "{head}");
+        assert_eq!(health, "lanes: one is stuck\n");
     }
 
     #[tokio::test]

@@ -9,14 +9,20 @@ use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+
+/// How often a lane shows that it turns.
+const TURN: Duration = Duration::from_secs(1);
+/// A lane that has shown nothing for so long is stuck, or has ended.
+const STUCK: Duration = Duration::from_secs(15);
 
 thread_local! {
     /// Which lane this thread is, from 1; 0 is none.
@@ -38,6 +44,7 @@ struct Lane {
     runtime: Handle,
     /// How many connections it has.
     load: Arc<AtomicUsize>,
+    turned: Turned,
     /// The thread ends when this is dropped.
     _stop: oneshot::Sender<()>,
 }
@@ -52,6 +59,12 @@ impl Lanes {
             .map(Lane::start)
             .collect::<io::Result<_>>()
             .map(Self)
+    }
+
+    /// Whether they turn, for whoever would start another guard in this one's place.
+    #[must_use]
+    pub fn turning(&self) -> Turning {
+        Turning(self.0.iter().map(|lane| lane.turned.clone()).collect())
     }
 
     /// Serves a connection in the lane that has the fewest, as one of `tasks`.
@@ -86,18 +99,62 @@ impl Lane {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
+        let turned = Turned::default();
+        let turns = turned.clone();
         thread::Builder::new()
             .name(format!("lane-{number}"))
             .spawn(move || {
                 HERE.set(number);
-                // Nobody sends anything: it is over when the other end is dropped.
-                let _ = runtime.block_on(stopped);
+                runtime.block_on(async {
+                    tokio::select! {
+                        // Nobody sends anything: it is over when the other end is dropped.
+                        _ = stopped => {}
+                        () = turns.go_on() => {}
+                    }
+                });
                 runtime.shutdown_background();
             })?;
         Ok(Self {
             runtime: handle,
             load: Arc::default(),
+            turned,
             _stop: stop,
+        })
+    }
+}
+
+/// When a lane last turned; `None` until it does.
+#[derive(Debug, Clone, Default)]
+struct Turned(Arc<Mutex<Option<Instant>>>);
+
+impl Turned {
+    async fn go_on(&self) {
+        loop {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            tokio::time::sleep(TURN).await;
+        }
+    }
+}
+
+/// Whether the lanes of a proxy turn.
+#[derive(Debug, Clone)]
+pub struct Turning(Vec<Turned>);
+
+impl Turning {
+    /// Which lane doesn't, and since when, if there is one.
+    #[must_use]
+    pub fn stuck(&self) -> Option<String> {
+        self.stuck_for(STUCK)
+    }
+
+    fn stuck_for(&self, most: Duration) -> Option<String> {
+        let since = |lane: &Turned| *lane.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let stuck = self.0.iter().zip(1..).find_map(|(lane, number)| {
+            let still = since(lane)?.elapsed();
+            (still > most).then_some((number, still.as_secs()))
+        });
+        stuck.map(|(number, seconds)| {
+            format!("the thread `lane-{number}` has served none of its connections for {seconds} s")
         })
     }
 }
@@ -191,6 +248,23 @@ mod tests {
         for lane in &lanes.0 {
             assert_eq!(lane.load.load(Ordering::Relaxed), 0);
         }
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_is_stuck_is_told() {
+        let lanes = Lanes(vec![Lane::start(1).unwrap(), Lane::start(2).unwrap()]);
+        let turning = lanes.turning();
+        assert_eq!(turning.stuck(), None);
+        let (free, stuck) = std::sync::mpsc::channel::<()>();
+        lanes.0[1].runtime.spawn(async move {
+            let _ = stuck.recv();
+        });
+        tokio::time::sleep(TURN * 3).await;
+        let told = turning.stuck_for(TURN * 2).unwrap();
+        assert!(told.contains("`lane-2`"), "{told}");
+        free.send(()).unwrap();
+        tokio::time::sleep(TURN).await;
+        assert_eq!(turning.stuck_for(TURN * 2), None);
     }
 
     #[tokio::test]

@@ -26,6 +26,7 @@ pub(super) struct Parts {
     pub(super) listener: TcpListener,
     pub(super) admin_listener: TcpListener,
     pub(super) readiness: Readiness,
+    pub(super) health: Readiness,
     pub(super) metrics: Arc<Metrics>,
     pub(super) first_uses: mpsc::UnboundedReceiver<FirstUse>,
     pub(super) state: StateDir,
@@ -42,6 +43,7 @@ impl Parts {
             listener,
             admin_listener,
             readiness,
+            health,
             metrics,
             first_uses,
             state,
@@ -53,6 +55,7 @@ impl Parts {
         let admin = Admin {
             metrics: Arc::clone(&metrics),
             readiness,
+            health,
         };
         let (admin_stop, admin_stopped) = watch::channel(false);
         let admin = tokio::spawn(admin.serve(admin_listener, wait(admin_stopped)));

@@ -157,7 +157,8 @@ pub fn anew(taken: &Taken) -> Vec<Aim> {
     )]
 }
 
-/// Time a call: the longest of the lanes beside the shortest.
+/// Time a call: the longest of the lanes beside that of the first, which has the fewest. Where more of something makes a
+/// call cheaper, nothing grows.
 pub fn flat(taken: &Taken) -> Vec<Aim> {
     let all: Vec<f64> = taken
         .lanes
@@ -165,9 +166,9 @@ pub fn flat(taken: &Taken) -> Vec<Aim> {
         .map(|lane| lane.median(Figures::us_a_call))
         .collect();
     let longest = all.iter().copied().fold(0.0, f64::max);
-    let shortest = all.iter().copied().fold(f64::INFINITY, f64::min);
-    let found = (all.len() > 1).then(|| longest / shortest);
-    let what = "time a call, longest × shortest";
+    let found = all.first().filter(|_| all.len() > 1);
+    let found = found.map(|fewest| longest / fewest);
+    let what = "time a call, the longest × that of the fewest";
     vec![Aim::at_most(taken.name, what, FLAT, "×", found)]
 }
 
