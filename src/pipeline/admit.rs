@@ -81,7 +81,7 @@ impl Guard {
         receipt.map_err(|e| unrecorded(&e))
     }
 
-    /// The record of a decision, from what is known of its request. A request has one: it takes what was seen.
+    /// The record of a decision, from what is known of its request: the last one takes what was seen.
     pub(super) fn record<'c>(
         &self,
         trail: &mut Trail,
@@ -89,7 +89,7 @@ impl Guard {
         decision: Option<&Decision>,
         judgement: Judgement,
     ) -> record::Decision<'c> {
-        let seen = std::mem::take(&mut trail.seen);
+        let seen = trail.seen.for_record(&judgement);
         let verdict = |id: &str| decision.and_then(|d| d.resources.iter().find(|r| r.id == id));
         let would = decision.and_then(|decision| decision.would.as_deref());
         let overall = match (&judgement, would) {

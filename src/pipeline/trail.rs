@@ -15,6 +15,7 @@ use crate::guard::decide::{On, Question};
 use crate::guard::facts::Attribute;
 use crate::guard::time;
 use crate::journal::json_text::JsonText;
+use crate::journal::record::Judgement;
 use crate::journal::uuid_at;
 use crate::pipeline::answered::SignedWith;
 use crate::pipeline::arrive::request_head;
@@ -42,7 +43,7 @@ pub(super) struct Trail {
     pub(super) signed_with: Option<SignedWith>,
     /// Why the request's body broke off on its way, if it did.
     pub(super) fault: Fault,
-    /// What the judgement saw, once there is something to see; until its record takes it.
+    /// What the judgement saw, once there is something to see; until its last record takes it.
     pub(super) seen: Seen,
 }
 
@@ -72,6 +73,17 @@ impl Default for Seen {
             facts: JsonText::NULL,
             context: JsonText::NULL,
             resources: Vec::new(),
+        }
+    }
+}
+
+impl Seen {
+    /// For a record of that judgement; the last one takes it.
+    pub(super) fn for_record(&mut self, judgement: &Judgement) -> Self {
+        match judgement {
+            // Where it can't be written, or the call goes no further, a refusal is recorded.
+            Judgement::Allowed => self.clone(),
+            Judgement::Done(_) | Judgement::Refused(_) => std::mem::take(self),
         }
     }
 }
@@ -158,5 +170,34 @@ impl<'q> Context<'q> {
             },
             used: Used {},
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::journal::record::Refused;
+
+    #[test]
+    fn a_refusal_after_an_allowed_decision_tells_what_was_seen_too() {
+        let mut seen = Seen {
+            batch_size: 3,
+            input: json!({ "id": "ws-1" }).into(),
+            ..Seen::default()
+        };
+        let refused = Judgement::Refused(Refused {
+            reason: "journal_failed",
+            status: 403,
+            code: "AccessDeniedException".to_owned(),
+            message: "the disk is full".to_owned(),
+        });
+        for judgement in [Judgement::Allowed, refused] {
+            let told = seen.for_record(&judgement);
+            assert_eq!(told.batch_size, 3, "{judgement:?}");
+            assert_eq!(told.input, json!({ "id": "ws-1" }).into(), "{judgement:?}");
+        }
+        assert!(seen.input.is_null());
     }
 }

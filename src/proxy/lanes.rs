@@ -10,7 +10,7 @@ use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,9 @@ thread_local! {
     /// Which lane this thread is, from 1; 0 is none.
     static HERE: Cell<usize> = const { Cell::new(0) };
 }
+
+/// The file descriptors of a lane: what it waits with for its connections, and what wakes it.
+pub const DESCRIPTORS: u64 = 4;
 
 /// As many lanes as the machine, or the container, has cores.
 #[must_use]
@@ -96,15 +99,22 @@ impl Lanes {
 
 impl Lane {
     fn start(number: usize) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let turned = Turned::default();
         let turns = turned.clone();
+        let (tell, told) = mpsc::sync_channel(1);
         thread::Builder::new()
             .name(format!("lane-{number}"))
             .spawn(move || {
                 HERE.set(number);
+                // A runtime that is dropped where another runs panics: it is made where it ends.
+                let runtime = match Builder::new_current_thread().enable_all().build() {
+                    Ok(runtime) => runtime,
+                    Err(error) => return drop(tell.send(Err(error))),
+                };
+                if tell.send(Ok(runtime.handle().clone())).is_err() {
+                    return;
+                }
                 runtime.block_on(async {
                     tokio::select! {
                         // Nobody sends anything: it is over when the other end is dropped.
@@ -114,8 +124,9 @@ impl Lane {
                 });
                 runtime.shutdown_background();
             })?;
+        let runtime = told.recv().map_err(io::Error::other)??;
         Ok(Self {
-            runtime: handle,
+            runtime,
             load: Arc::default(),
             turned,
             _stop: stop,
@@ -197,9 +208,11 @@ impl<T> PerLane<T> {
             .unwrap_or(&self.beside)
     }
 
-    /// That of the threads that are no lane, and those of the lanes.
-    pub(super) fn all(&self) -> (&T, &[T]) {
-        (&self.beside, &self.lanes)
+    /// Gives each the same part of a number, at least one.
+    pub(super) fn share_out(&self, number: usize, give: impl Fn(&T, usize)) {
+        let share = (number / (self.lanes.len() + 1)).max(1);
+        give(&self.beside, share);
+        self.lanes.iter().for_each(|lane| give(lane, share));
     }
 }
 

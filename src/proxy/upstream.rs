@@ -182,11 +182,9 @@ impl Upstream {
     /// The same, keeping at most so many idle connections.
     #[must_use]
     pub fn keeping_at_most(self, connections: usize) -> Self {
-        let (beside, lanes) = self.shared.pools.all();
-        beside.keep_at_most(connections);
-        for pool in lanes {
-            pool.keep_at_most(connections.div_ceil(lanes.len()));
-        }
+        self.shared
+            .pools
+            .share_out(connections, |pool, share| pool.keep_at_most(share));
         self
     }
 

@@ -3,6 +3,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::proxy::lanes;
+
 /// A client's connection, and the one that is opened for it.
 const PER_CONNECTION: u64 = 2;
 /// Kept free for the journal, the state folder, lookups and idle upstream connections, where there are enough: a quarter
@@ -19,7 +21,10 @@ pub(super) fn connections(wanted: usize) -> usize {
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
-    let permitted = fit(wanted, getrlimit(Resource::Nofile).current);
+    let lanes = u64::try_from(lanes::count()).unwrap_or(u64::MAX);
+    let own = lanes.saturating_mul(lanes::DESCRIPTORS);
+    let current = getrlimit(Resource::Nofile).current;
+    let permitted = fit(wanted, current.map(|all| all.saturating_sub(own)));
     if permitted < wanted {
         tracing::warn!(
             permitted,

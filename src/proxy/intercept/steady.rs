@@ -19,6 +19,7 @@ pub(super) struct Steady {
 
 /// Wakes the task, unless the work is being polled: then it is polled again.
 struct Bell {
+    /// INVARIANT: changed by exchanges alone, so that whoever polls sees what each ringer wrote before it rang.
     state: AtomicU8,
     task: Mutex<Waker>,
 }
@@ -27,7 +28,7 @@ struct Bell {
 const RESTS: u8 = 0;
 /// The work is being polled.
 const POLLED: u8 = 1;
-/// It is, and is to be polled once more.
+/// Somebody rang while it was polled, or woke the task since: it will be polled, and whoever rings now need do nothing.
 const RUNG: u8 = 2;
 
 impl Steady {
@@ -48,13 +49,13 @@ impl Steady {
     ) -> Poll<T> {
         self.bell.task().clone_from(cx.waker());
         for _ in 0..ROUNDS_MAX {
-            self.bell.state.store(POLLED, Ordering::SeqCst);
+            self.bell.state.swap(POLLED, Ordering::SeqCst);
             let polled = work(&mut Context::from_waker(&self.waker));
             if polled.is_ready() || self.bell.rest() {
                 return polled;
             }
         }
-        self.bell.state.store(RESTS, Ordering::SeqCst);
+        self.bell.state.swap(RESTS, Ordering::SeqCst);
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -79,12 +80,8 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let polled = self
-            .state
-            .compare_exchange(POLLED, RUNG, Ordering::SeqCst, Ordering::SeqCst);
-        match polled {
-            Ok(_) | Err(RUNG) => {}
-            Err(_) => self.task().wake_by_ref(),
+        if self.state.swap(RUNG, Ordering::SeqCst) == RESTS {
+            self.task().wake_by_ref();
         }
     }
 }

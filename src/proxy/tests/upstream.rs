@@ -11,6 +11,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::config::{Bypass, Override, Scheme, UpstreamConfig};
+use crate::proxy::lanes;
 use crate::proxy::upstream::{Freshness, SendError, Target, Upstream, UpstreamError};
 
 /// What a server does with the connections it is given.
@@ -370,7 +371,8 @@ async fn a_connection_goes_from_one_task_to_the_next() {
 #[tokio::test]
 async fn a_connection_too_many_closes_the_one_that_was_idle_for_longest() {
     let server = Server::plain(Manner::Answers).await;
-    let upstream = plain_client(&server).keeping_at_most(300);
+    // Every lane has its share, and so have the threads that are none, of which this is one.
+    let upstream = plain_client(&server).keeping_at_most(300 * (lanes::count() + 1));
     for (at_once, connections) in [(300, 300), (301, 301)] {
         let mut answers = Vec::new();
         for _ in 0..at_once {

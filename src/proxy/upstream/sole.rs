@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::coop::has_budget_remaining;
 
 use super::super::body::Body;
 use super::channel::{Failure, reasons};
@@ -126,11 +127,12 @@ fn drive(connection: &mut Option<Connection>, cx: &mut Context<'_>) -> Driven {
     }
 }
 
-/// The waker of what waits for a connection: the connection's own wakes the task.
+/// The waker of what waits for a connection: the connection's own wakes the task. Where the task has used its turn up,
+/// tokio holds back what is there, and wakes whoever asked for it.
 fn woken_by<'a>(driven: Driven, cx: &mut Context<'a>) -> Context<'a> {
     Context::from_waker(match driven {
-        Driven::On => Waker::noop(),
-        Driven::Ended => cx.waker(),
+        Driven::On if has_budget_remaining() => Waker::noop(),
+        Driven::On | Driven::Ended => cx.waker(),
     })
 }
 
