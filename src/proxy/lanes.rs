@@ -272,12 +272,21 @@ mod tests {
         lanes.0[1].runtime.spawn(async move {
             let _ = stuck.recv();
         });
-        tokio::time::sleep(TURN * 3).await;
-        let told = turning.stuck_for(TURN * 2).unwrap();
-        assert!(told.contains("`lane-2`"), "{told}");
+        let told = || turning.stuck_for(TURN * 2);
+        until(|| told().is_some_and(|told| told.contains("`lane-2`"))).await;
         free.send(()).unwrap();
-        tokio::time::sleep(TURN).await;
-        assert_eq!(turning.stuck_for(TURN * 2), None);
+        until(|| told().is_none()).await;
+    }
+
+    async fn until(done: impl Fn() -> bool) {
+        let waiting = async {
+            while !done() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waiting)
+            .await
+            .unwrap();
     }
 
     #[tokio::test]

@@ -21,7 +21,8 @@ impl Pulse {
     }
 
     /// Comes back if the guard turns: the event loop runs this, what is in force can be read, nothing that serves has
-    /// ended, each lane serves its connections, and the thread that writes the journal answers. It doesn't come back where that thread is stuck.
+    /// ended, each lane serves its connections, and the thread that writes the journal answers. It doesn't come back
+    /// where that thread is stuck.
     ///
     /// # Errors
     /// What has ended, or which lane is stuck.
