@@ -98,8 +98,7 @@ impl Guard {
         let begun = Instant::now();
         let decided = decide::decide(self.mode, slice, question, known);
         self.metrics.decision_took(begun.elapsed());
-        let allowed = decided?;
-        Ok(allowed)
+        Ok(decided?)
     }
 }
 

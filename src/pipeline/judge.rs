@@ -40,14 +40,12 @@ impl Guard {
             mode @ Mode::Monitor => {
                 let question = self.unjudged(&authenticated);
                 let outgoing = Outgoing::passed(trail, authenticated)?;
-                let allowed = decide::go_on(mode, refusal, question, outgoing)?;
-                Ok(allowed)
+                Ok(decide::go_on(mode, refusal, question, outgoing)?)
             }
             Mode::Enforce if self.monitors(&call)? => {
                 let enriched = self.understand(trail, &authenticated, By::Enforced).await?;
                 let allowed = self.decide(trail, enriched, authenticated)?;
-                let allowed = allowed.noting(refusal);
-                Ok(allowed)
+                Ok(allowed.noting(refusal))
             }
             Mode::Enforce => Err(refusal),
         }
@@ -86,7 +84,6 @@ impl Guard {
         let mode = self.mode_of(question.operation());
         let decided = decide::decide(mode, slice, question, outgoing);
         self.metrics.decision_took(begun.elapsed());
-        let allowed = decided?;
-        Ok(allowed)
+        Ok(decided?)
     }
 }

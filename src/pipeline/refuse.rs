@@ -45,8 +45,8 @@ impl Guard {
         );
         // Whoever isn't authenticated may cause a few records, and no more.
         let recorded =
-            |call: &&Arc<Call>| !sent && (call.caller.is_verified() || self.strangers.permits());
-        let Some(call) = trail.call.clone().filter(|call| recorded(&call)) else {
+            |call: &Arc<Call>| !sent && (call.caller.is_verified() || self.strangers.permits());
+        let Some(call) = trail.call.clone().filter(recorded) else {
             return self.answer_unrecorded(trail, refusal);
         };
         let (response, code, message) = self.answer(trail, refusal);

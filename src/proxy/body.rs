@@ -92,9 +92,7 @@ impl Body {
     pub fn other(body: impl HttpBody<Data = Bytes, Error = BodyError> + Send + 'static) -> Self {
         Self(Kind::Other(Box::pin(body)))
     }
-}
 
-impl Body {
     /// Whether all of it is at hand, and no more than is handed out at once.
     pub(super) fn is_one_piece(&self) -> bool {
         match &self.0 {
