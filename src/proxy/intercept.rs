@@ -6,11 +6,10 @@
 
 mod form;
 mod lasting;
-mod steady;
 mod streams;
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -29,7 +28,6 @@ use tokio_rustls::server::TlsStream;
 
 use self::form::Fault;
 use self::lasting::{Lasting, Panicked};
-use self::steady::Steady;
 use super::ALPN_HTTP_2;
 use super::answer::{close, plain};
 use super::authority::{Leaves, MintError};
@@ -208,13 +206,12 @@ async fn requests<G, S>(
         .half_close(true)
         .serve_connection(TokioIo::new(screened), service);
     let mut serving = std::pin::pin!(serving);
-    let steady = Steady::new();
     let served = tokio::select! {
         biased;
-        served = poll_fn(|cx| steady.poll(cx, |cx| serving.as_mut().poll(cx))) => served,
+        served = serving.as_mut() => served,
         () = connection.closing_once(asked.notified()) => {
             serving.as_mut().graceful_shutdown();
-            poll_fn(|cx| steady.poll(cx, |cx| serving.as_mut().poll(cx))).await
+            serving.await
         }
     };
     if let Err(error) = served {
