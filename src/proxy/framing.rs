@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use memchr::memchr_iter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
@@ -201,18 +202,16 @@ impl Screen {
 /// Where the head ends, if it does: after the first empty line that isn't before the request line. Only what is
 /// new since `before` is looked at.
 fn head_end(head: &[u8], before: usize) -> Option<usize> {
-    let from = before.saturating_sub(3);
     let first = head.iter().position(|b| !matches!(b, b'\r' | b'\n'))?;
-    let start = from.max(first);
-    let mut at = start;
-    loop {
-        at += 1 + head.get(at..)?.iter().position(|b| *b == b'\n')?;
-        match head.get(at..)? {
-            [b'\n', ..] => return Some(at + 1),
-            [b'\r', b'\n', ..] => return Some(at + 2),
-            _ => {}
+    let from = before.saturating_sub(3).max(first);
+    memchr_iter(b'\n', head.get(from..)?).find_map(|at| {
+        let next = from + at + 1;
+        match head.get(next..)? {
+            [b'\n', ..] => Some(next + 1),
+            [b'\r', b'\n', ..] => Some(next + 2),
+            _ => None,
         }
-    }
+    })
 }
 
 /// What a whole head says, and the length of its body where there is one.
@@ -225,10 +224,8 @@ fn framing(head: &[u8]) -> (Framing, u64) {
 }
 
 fn read(head: &[u8]) -> Result<(bool, u64), Ambiguity> {
-    let mut lines = head.split(|b| *b == b'\n');
-    // After the last line feed there is nothing.
-    let rest = lines.next_back();
-    if rest != Some(&[]) || !lines.all(|line| line.ends_with(b"\r")) {
+    let after_return = |at: usize| head.get(..at).is_some_and(|line| line.ends_with(b"\r"));
+    if !head.ends_with(b"\n") || !memchr_iter(b'\n', head).all(after_return) {
         return Err(Ambiguity::BareLineFeed);
     }
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
