@@ -30,7 +30,7 @@ AUDIT_DATA = ".dep-v0"
 EVERYWHERE = re.compile(r"(ld-linux-.*|lib(c|m|dl|rt|pthread|gcc_s))\.so\.\d")
 SUMS = "SHA256SUMS"
 # What stands in it.
-OWN = re.compile(rf"([0-9a-f]{{64}})  ({NAME}-[\w.+-]+\.(?:tar\.gz|whl|cdx\.json))")
+OWN = re.compile(rf"([0-9a-f]{{64}})  ({NAME}-[\w.+-]+\.(?:tar\.gz|whl|cdx\.json|profdata))")
 # Of a version that no commit gives.
 DIRTY = "+dirty"
 # Older than any that Rust's own binaries run on.
@@ -60,6 +60,8 @@ def main():
         f"{triple}.cdx.json": sbom,
         wheel_name: wheel,
     }
+    if arguments.pgo:
+        made[f"{triple}.profdata"] = arguments.pgo.read_bytes()
     sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(made.items()))
     arguments.out.mkdir(parents=True, exist_ok=True)
     for file in older:
@@ -96,7 +98,7 @@ def _packer():
 def _arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--is-auditable", type=Path, metavar="BINARY")
-    for name in ("binary", "sbom", "out"):
+    for name in ("binary", "sbom", "pgo", "out"):
         parser.add_argument(f"--{name}", type=Path)
     for name in ("version", "target"):
         parser.add_argument(f"--{name}")

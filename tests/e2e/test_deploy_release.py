@@ -322,6 +322,55 @@ def test_relative_paths_are_meant_from_where_it_is_called(build, small, bill, tm
     assert len(list((tmp_path / "made/here").glob("palisade-*"))) == 3
 
 
+# --- the profile
+
+
+def test_the_profile_that_a_binary_was_optimised_by_is_an_artefact(small, bill, tmp_path):
+    profile = tmp_path / "counts"
+    profile.write_bytes(b"counts")
+    out = tmp_path / "out"
+
+    def packed(*more):
+        named = {"binary": small, "sbom": bill, "out": out, "version": VERSION, "target": "x86_64-unknown-linux-gnu"}
+        options = [word for name, value in named.items() for word in (f"--{name}", value)]
+        command = [sys.executable, REPOSITORY / "deploy/release/pack.py", *options, *more]
+        subprocess.run(command, env={**os.environ, "SOURCE_DATE_EPOCH": str(EPOCH)}, check=True, timeout=60)
+        return dict(reversed(line.split("  ")) for line in (out / "SHA256SUMS").read_text().splitlines())
+
+    name = f"palisade-{VERSION}-x86_64-unknown-linux-gnu.profdata"
+    assert packed("--pgo", profile)[name] == sha256(b"counts")
+    assert (out / name).read_bytes() == b"counts"
+    # And it is one of those that the next build takes away.
+    assert name not in packed() and not (out / name).exists()
+
+
+def test_without_the_tools_of_rustcs_own_llvm_a_release_says_what_to_install(tmp_path, build):
+    (tmp_path / "rustc").write_text(
+        '#!/bin/sh\ncase $1 in\n-vV) echo "host: x86_64-unknown-linux-gnu\nLLVM version: 9999.1.2" ;;\n*) echo /nowhere ;;\nesac\n'
+    )
+    # Of another LLVM, whose files it doesn't read.
+    (tmp_path / "llvm-profdata").write_text('#!/bin/sh\necho "  LLVM version 99.1.0"\n')
+    for name in ("rustc", "llvm-profdata"):
+        (tmp_path / name).chmod(0o755)
+    said = build("--out", tmp_path / "out", fails=True, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert "no llvm-profdata of LLVM 9999" in said and "rustup component add llvm-tools" in said and "--no-pgo" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (("--pgo", "counts", "--no-pgo"), "--pgo or --no-pgo: one of them"),
+        (("--no-pgo", "--binary", "palisade"), "neither goes with --binary"),
+        (("--no-pgo", "--profile", "dev"), "neither goes with --binary or another --profile"),
+        (("--pgo", "nowhere"), "--pgo: no file"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(build, tmp_path, arguments, said):
+    assert said in build(*arguments, "--out", tmp_path / "out", fails=True, cwd=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
 def test_it_tells_how_it_is_used_wherever_it_is_called_from(checkout):
     command = ["./build", "--help"]
     done = subprocess.run(command, cwd=checkout.folder / "deploy/release", capture_output=True, text=True, timeout=20)

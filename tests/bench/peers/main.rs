@@ -95,7 +95,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run() {
+    match run().and_then(|()| process::all_ended()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\ntests/bench: {error:#}");

@@ -3,17 +3,23 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 
 /// Those that run, for whoever ends the run early.
 static RUNNING: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+/// Whether one of them had to be killed.
+static KILLED: AtomicBool = AtomicBool::new(false);
 /// The kernel tells CPU time in hundredths of a second, whatever its own tick.
 const TICK: Duration = Duration::from_millis(10);
+/// How long one that was told to end may take.
+const END_WITHIN: Duration = Duration::from_secs(10);
 
 /// A process that ends with this value.
 #[derive(Debug)]
@@ -53,13 +59,36 @@ impl Process {
         let last: Vec<&str> = last.into_iter().rev().collect();
         bail!("{name} ended ({status}):\n{}", last.join("\n"))
     }
+
+    /// Tells it to end, which it does in order: a guard writes what is to be written. One that doesn't is killed.
+    fn end(&mut self) {
+        if self.has_ended() {
+            return;
+        }
+        if let Some(pid) = Pid::from_raw(self.id) {
+            // It fails only if it has ended, and so do those below.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let until = Instant::now() + END_WITHIN;
+        while Instant::now() < until {
+            thread::sleep(Duration::from_millis(5));
+            if self.has_ended() {
+                return;
+            }
+        }
+        KILLED.store(true, Ordering::Relaxed);
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn has_ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Either fails only if it has ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
         RUNNING
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -67,7 +96,17 @@ impl Drop for Process {
     }
 }
 
-/// Ends all that run.
+/// An error if one of those that have been told to end didn't: what it was to write at its end isn't there.
+pub fn all_ended() -> Result<()> {
+    let killed = KILLED.load(Ordering::Relaxed);
+    ensure!(
+        !killed,
+        "a process didn't end within {END_WITHIN:?} of being told to, and was killed"
+    );
+    Ok(())
+}
+
+/// Ends all that run, at once.
 pub fn kill_all() {
     for id in RUNNING
         .lock()
