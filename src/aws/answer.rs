@@ -9,7 +9,7 @@ use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::aws::catalog::model::{Protocol, Service, Signature};
-use crate::aws::head::Head;
+use crate::aws::head::{Head, SMITHY_PROTOCOL, X_AMZ_TARGET, X_AMZN_QUERY_MODE};
 use crate::aws::protocol::cbor::write_texts;
 use crate::aws::protocol::json::write_string;
 use crate::aws::protocol::xml::escaped;
@@ -120,12 +120,12 @@ impl Shape {
         };
         let service = candidates.first();
         let usual = service.and_then(|s| preferred(s).or(s.protocols.first().copied()));
-        let speech = head.headers.get("smithy-protocol");
+        let speech = head.headers.get(SMITHY_PROTOCOL);
         let protocol = if speech.is_some_and(|v| v == "rpc-v2-json") {
             Protocol::RpcV2Json
         } else if speech.is_some() || content_type.starts_with("application/cbor") {
             Protocol::RpcV2Cbor
-        } else if head.headers.contains_key("x-amz-target")
+        } else if head.headers.contains_key(X_AMZ_TARGET)
             || content_type.starts_with("application/x-amz-json-")
         {
             Protocol::AwsJson
@@ -141,7 +141,7 @@ impl Shape {
     }
 
     fn with(format: Format, service: Option<&Service>, head: &Head<'_>) -> Self {
-        let mode = head.headers.get("x-amzn-query-mode");
+        let mode = head.headers.get(X_AMZN_QUERY_MODE);
         Self {
             format,
             denied: service.and_then(|s| s.denied.clone()),

@@ -93,6 +93,14 @@ pub struct Action {
     pub operation: String,
 }
 
+impl Action {
+    /// As policies spell it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        [&self.service, ":", &self.operation].concat()
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.service, self.operation)

@@ -251,7 +251,7 @@ impl Policies {
     /// policies that monitor do.
     #[must_use]
     pub fn guards(&self, action: &Action) -> Option<Mode> {
-        self.guarded.get(&action.to_string()).copied()
+        self.guarded.get(&action.name()).copied()
     }
 
     /// Tag keys that policies read of a resource and that no policy on `context.tagKeys` mentions: whoever may tag

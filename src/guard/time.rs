@@ -44,16 +44,24 @@ pub fn of(moment: SystemTime) -> Option<String> {
 fn text(moment: OffsetDateTime) -> Option<String> {
     let utc = moment.to_offset(time::UtcOffset::UTC);
     let (year, month, day) = utc.to_calendar_date();
-    (0..=9999).contains(&year).then(|| {
-        format!(
-            "{year:04}-{:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-            u8::from(month),
-            utc.hour(),
-            utc.minute(),
-            utc.second(),
-            utc.millisecond()
-        )
-    })
+    let (hour, minute, second, milli) = utc.to_hms_milli();
+    let year = u32::try_from(year).ok().filter(|year| *year <= 9999)?;
+    let mut text = String::with_capacity(24);
+    for (number, digits, end) in [
+        (year, 4, '-'),
+        (u32::from(u8::from(month)), 2, '-'),
+        (u32::from(day), 2, 'T'),
+        (u32::from(hour), 2, ':'),
+        (u32::from(minute), 2, ':'),
+        (u32::from(second), 2, '.'),
+        (u32::from(milli), 3, 'Z'),
+    ] {
+        for place in (0..digits).rev() {
+            text.extend(char::from_digit(number / 10_u32.pow(place) % 10, 10));
+        }
+        text.push(end);
+    }
+    Some(text)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use memchr::memmem;
 use super::bound::LINE_BYTES_MAX;
 use super::chain::Link;
 use super::error::JournalError;
+use super::json;
 use super::record::Record;
 
 /// What stands before the sequence. Within a text the quotes would be escaped, and `metadata` comes before whatever else
@@ -41,7 +42,7 @@ impl Draft {
         let unplaced =
             event.metadata.sequence == 0 && event.unmapped.palisade.previous == Link::FIRST;
         let mut json = Vec::with_capacity(USUAL_BYTES);
-        serde_json::to_writer(&mut json, event).map_err(|e| JournalError::Encode(Arc::new(e)))?;
+        json::write(event, &mut json).map_err(|e| JournalError::Encode(Arc::new(e)))?;
         let bytes = json.len() + SEQUENCE_DIGITS_MAX;
         if bytes > LINE_BYTES_MAX {
             return Err(JournalError::TooLarge {

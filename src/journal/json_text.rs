@@ -1,11 +1,13 @@
 //! JSON that a record holds as text: made once, by whoever knows what it is made of, and written as it is.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
+use super::json;
+
 /// JSON as text, on one line; nothing where it is `null`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(transparent)]
 pub struct JsonText(Option<Box<RawValue>>);
 
@@ -31,6 +33,15 @@ impl JsonText {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_ref().map_or("null", |text| text.get())
+    }
+}
+
+impl Serialize for JsonText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(text) => serializer.serialize_newtype_struct(json::TEXT, text),
+            None => serializer.serialize_none(),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod fill;
 mod handle;
 mod id;
 mod inbox;
+mod json;
 pub mod json_text;
 mod ledger;
 mod log;

@@ -214,7 +214,7 @@ fn proven_alike(trail: &Trail, signer: &crate::guard::call::Caller) -> Result<()
 
 /// What the request says of whose it is. A token that stands twice, or isn't text, is no token.
 fn presented<'a>(parts: &'a Parts, auth: &'a Authorization) -> Result<Presented<'a>, Refusal> {
-    let mut tokens = parts.headers.get_all("x-amz-security-token").iter();
+    let mut tokens = parts.headers.get_all(sigv4::X_AMZ_SECURITY_TOKEN).iter();
     let token = tokens.next().map(|t| t.to_str().unwrap_or_default());
     if tokens.next().is_some() {
         let message = "`x-amz-security-token` stands twice".to_owned();

@@ -3,13 +3,15 @@
 use std::time::{Duration, Instant};
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, HeaderName, Response};
 
 use super::admit::{self, Admitted, Proof};
 use super::answered;
+use super::authenticate::bounded;
 use super::trail::Trail;
 use super::{Guard, Refusal};
 use crate::aws::class::Class;
+use crate::aws::head::X_AMZN_ERRORTYPE;
 use crate::guard::call::Outcome;
 use crate::journal::Record;
 use crate::journal::record::{Happened, Judgement, OutcomeRecord};
@@ -138,14 +140,20 @@ fn happened(sent: &Result<Response<Answer>, SendError>) -> Happened {
     }
 }
 
+/// Where services put a request's id, the most usual first.
+const REQUEST_IDS: [HeaderName; 3] = [
+    HeaderName::from_static("x-amzn-requestid"),
+    HeaderName::from_static("x-amz-request-id"),
+    HeaderName::from_static("x-amzn-request-id"),
+];
+
 fn request_id(headers: &HeaderMap) -> Option<String> {
-    let ids = ["x-amzn-requestid", "x-amz-request-id", "x-amzn-request-id"];
-    let id = ids.iter().find_map(|name| headers.get(*name))?;
-    id.to_str().ok().map(|id| id.chars().take(128).collect())
+    let id = REQUEST_IDS.iter().find_map(|name| headers.get(name))?;
+    id.to_str().ok().map(|id| bounded(id, 128).to_owned())
 }
 
 /// AWS's error code, where it stands in a header.
 fn error_code(response: &Response<Answer>) -> Option<String> {
-    let code = response.headers().get("x-amzn-errortype")?.to_str().ok()?;
-    Some(code.chars().take(128).collect())
+    let code = response.headers().get(X_AMZN_ERRORTYPE)?.to_str().ok()?;
+    Some(bounded(code, 128).to_owned())
 }

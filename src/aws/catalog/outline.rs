@@ -70,10 +70,7 @@ impl<'a> Outline<'a> {
         while !rest.is_empty() {
             let middle = rest.len() / 2;
             let start = rest.as_bytes().get(..middle)?;
-            let start = start
-                .iter()
-                .rposition(|b| *b == b'\n')
-                .map_or(0, |at| at + 1);
+            let start = memchr::memrchr(b'\n', start).map_or(0, |at| at + 1);
             let (before, at) = rest.split_at_checked(start)?;
             let (line, after) = at.split_once('\n')?;
             match name.cmp(first_word(line).0) {

@@ -3,6 +3,7 @@
 use http::{HeaderMap, StatusCode};
 
 use crate::aws::catalog::Protocol;
+use crate::aws::head::X_AMZN_ERRORTYPE;
 use crate::aws::value::{Object, Value};
 
 use super::{json, rpc_v2_cbor, xml};
@@ -63,7 +64,7 @@ pub fn decode_error(
     };
     // Smithy has clients of its RPC v2 heed the body alone.
     let in_header = headers
-        .get("x-amzn-errortype")
+        .get(X_AMZN_ERRORTYPE)
         .filter(|_| !matches!(protocol, Protocol::RpcV2Cbor | Protocol::RpcV2Json))
         .and_then(|v| v.to_str().ok())
         .map(str::to_owned);

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, Method, header};
 use crate::aws::catalog::Protocol;
 use crate::aws::catalog::model::{Location, Member, Service, Structure};
 use crate::aws::catalog::routes::Routes;
-use crate::aws::head::Head;
+use crate::aws::head::{Head, SMITHY_PROTOCOL, X_AMZ_TARGET};
 
 use super::escape::Plus;
 use super::malformed::Malformed;
@@ -29,7 +29,6 @@ const OVERRIDES: [&str; 6] = [
     "x-original-method",
 ];
 
-const X_AMZ_TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const TARGET: &str = "the header `x-amz-target`";
 pub(super) const SMITHY: &str = "the header `smithy-protocol`";
 const SERVICE_PATH: &str = "a path `/service/…/operation/…`";
@@ -171,7 +170,7 @@ fn signal(candidates: &[Arc<Service>], head: &Head<'_>) -> Result<Option<&'stati
     let queries = speaks(candidates, Protocol::AwsQuery) || speaks(candidates, Protocol::Ec2Query);
     let targeted = head.headers.contains_key(&X_AMZ_TARGET);
     let mut found = Found::default();
-    if head.headers.contains_key(&rpc_v2::HEADER) {
+    if head.headers.contains_key(&SMITHY_PROTOCOL) {
         found.push(SMITHY);
     } else if is_service_path(head.path) && (speaks_rpc_v2(candidates) || !is_rest(candidates)) {
         found.push(SERVICE_PATH);

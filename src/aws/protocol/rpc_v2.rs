@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 
 use crate::aws::catalog::Protocol;
 use crate::aws::catalog::model::{Operation, Service};
-use crate::aws::head::Head;
+use crate::aws::head::{Head, SMITHY_PROTOCOL};
 
 use super::identify::{SMITHY, media_type, names};
 use super::malformed::{self, EncodeError, Malformed};
@@ -17,14 +17,11 @@ use super::path::shown;
 use super::rest_headers::single;
 use super::{Identified, WireRequest};
 
-/// The header by which a request says which of them it speaks.
-pub(super) const HEADER: HeaderName = HeaderName::from_static("smithy-protocol");
-
 /// One protocol of the family.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Speech {
     protocol: Protocol,
-    /// The value of the header [`HEADER`].
+    /// The value of the header [`SMITHY_PROTOCOL`].
     mark: &'static str,
     media_type: &'static str,
     /// The media type as messages show it.
@@ -53,7 +50,7 @@ pub(super) fn identify(
     candidates: &[Arc<Service>],
     head: &Head<'_>,
 ) -> Result<Identified, Malformed> {
-    let mark = single(head.headers, &HEADER)?.unwrap_or_default();
+    let mark = single(head.headers, &SMITHY_PROTOCOL)?.unwrap_or_default();
     let speech = [CBOR, JSON]
         .into_iter()
         .find(|s| s.mark == mark)
@@ -132,7 +129,7 @@ pub(super) fn request(
     })?;
     let media_type = HeaderValue::from_static(speech.media_type);
     let mut headers = HeaderMap::new();
-    headers.insert(HEADER, HeaderValue::from_static(speech.mark));
+    headers.insert(SMITHY_PROTOCOL, HeaderValue::from_static(speech.mark));
     headers.insert(ACCEPT, media_type.clone());
     if body.is_some() {
         headers.insert(CONTENT_TYPE, media_type);

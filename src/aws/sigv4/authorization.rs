@@ -157,6 +157,16 @@ impl Authorization {
 }
 
 impl Scope {
+    /// As it stands in a request.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let (date, region, service) = (&*self.date, &*self.region, &*self.service);
+        match self.algorithm {
+            Algorithm::Hmac => [date, region, service, TERMINATOR].join("/"),
+            Algorithm::Ecdsa => [date, service, TERMINATOR].join("/"),
+        }
+    }
+
     /// Whether the signature is good for a region.
     #[must_use]
     pub fn covers(&self, region: &str) -> bool {
@@ -175,11 +185,7 @@ impl Scope {
 
 impl std::fmt::Display for Scope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (date, region, service) = (&self.date, &self.region, &self.service);
-        match self.algorithm {
-            Algorithm::Hmac => write!(f, "{date}/{region}/{service}/{TERMINATOR}"),
-            Algorithm::Ecdsa => write!(f, "{date}/{service}/{TERMINATOR}"),
-        }
+        f.write_str(&self.text())
     }
 }
 

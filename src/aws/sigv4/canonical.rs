@@ -145,7 +145,8 @@ fn encoded(text: &str) -> Result<Vec<u8>, AuthError> {
 fn header(name: &str, headers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), AuthError> {
     out.extend_from_slice(name.as_bytes());
     let mut separator = b':';
-    for value in headers.get_all(name) {
+    // The name would have to be read to be looked up; there are at most some dozens.
+    for (_, value) in headers.iter().filter(|(own, _)| own.as_str() == name) {
         out.push(separator);
         folded(value.as_bytes(), out);
         separator = b',';
@@ -158,6 +159,9 @@ fn header(name: &str, headers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Auth
 }
 
 fn folded(value: &[u8], out: &mut Vec<u8>) {
+    if memchr::memchr(b' ', value).is_none() {
+        return out.extend_from_slice(value);
+    }
     let words = value.split(|b| *b == b' ').filter(|word| !word.is_empty());
     for (at, word) in words.enumerate() {
         if at > 0 {

@@ -93,7 +93,7 @@ impl Instant {
 fn two_digits(number: impl Into<u32>, text: &mut String) {
     let number: u32 = number.into();
     for digit in [number / 10 % 10, number % 10] {
-        text.extend(char::from_digit(digit, 10));
+        text.push(char::from_digit(digit, 10).unwrap_or_default());
     }
 }
 

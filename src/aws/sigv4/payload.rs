@@ -1,7 +1,7 @@
 //! What `x-amz-content-sha256` says of a body, and whether a body is the one it says.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html>
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
 
 use super::authorization::Algorithm;
@@ -9,7 +9,7 @@ use super::error::AuthError;
 use super::hex::hex;
 use crate::aws::head::Head;
 
-pub(super) const X_AMZ_CONTENT_SHA256: &str = "x-amz-content-sha256";
+pub(super) const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 const STREAMING_UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";

@@ -138,11 +138,19 @@ pub fn sign_over(
             .and_then(|pair| pair.sign(&string_to_sign(&canonical, now, &scope)))
             .map_err(|e| signer(&e))?,
     };
-    let mut authorization = value(&format!(
-        "{} Credential={id}/{scope}, SignedHeaders={}, Signature={signature}",
-        over.algorithm.as_str(),
-        names.join(";"),
-    ))?;
+    let (algorithm, of, names) = (over.algorithm.as_str(), scope.text(), names.join(";"));
+    let text = [
+        algorithm,
+        " Credential=",
+        id,
+        "/",
+        &of,
+        ", SignedHeaders=",
+        &names,
+        ", Signature=",
+        &signature,
+    ];
+    let mut authorization = value(&text.concat())?;
     authorization.set_sensitive(true);
     added.push((AUTHORIZATION, authorization));
     let seed = Seed::new(id.to_owned(), secret, scope, now, signature);
@@ -166,8 +174,7 @@ fn beside(
         added.push((X_AMZ_SECURITY_TOKEN, token));
     }
     if over.signature == Signature::S3v4 || !is_hash(request.payload) {
-        let name = HeaderName::from_static(X_AMZ_CONTENT_SHA256);
-        added.push((name, value(request.payload)?));
+        added.push((X_AMZ_CONTENT_SHA256, value(request.payload)?));
     }
     Ok(added)
 }
@@ -231,7 +238,7 @@ const RESERVED: [HeaderName; 6] = [
     X_AMZ_DATE,
     X_AMZ_REGION_SET,
     X_AMZ_SECURITY_TOKEN,
-    HeaderName::from_static(X_AMZ_CONTENT_SHA256),
+    X_AMZ_CONTENT_SHA256,
 ];
 
 #[cfg(test)]

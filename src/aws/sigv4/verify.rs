@@ -78,12 +78,8 @@ pub fn verify(
 
 /// What is signed: algorithm, time, scope and the hash of the canonical request.
 pub(super) fn string_to_sign(canonical: &[u8], signed_at: Instant, scope: &Scope) -> String {
-    format!(
-        "{}\n{}\n{scope}\n{}",
-        scope.algorithm.as_str(),
-        signed_at.iso(),
-        sha256_hex(canonical)
-    )
+    let (at, of, hash) = (signed_at.iso(), scope.text(), sha256_hex(canonical));
+    [scope.algorithm.as_str(), &at, &of, &hash].join("\n")
 }
 
 /// The signature, 64 lower-case hex digits.
