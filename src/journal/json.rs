@@ -1,7 +1,8 @@
 //! A record as JSON: what `serde_json` writes, with less work. A record is forty names and texts in which next to nothing
 //! has to be escaped: each is looked through at once, not byte by byte.
 //!
-//! INVARIANT: byte for byte what `serde_json` writes. Whatever isn't plain text or what holds others is left to it.
+//! INVARIANT: byte for byte what `serde_json` writes of a record. Whatever isn't plain text or what holds others is left
+//! to it.
 
 use serde::Serialize;
 use serde::ser::{

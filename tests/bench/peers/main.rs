@@ -95,7 +95,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run().and_then(|()| process::all_ended()) {
+    match run().and_then(|()| process::all_ended_in_order()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\ntests/bench: {error:#}");

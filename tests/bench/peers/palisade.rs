@@ -95,7 +95,7 @@ pub fn start(ground: &Ground, setup: &Setup, folder: PathBuf) -> Result<Peer> {
     let out = File::create(&log)?;
     let mut command = command(program, &folder, &configuration, &["serve"]);
     command.stdout(out.try_clone()?).stderr(out);
-    let mut process = Process::start(&mut command)?;
+    let mut process = Process::start(&mut command)?.that_ends_in_order();
     let listen = addresses(&mut process, &state, &log)?;
     let ca = ask(program, &folder, &configuration, &["ca"])?;
     let peer = Peer {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -14,18 +14,20 @@ use serde::Serialize;
 
 /// Those that run, for whoever ends the run early.
 static RUNNING: Mutex<Vec<i32>> = Mutex::new(Vec::new());
-/// Whether one of them had to be killed.
-static KILLED: AtomicBool = AtomicBool::new(false);
+/// Whether one that was to end in order didn't.
+static DISORDERLY: AtomicBool = AtomicBool::new(false);
 /// The kernel tells CPU time in hundredths of a second, whatever its own tick.
 const TICK: Duration = Duration::from_millis(10);
-/// How long one that was told to end may take.
-const END_WITHIN: Duration = Duration::from_secs(10);
+/// How long one that was told to end may take: a guard gives those whom it serves thirty seconds.
+const END_WITHIN: Duration = Duration::from_secs(40);
 
 /// A process that ends with this value.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
     id: i32,
+    /// Whether it has to write something at its end: else it's killed.
+    ends_in_order: bool,
 }
 
 impl Process {
@@ -38,7 +40,18 @@ impl Process {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(id);
-        Ok(Self { child, id })
+        Ok(Self {
+            child,
+            id,
+            ends_in_order: false,
+        })
+    }
+
+    /// It's told to end, and has to end well.
+    #[must_use]
+    pub const fn that_ends_in_order(mut self) -> Self {
+        self.ends_in_order = true;
+        self
     }
 
     pub const fn child(&mut self) -> &mut Child {
@@ -60,35 +73,31 @@ impl Process {
         bail!("{name} ended ({status}):\n{}", last.join("\n"))
     }
 
-    /// Tells it to end, which it does in order: a guard writes what is to be written. One that doesn't is killed.
-    fn end(&mut self) {
-        if self.has_ended() {
-            return;
-        }
-        if let Some(pid) = Pid::from_raw(self.id) {
-            // It fails only if it has ended, and so do those below.
-            let _ = kill_process(pid, Signal::TERM);
+    /// Tells it to end, and waits until it has; `None` if it doesn't.
+    fn told_to_end(&mut self) -> Option<ExitStatus> {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            return Some(status);
         }
         let until = Instant::now() + END_WITHIN;
+        kill_process(Pid::from_raw(self.id)?, Signal::TERM).ok()?;
         while Instant::now() < until {
             thread::sleep(Duration::from_millis(5));
-            if self.has_ended() {
-                return;
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
             }
         }
-        KILLED.store(true, Ordering::Relaxed);
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-
-    fn has_ended(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(Some(_)))
+        None
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.end();
+        if self.ends_in_order && !self.told_to_end().is_some_and(|status| status.success()) {
+            DISORDERLY.store(true, Ordering::Relaxed);
+        }
+        // Either fails only if it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
         RUNNING
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -96,12 +105,11 @@ impl Drop for Process {
     }
 }
 
-/// An error if one of those that have been told to end didn't: what it was to write at its end isn't there.
-pub fn all_ended() -> Result<()> {
-    let killed = KILLED.load(Ordering::Relaxed);
+/// An error if one that was to end in order didn't: what it was to write at its end isn't there.
+pub fn all_ended_in_order() -> Result<()> {
     ensure!(
-        !killed,
-        "a process didn't end within {END_WITHIN:?} of being told to, and was killed"
+        !DISORDERLY.load(Ordering::Relaxed),
+        "a guard that was told to end failed, or didn't within {END_WITHIN:?}"
     );
     Ok(())
 }
