@@ -6,7 +6,7 @@
 //!
 //! INVARIANT: an overlay only adds; it never changes what an embedded file says.
 
-mod derived;
+pub mod derived;
 mod lookup;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,6 @@ use serde::Deserialize;
 use crate::guard::facts::Attribute;
 use crate::guard::path::Path;
 
-pub use derived::derived;
 pub use lookup::{AttributePlace, LookupRule};
 
 /// The service files, by service.

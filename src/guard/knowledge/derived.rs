@@ -4,23 +4,26 @@ use crate::aws::catalog::model::{Read, Service};
 use crate::guard::knowledge::{LookupRule, Template};
 use crate::guard::path::Path;
 
-/// What is derived of a type, or of every type that the catalog has no entry for: its ARN, and the lookups that tell
-/// of it with the names they go by, the best first.
+/// The ARN of a type.
 #[must_use]
-pub fn derived(service: &Service, kind: &str) -> (Option<Template>, Vec<(String, LookupRule)>) {
+pub fn arn(service: &Service, kind: &str) -> Option<Template> {
+    let naming = service.names.get(kind)?;
+    naming.arn.clone().map(Template)
+}
+
+/// The lookups that tell of a type, with the names they go by, the best first; those of `*` where the catalog has no entry
+/// for it. Each is put together as it's taken.
+pub fn lookups<'s>(
+    service: &'s Service,
+    kind: &str,
+) -> impl Iterator<Item = (String, LookupRule)> + use<'s> {
     let own = service.types.get(kind);
     let entry = own.or_else(|| service.types.get("*"));
     let reads = entry.into_iter().flat_map(|entry| &entry.reads);
-    let lookups = reads.filter_map(|key| {
+    reads.filter_map(|key| {
         let rule = lookup(service.reads.get(key)?)?;
         Some((format!("catalog {key}"), rule))
-    });
-    let arn = service
-        .names
-        .get(kind)
-        .and_then(|naming| naming.arn.clone());
-    let arn = arn.map(Template);
-    (arn, lookups.collect())
+    })
 }
 
 /// A read as a lookup. `None` where a path of it is none: the catalog is damaged, and there is no lookup.

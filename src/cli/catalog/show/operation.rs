@@ -145,15 +145,16 @@ impl Facts {
             .kind(&service.id, kind)
             .cloned()
             .unwrap_or_default();
-        let (arn, derived) = derived(service, kind);
         let named = rule.lookups.iter();
         let of_file: Vec<&LookupRule> = named
             .filter_map(|name| rules.and_then(|rules| rules.lookups.get(name)))
             .collect();
         let tagged = of_file.iter().any(|lookup| lookup.tells_tags());
-        let derived = derived.iter().map(|(_, lookup)| lookup);
-        let more = derived.filter(|_| !tagged);
-        let all: Vec<&LookupRule> = of_file.iter().copied().chain(more).collect();
+        let derived: Vec<LookupRule> = derived::lookups(service, kind)
+            .filter(|_| !tagged)
+            .map(|(_, lookup)| lookup)
+            .collect();
+        let all: Vec<&LookupRule> = of_file.into_iter().chain(&derived).collect();
         let lookups = || all.iter().copied();
         let by = lookups().find(|lookup| lookup.tells_tags());
         let tags = match (&rule.tags_unreadable, by) {
@@ -173,7 +174,11 @@ impl Facts {
             }
         }
         Self {
-            arn: rule.arn.clone().or(arn).map(|arn| arn.0),
+            arn: rule
+                .arn
+                .clone()
+                .or_else(|| derived::arn(service, kind))
+                .map(|arn| arn.0),
             tags,
             attributes,
         }

@@ -47,12 +47,11 @@ impl<'k> Enquiry<'k> {
         });
         let mut lookups: Vec<(String, Cow<'k, LookupRule>)> = of_file.collect();
         let tagless = rule.untagged || rule.tags_unreadable.is_some() || rule.facts_of_parent;
-        let (arn, derived) = derived(self.service, &subject.kind);
         if !tagless && !lookups.iter().any(|(_, lookup)| lookup.tells_tags()) {
-            let derived = derived.into_iter();
+            let derived = derived::lookups(self.service, &subject.kind);
             lookups.extend(derived.map(|(name, lookup)| (name, Cow::Owned(lookup))));
         }
-        subject.rule = match (said, arn) {
+        subject.rule = match (said, derived::arn(self.service, &subject.kind)) {
             (Some(said), None) => Some(Cow::Borrowed(said)),
             (Some(said), Some(_)) if said.arn.is_some() => Some(Cow::Borrowed(said)),
             (None, None) => None,
