@@ -370,7 +370,7 @@ impl Run<'_> {
         if let Some(found) = found
             && let Some(needs) = rules.needs(slice, &question, &found)
         {
-            if let Some(denial) = decide_early(slice, &question) {
+            if let Some(denial) = decide_early(slice, &mut question) {
                 return Err(denial.into());
             }
             let place = rules.place(&question.call, &found);

@@ -10,6 +10,7 @@ mod case;
 mod conditions;
 mod constants;
 mod context;
+mod early;
 mod resource;
 mod settled;
 mod values;
@@ -26,8 +27,10 @@ use crate::guard::refusal::Refusal;
 
 pub use resource::Resource;
 
-use case::Case;
+use case::{Case, Ground};
 pub(in crate::guard) use conditions::Conditions;
+use conditions::Judgement;
+pub(in crate::guard) use early::Early;
 use settled::Matter;
 pub(in crate::guard) use settled::Settled;
 
@@ -48,6 +51,8 @@ pub struct Question {
     pub request_tags: BTreeMap<String, String>,
     pub now: SystemTime,
     pub dry_run: bool,
+    /// What [`decide_early`] found, where it was asked.
+    pub(in crate::guard) early: Option<Arc<Early>>,
 }
 
 impl Question {
@@ -309,9 +314,13 @@ fn is_of(slice: &Slice, call: &Call) -> Result<(), Denial> {
 }
 
 /// Judges by the forbids that need no facts, before any lookup is made. `None`: nothing speaks against it so far, or
-/// what it is about isn't known yet: the caller gave a name, or takes off tags that only a lookup tells.
+/// what it is about isn't known yet: the caller gave a name, or takes off tags that only a lookup tells. What it came to
+/// stays with the question, for [`decide`].
 #[must_use]
-pub fn decide_early(slice: &Slice, question: &Question) -> Option<Denial> {
+pub fn decide_early(slice: &Slice, question: &mut Question) -> Option<Denial> {
+    if !slice.conditions.any_early() {
+        return None;
+    }
     if question.tag_keys_open && slice.reads_tag_keys().is_some() {
         return None;
     }
@@ -320,8 +329,27 @@ pub fn decide_early(slice: &Slice, question: &Question) -> Option<Denial> {
     {
         return None;
     }
-    match judge(slice.early.as_ref()?, slice, question).map_err(only_what_is_forbidden) {
-        Ok(_) | Err(Denial::NotPermitted { .. }) => None,
+    judge_early(&slice.conditions, slice, question)
+}
+
+fn judge_early(
+    conditions: &Arc<Conditions>,
+    slice: &Slice,
+    question: &mut Question,
+) -> Option<Denial> {
+    let ground = match Ground::of(slice, question, &conditions.constants) {
+        Ok(ground) => ground,
+        Err(denial) => return Some(denial),
+    };
+    let mut judgement = conditions.judge_early();
+    let judged = put(&mut judgement, slice, question, &ground);
+    match judged.map_err(only_what_is_forbidden) {
+        Ok(_) | Err(Denial::NotPermitted { .. }) => {
+            let known = judgement.into_known();
+            let early = Early::of(conditions, slice, question, ground, known);
+            question.early = Some(Arc::new(early));
+            None
+        }
         Err(
             denial @ (Denial::Forbidden { .. }
             | Denial::Error { .. }
@@ -403,9 +431,25 @@ fn named(slice: &Slice, question: &Question) -> Result<(), Denial> {
 }
 
 fn judge(conditions: &Conditions, slice: &Slice, question: &Question) -> Result<Decision, Denial> {
+    let early = question.early.as_deref();
+    if let Some(early) = early.filter(|early| early.holds_for(conditions, slice, question)) {
+        let mut judgement = conditions.judge(early.known.clone());
+        return put(&mut judgement, slice, question, &early.ground);
+    }
+    let ground = Ground::of(slice, question, &conditions.constants)?;
+    let mut judgement = conditions.judge(conditions.unknown());
+    put(&mut judgement, slice, question, &ground)
+}
+
+/// Puts a question to policies, resource by resource.
+fn put(
+    judgement: &mut Judgement<'_>,
+    slice: &Slice,
+    question: &Question,
+    ground: &Ground,
+) -> Result<Decision, Denial> {
     let unjudgeable = |message: String| Denial::Unjudgeable { message };
-    let case = Case::of(slice, question, &conditions.constants)?;
-    let mut judgement = conditions.judge();
+    let case = Case::on_ground(slice, question, ground);
     let mut verdicts = Vec::new();
     match &question.on {
         On::Service => {

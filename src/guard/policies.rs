@@ -99,9 +99,7 @@ pub struct Slice {
     #[cfg(test)]
     pub(super) policies: PolicySet,
     /// What is evaluated of all of the policies.
-    pub(super) conditions: Conditions,
-    /// The forbids that read nothing which has to be looked up: they may refuse before any lookup.
-    pub(super) early: Option<Conditions>,
+    pub(super) conditions: Arc<Conditions>,
     /// What they read, taken together.
     pub reads: Reads,
     needs: Needs,
@@ -385,28 +383,22 @@ impl Slice {
                     .or_insert_with(|| rule.id.clone());
             }
         }
-        let early: Vec<&&Rule> = rules
+        // The forbids that read nothing which has to be looked up: they may refuse before any lookup.
+        let early = rules
             .iter()
             .filter(is_enforced)
             .filter(|r| r.effect == Effect::Forbid && !needs_facts(&r.reads))
-            .collect();
-        let set = |rules: &mut dyn Iterator<Item = &Rule>| {
-            PolicySet::from_policies(rules.map(|r| r.policy.clone())).map_err(|e| e.to_string())
-        };
-        let policies = set(&mut rules.iter().copied())?;
+            .map(|r| r.id.as_str());
+        let policies = PolicySet::from_policies(rules.iter().map(|r| r.policy.clone()));
+        let policies = policies.map_err(|e| e.to_string())?;
         Ok(Self {
             action: action.clone(),
             groups: groups.to_vec(),
             uid: Arc::new(own),
             entity: Arc::new(entity),
-            conditions: Conditions::of(&policies),
+            conditions: Arc::new(Conditions::of(&policies, &early.collect())),
             #[cfg(test)]
             policies,
-            early: if early.is_empty() {
-                None
-            } else {
-                Some(Conditions::of(&set(&mut early.into_iter().copied())?))
-            },
             reads,
             needs,
             enforced,

@@ -116,6 +116,7 @@ impl Rules<'_> {
             request_tags: found.map(|t| t.request_tags.clone()).unwrap_or_default(),
             now,
             dry_run: matches!(call.input.get("DryRun"), Some(Value::Bool(true))),
+            early: None,
             call,
         }
     }

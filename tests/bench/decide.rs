@@ -9,7 +9,6 @@
 )]
 
 use std::fmt::Write as _;
-use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -23,6 +22,7 @@ use palisade::guard::facts::{Attribute, Facts};
 use palisade::guard::knowledge::Knowledge;
 use palisade::guard::policies::{Policies, PolicyFile};
 use palisade::guard::protected::Protected;
+use palisade::guard::question::Rules;
 use palisade::guard::schema::Vocabulary;
 use palisade::guard::target::{Spelling, Target};
 
@@ -43,10 +43,10 @@ criterion_main!(benches);
 /// One resource; ten policies apply of 10, 100 and 1,000 in all.
 fn policies_in_all(c: &mut Criterion) {
     let catalog = Catalog::embedded().unwrap();
-    let question = question(&catalog, 1, "dev");
     let mut group = c.benchmark_group("decide/policies");
     for count in [10, 100, 1_000] {
         let policies = policies(count);
+        let question = question(&catalog, &policies, 1, "dev");
         assert_eq!(judged(&policies, question.clone()), Verdict::Allowed);
         group.bench_function(BenchmarkId::from_parameter(count), |b| {
             b.iter_batched(
@@ -64,7 +64,7 @@ fn resources(c: &mut Criterion) {
     let policies = policies(100);
     let mut group = c.benchmark_group("decide/resources");
     for count in [1, 5, 10, 25] {
-        let question = question(&catalog, count, "dev");
+        let question = question(&catalog, &policies, count, "dev");
         assert_eq!(judged(&policies, question.clone()), Verdict::Allowed);
         group.throughput(Throughput::Elements(u64::try_from(count).unwrap()));
         group.bench_function(BenchmarkId::from_parameter(count), |b| {
@@ -81,7 +81,7 @@ fn resources(c: &mut Criterion) {
 fn refusals(c: &mut Criterion) {
     let catalog = Catalog::embedded().unwrap();
     let policies = policies(100);
-    let forbidden = question(&catalog, 1, "prod");
+    let forbidden = question(&catalog, &policies, 1, "prod");
     assert_eq!(judged(&policies, forbidden.clone()), Verdict::Refused);
     let mut group = c.benchmark_group("decide");
     group.bench_function("forbidden", |b| {
@@ -92,9 +92,13 @@ fn refusals(c: &mut Criterion) {
         );
     });
     let slice = policies.slice_of(&forbidden.call).unwrap();
-    assert_eq!(decide_early(&slice, &forbidden), None);
+    assert_eq!(decide_early(&slice, &mut forbidden.clone()), None);
     group.bench_function("early", |b| {
-        b.iter(|| decide_early(&slice, black_box(&forbidden)));
+        b.iter_batched_ref(
+            || forbidden.clone(),
+            |question| decide_early(&slice, question),
+            BatchSize::SmallInput,
+        );
     });
 }
 
@@ -132,7 +136,7 @@ fn policies(count: usize) -> Policies {
 }
 
 /// A call that terminates `count` WorkSpaces, with what lookups would have told about each.
-fn question(catalog: &Catalog, count: usize, environment: &str) -> Question {
+fn question(catalog: &Catalog, policies: &Policies, count: usize, environment: &str) -> Question {
     let service = catalog.service(SERVICE).unwrap().unwrap();
     let operation = service.operations.get(OPERATION).unwrap();
     let caller = Caller {
@@ -168,19 +172,16 @@ fn question(catalog: &Catalog, count: usize, environment: &str) -> Question {
     let resources = (0..count)
         .map(|n| resource(n, &call, environment))
         .collect();
-    Question {
-        call: Arc::new(call),
-        service: Arc::clone(&service),
-        view: Object::new(),
-        on: On::Resources(resources),
-        batch_size: count,
-        selector: false,
-        tag_keys: [].into(),
-        tag_keys_open: false,
-        request_tags: [].into(),
-        now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600),
-        dry_run: false,
-    }
+    let rules = Rules {
+        knowledge: &Knowledge::embedded().unwrap(),
+        policies,
+        protected: &Protected::default(),
+    };
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+    let mut question = rules.question(Arc::new(call), service, None, now);
+    question.on = On::Resources(resources);
+    question.batch_size = count;
+    question
 }
 
 fn resource(n: usize, call: &Call, environment: &str) -> Resource {

@@ -17,16 +17,22 @@ use crate::guard::entity::{ACCOUNT, CALLER, GROUP, RESOURCE, SERVICE, uid};
 use crate::guard::facts::{Attribute, AttributeType};
 use crate::guard::policies::Slice;
 
-/// Everything about a question that is the same for each of its resources.
-pub(super) struct Case<'q> {
-    slice: &'q Slice,
-    question: &'q Question,
+/// The part of a question that is the same for each of its resources, in Cedar's terms.
+#[derive(Debug)]
+pub(super) struct Ground {
     pub(super) principal: Arc<EntityUID>,
     pub(super) action: Arc<EntityUID>,
-    service: EntityUID,
     pub(super) context: Context,
     /// Action, caller and the string maps that the context refers to.
     pub(super) entities: Entities,
+}
+
+/// A question whose resources are yet to be put in Cedar's terms, one after the other.
+pub(super) struct Case<'q> {
+    slice: &'q Slice,
+    question: &'q Question,
+    ground: &'q Ground,
+    service: EntityUID,
 }
 
 /// What Cedar is asked about one resource. The entities are all there.
@@ -35,11 +41,11 @@ pub(super) struct Asked {
     pub(super) entities: Entities,
 }
 
-impl<'q> Case<'q> {
+impl Ground {
     /// `constants`: those of the conditions that will be asked.
     pub(super) fn of(
-        slice: &'q Slice,
-        question: &'q Question,
+        slice: &Slice,
+        question: &Question,
         constants: &Constants,
     ) -> Result<Self, Denial> {
         let call = &question.call;
@@ -51,14 +57,23 @@ impl<'q> Case<'q> {
         let mut entities = vec![Arc::clone(&slice.entity), Arc::new(caller)];
         let context = context(slice, question, constants, &mut entities)?;
         Ok(Self {
-            slice,
-            question,
             principal: Arc::new(principal),
             action: Arc::clone(&slice.uid),
-            service: uid(&SERVICE, &call.action.service),
             context,
             entities: with(Entities::new(), entities).map_err(unjudgeable)?,
         })
+    }
+}
+
+impl<'q> Case<'q> {
+    /// `ground`: of that very question to that slice.
+    pub(super) fn on_ground(slice: &'q Slice, question: &'q Question, ground: &'q Ground) -> Self {
+        Self {
+            slice,
+            question,
+            ground,
+            service: uid(&SERVICE, &question.call.action.service),
+        }
     }
 
     /// What is asked about an entity of [`Self::of_service`] or [`Self::resource`].
@@ -69,12 +84,13 @@ impl<'q> Case<'q> {
         };
         let resource = Arc::new(entity.uid().clone());
         let request = Request::new_unchecked(
-            known(&self.principal),
-            known(&self.action),
+            known(&self.ground.principal),
+            known(&self.ground.action),
             known(&resource),
-            Some(self.context.clone()),
+            Some(self.ground.context.clone()),
         );
-        let entities = with(self.entities.clone(), [Arc::new(entity)]).map_err(unjudgeable)?;
+        let entities = self.ground.entities.clone();
+        let entities = with(entities, [Arc::new(entity)]).map_err(unjudgeable)?;
         Ok(Asked { request, entities })
     }
 

@@ -3,6 +3,8 @@
 //!
 //! INVARIANT: verdicts, deciding policies and errors are those of Cedar's authorizer, which the tests ask beside this one.
 
+use std::collections::BTreeSet;
+
 use cedar_policy::{Effect, PolicySet};
 use cedar_policy_core::ast::{Expr, ExprKind, Literal, SlotEnv, Value, ValueKind, Var};
 use cedar_policy_core::evaluator::Evaluator;
@@ -29,17 +31,31 @@ struct Condition {
     holds: Expr,
     /// Whether the resource can make a difference.
     looks_at_resource: bool,
+    /// Whether it is asked before the lookups too.
+    early: bool,
 }
+
+/// By condition: whether it holds, where that is known for every resource.
+#[derive(Debug, Clone)]
+pub(super) struct Known(Vec<Option<bool>>);
 
 /// The judgement of the resources of one call. What doesn't depend on the resource is evaluated once.
 pub(super) struct Judgement<'c> {
     conditions: &'c Conditions,
-    /// By condition: whether it holds, where that is known for every resource.
-    known: Vec<Option<bool>>,
+    part: Part,
+    known: Known,
+}
+
+/// Which of the conditions are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    All,
+    Early,
 }
 
 impl Conditions {
-    pub(in crate::guard) fn of(policies: &PolicySet) -> Self {
+    /// `early`: the ids of those that are asked before the lookups too.
+    pub(in crate::guard) fn of(policies: &PolicySet, early: &BTreeSet<&str>) -> Self {
         let whole = policies.policies().map(|policy| {
             let inner: &cedar_policy_core::ast::Policy = policy.as_ref();
             without_truisms(inner.condition())
@@ -49,11 +65,15 @@ impl Conditions {
         let looking: Vec<bool> = whole.iter().map(looks).collect();
         let (constants, holding) = Constants::of(whole);
         let each = policies.policies().zip(holding).zip(looking);
-        let each = each.map(|((policy, holds), looks_at_resource)| Condition {
-            id: policy.id().to_string(),
-            effect: policy.effect(),
-            holds,
-            looks_at_resource,
+        let each = each.map(|((policy, holds), looks_at_resource)| {
+            let id = policy.id().to_string();
+            Condition {
+                early: early.contains(id.as_str()),
+                id,
+                effect: policy.effect(),
+                holds,
+                looks_at_resource,
+            }
         });
         Self {
             each: each.collect(),
@@ -61,17 +81,38 @@ impl Conditions {
         }
     }
 
-    /// The ids of the policies.
+    /// The ids of the policies that are asked before the lookups too.
     #[cfg(test)]
-    pub(in crate::guard) fn ids(&self) -> impl Iterator<Item = &str> {
-        self.each.iter().map(|condition| condition.id.as_str())
+    pub(in crate::guard) fn early(&self) -> impl Iterator<Item = &str> {
+        let early = self.each.iter().filter(|condition| condition.early);
+        early.map(|condition| condition.id.as_str())
     }
 
-    /// To be asked about the resources of one call: principal, action and context stay the same.
-    pub(super) fn judge(&self) -> Judgement<'_> {
+    /// Whether any is asked before the lookups.
+    pub(super) fn any_early(&self) -> bool {
+        self.each.iter().any(|condition| condition.early)
+    }
+
+    /// Nothing is known yet.
+    pub(super) fn unknown(&self) -> Known {
+        Known(vec![None; self.each.len()])
+    }
+
+    /// To be asked about the resources of one call: principal, action and context stay the same. `known`: which of these
+    /// very conditions are known to hold or not.
+    pub(super) fn judge(&self, known: Known) -> Judgement<'_> {
         Judgement {
             conditions: self,
-            known: vec![None; self.each.len()],
+            part: Part::All,
+            known,
+        }
+    }
+
+    /// As [`judge`](Self::judge), those alone that are asked before the lookups.
+    pub(super) fn judge_early(&self) -> Judgement<'_> {
+        Judgement {
+            part: Part::Early,
+            ..self.judge(self.unknown())
         }
     }
 }
@@ -108,7 +149,10 @@ impl Judgement<'_> {
         let Asked { request, entities } = asked;
         let evaluator = Evaluator::new(request, &entities, Extensions::all_available());
         let (mut permits, mut forbids) = (Vec::new(), Vec::new());
-        for (condition, known) in self.conditions.each.iter().zip(&mut self.known) {
+        for (condition, known) in self.conditions.each.iter().zip(&mut self.known.0) {
+            if self.part == Part::Early && !condition.early {
+                continue;
+            }
             let holds = match *known {
                 Some(holds) => holds,
                 None => condition.holds(&evaluator)?,
@@ -134,6 +178,11 @@ impl Judgement<'_> {
             verdict,
             policies,
         })
+    }
+
+    /// What is known now.
+    pub(super) fn into_known(self) -> Known {
+        self.known
     }
 }
 

@@ -87,7 +87,43 @@ fn a_policy_that_monitors_refuses_nothing_before_lookups_either() {
     question.batch_size = 2;
     let groups = action_groups(&question.call);
     let slice = policies.slice(&question.call.action, &groups).unwrap();
-    assert_eq!(decide_early(&slice, &question), None);
+    assert_eq!(decide_early(&slice, &mut question), None);
+}
+
+#[test]
+fn what_was_judged_before_the_lookups_changes_nothing_of_what_monitors_or_is_enforced() {
+    let policies = load(&format!(
+        "{PERMIT}{}{}{}",
+        forbid("size", "context.batchSize > 9"),
+        monitors("m", "context.batchSize > 1"),
+        forbid("tagged", "resource.hasTag(\"x\")")
+    ));
+    let asked = || Question {
+        batch_size: 2,
+        ..two()
+    };
+    let groups = action_groups(&asked().call);
+    let slice = policies.slice(&asked().call.action, &groups).unwrap();
+    for (tagged, says) in [(false, Ok("m")), (true, Err("tagged"))] {
+        let mut question = asked();
+        assert_eq!(decide_early(&slice, &mut question), None);
+        assert!(question.early.is_some());
+        let mut facts = bare("a");
+        facts.tags = Some(
+            tagged
+                .then(|| ("x".to_owned(), String::new()))
+                .into_iter()
+                .collect(),
+        );
+        question.on = On::Resources(vec![resource("a", facts)]);
+        match decide(Mode::Enforce, &slice, question, ()) {
+            Ok(allowed) => assert_eq!(Ok(allowed.decision().policies[0].as_str()), says),
+            Err(Denial::Forbidden { decision, .. }) => {
+                assert_eq!(Err(decision.policies[0].as_str()), says);
+            }
+            Err(denial) => panic!("{denial:?}"),
+        }
+    }
 }
 
 #[test]

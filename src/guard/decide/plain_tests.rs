@@ -323,6 +323,24 @@ fn questions() -> impl Strategy<Value = Question> {
     )
 }
 
+/// What else may change in a question after its resources are looked up; first, nothing.
+const CHANGES: [fn(&mut Question); 11] = [
+    |_| {},
+    |q| q.call = Arc::new((*q.call).clone()),
+    |q| q.service = Arc::new((*q.service).clone()),
+    |q| {
+        let id = crate::aws::value::Value::String("wave-3".to_owned());
+        q.view.set("waveID", id);
+    },
+    |q| q.batch_size += 1,
+    |q| q.selector = !q.selector,
+    |q| q.tag_keys = ["another".to_owned()].into(),
+    |q| q.tag_keys_open = !q.tag_keys_open,
+    |q| q.request_tags = [("another".to_owned(), String::new())].into(),
+    |q| q.now += std::time::Duration::from_secs(1),
+    |q| q.dry_run = !q.dry_run,
+];
+
 /// Some of the policies, few enough that not every question meets one that errs.
 fn some_policies() -> impl Strategy<Value = PolicySet> {
     let all: Vec<PolicyId> = SLICE.policies.policies().map(|p| p.id().clone()).collect();
@@ -340,7 +358,37 @@ proptest! {
         policies in some_policies(),
         question in questions(),
     ) {
-        let judged = judge(&Conditions::of(&policies), &SLICE, &question);
+        let conditions = Conditions::of(&policies, &BTreeSet::new());
+        let judged = judge(&conditions, &SLICE, &question);
         prop_assert_eq!(judged, plainly(&policies, &question));
+    }
+
+    #[test]
+    fn what_was_judged_before_the_lookups_changes_no_decision(
+        policies in some_policies(),
+        question in questions(),
+        looked_up in resources(),
+        change in prop::sample::select(&CHANGES[..]),
+    ) {
+        let early: BTreeSet<&str> = SLICE.conditions.early().collect();
+        let conditions = Arc::new(Conditions::of(&policies, &early));
+        let mut asked = question.clone();
+        match judge_early(&conditions, &SLICE, &mut asked) {
+            Some(_) => prop_assert!(judge(&conditions, &SLICE, &question).is_err()),
+            None => {
+                asked.on = On::Resources(looked_up);
+                change(&mut asked);
+                let afresh = Question { early: None, ..asked.clone() };
+                let held = asked.early.as_ref().map(|e| e.holds_for(&conditions, &SLICE, &asked));
+                prop_assert_eq!(held, Some(std::ptr::fn_addr_eq(change, CHANGES[0])));
+                // The same policies, loaded anew, and others: of those nothing is known.
+                let again = Conditions::of(&policies, &early);
+                let others = Conditions::of(&SLICE.policies, &early);
+                for conditions in [&*conditions, &again, &others] {
+                    let judged = judge(conditions, &SLICE, &asked);
+                    prop_assert_eq!(judged, judge(conditions, &SLICE, &afresh));
+                }
+            }
+        }
     }
 }

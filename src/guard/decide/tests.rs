@@ -131,6 +131,7 @@ fn question(action: &str, on: On) -> Question {
         request_tags: BTreeMap::new(),
         now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600),
         dry_run: false,
+        early: None,
         call: Arc::new(call),
     }
 }
@@ -238,12 +239,12 @@ fn a_policy_that_errs_refuses_whatever_it_would_have_said() {
         );
     }
     let early = load(&format!("{PERMIT}{}", forbid("errs", sum)));
-    let question = deleting(vec![resource("a", bare("a"))]);
+    let mut question = deleting(vec![resource("a", bare("a"))]);
     let slice = early
         .slice(&question.call.action, &action_groups(&question.call))
         .unwrap();
     assert!(matches!(
-        decide_early(&slice, &question),
+        decide_early(&slice, &mut question),
         Some(Denial::Error { .. })
     ));
 }
@@ -317,11 +318,11 @@ fn what_is_refused_early_is_what_a_policy_forbids() {
     ));
     let list = Protected::parse("x", "[mgn]\nids = [\"b\"]", &["mgn"]).unwrap();
     let on = |id| Resource::new(target(id), "1", Facts::default(), &list, "mgn");
-    let question = deleting(vec![on("a"), on("b")]);
+    let mut question = deleting(vec![on("a"), on("b")]);
     let slice = policies
         .slice(&question.call.action, &action_groups(&question.call))
         .unwrap();
-    let Some(Denial::Forbidden { decision, .. }) = decide_early(&slice, &question) else {
+    let Some(Denial::Forbidden { decision, .. }) = decide_early(&slice, &mut question) else {
         panic!()
     };
     let verdicts: Vec<_> = decision.resources.iter().map(|r| r.verdict).collect();
@@ -350,11 +351,11 @@ fn nothing_is_refused_early_for_the_name_it_was_called_by() {
             "mgn",
         )])
     };
-    let unresolved = on(Facts::default());
+    let mut unresolved = on(Facts::default());
     let slice = policies
         .slice(&unresolved.call.action, &action_groups(&unresolved.call))
         .unwrap();
-    assert_eq!(decide_early(&slice, &unresolved), None);
+    assert_eq!(decide_early(&slice, &mut unresolved), None);
     assert!(ask(&policies, on(bare("pp-1"))).is_ok());
     assert!(matches!(
         ask(&policies, on(bare("pp-2"))),
@@ -744,8 +745,9 @@ fn the_request_of_every_action_is_what_the_schema_says() {
             let slice = policies
                 .slice(&question.call.action, &action_groups(&question.call))
                 .unwrap();
-            let case = Case::of(&slice, &question, &Constants::default())
+            let ground = Ground::of(&slice, &question, &Constants::default())
                 .unwrap_or_else(|e| panic!("{name}: {e:?}"));
+            let case = Case::on_ground(&slice, &question, &ground);
             let on = match &question.on {
                 On::Service => vec![case.of_service()],
                 On::Resources(resources) => {
@@ -756,19 +758,19 @@ fn the_request_of_every_action_is_what_the_schema_says() {
             for resource in on {
                 // In the schema the action stands in the groups of all classes that its calls can be of.
                 let in_one = |e: &&cedar_policy_core::ast::Entity| {
-                    operation.is_conditional() && *e.uid() == *case.action
+                    operation.is_conditional() && *e.uid() == *ground.action
                 };
                 let uid = |uid: &EntityUID| EntityUid::from(uid.clone());
                 let on = uid(resource.uid());
-                let all = case.entities.iter().filter(|e| !in_one(e)).cloned();
+                let all = ground.entities.iter().filter(|e| !in_one(e)).cloned();
                 let all = all.chain([resource]).map(Entity::from);
                 Entities::from_entities(all, Some(&schema))
                     .unwrap_or_else(|e| panic!("{name}: {e}"));
                 let request = Request::new(
-                    uid(&case.principal),
-                    uid(&case.action),
+                    uid(&ground.principal),
+                    uid(&ground.action),
                     on,
-                    Context::from(case.context.clone()),
+                    Context::from(ground.context.clone()),
                     Some(&schema),
                 );
                 request.unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -796,12 +798,12 @@ fn which_tags_go_is_known_before_a_policy_reads_it() {
     );
     let groups = action_groups(&open().call);
     let slice = policies.slice(&open().call.action, &groups).unwrap();
-    assert_eq!(decide_early(&slice, &open()), None);
+    assert_eq!(decide_early(&slice, &mut open()), None);
     let closed = || Question {
         tag_keys_open: false,
         ..open()
     };
-    assert!(decide_early(&slice, &closed()).is_some());
+    assert!(decide_early(&slice, &mut closed()).is_some());
     assert!(ask(&load(PERMIT), open()).is_ok());
 }
 

@@ -82,6 +82,7 @@ fn question(catalog: &Catalog, service: &str, operation: &str) -> Question {
         request_tags: BTreeMap::new(),
         now: SystemTime::UNIX_EPOCH,
         dry_run: false,
+        early: None,
     }
 }
 
@@ -141,8 +142,8 @@ fn a_slice_judges_no_other_action() {
         .slice(&own.call.action, &action_groups(&own.call))
         .unwrap();
     assert!(decide(Mode::Enforce, &slice, own, ()).is_ok());
-    let other = question(&catalog, "workspaces", "DescribeWorkspaces");
-    let early = decide_early(&slice, &other);
+    let mut other = question(&catalog, "workspaces", "DescribeWorkspaces");
+    let early = decide_early(&slice, &mut other);
     assert!(
         matches!(early, Some(Denial::Unjudgeable { .. })),
         "{early:?}"

@@ -112,7 +112,7 @@ fn only_forbids_that_read_no_fact_refuse_early() {
     let policies = load(&text.concat()).unwrap();
     let name = "workspaces:TerminateWorkspaces";
     let slice = policies.slice(&action(name), &groups(name)).unwrap();
-    let ids: BTreeSet<&str> = slice.early.as_ref().unwrap().ids().collect();
+    let ids: BTreeSet<&str> = slice.conditions.early().collect();
     assert_eq!(ids, BTreeSet::from(["size", "listed"]));
 }
 
