@@ -137,24 +137,32 @@ impl Lookups {
                 return Ok(());
             }
             let elsewhere = elsewhere(&calls, of)?;
-            let most = calls
+            let desk = |call: &LookupCall| match elsewhere.get(&call.service) {
+                Some((service, endpoint)) => Desk {
+                    service,
+                    endpoint,
+                    ..own
+                },
+                None => own,
+            };
+            let mut open = Vec::new();
+            for call in calls {
+                let kept = self.key(desk(&call), &call).and_then(|key| self.kept(&key));
+                match kept {
+                    Some(pages) => absorb(enquiry, &call, Ok(LookupAnswer::Pages(pages)), None)?,
+                    None => open.push(call),
+                }
+            }
+            let most = open
                 .iter()
                 .map(|c| c.concurrency)
                 .min()
                 .unwrap_or(1)
                 .clamp(1, CONCURRENCY_MAX);
-            let elsewhere = &elsewhere;
-            let mut answers = futures_util::stream::iter(calls)
+            let desk = &desk;
+            let mut answers = futures_util::stream::iter(open)
                 .map(|call| async move {
-                    let desk = match elsewhere.get(&call.service) {
-                        Some((service, endpoint)) => Desk {
-                            service,
-                            endpoint,
-                            ..own
-                        },
-                        None => own,
-                    };
-                    let answer = self.call(desk, &call, given_up).await;
+                    let answer = self.call(desk(&call), &call, given_up).await;
                     (call, answer)
                 })
                 .buffer_unordered(most);
@@ -174,18 +182,9 @@ impl Lookups {
         call: &LookupCall,
         given_up: &'t AtomicBool,
     ) -> (Result<LookupAnswer, Refusal>, Option<Timing<'t>>) {
-        if !call.cacheable || self.cache_ttl.is_zero() {
+        let Some(key) = self.key(desk, call) else {
             return self.timed(desk, call, given_up).await;
-        }
-        let key = Key {
-            access_key_id: desk.credentials.access_key_id().to_owned(),
-            host: desk.endpoint.host.to_string(),
-            operation: call.operation.clone(),
-            input: call.input.to_json().to_string(),
         };
-        if let Some(pages) = self.kept(&key) {
-            return (Ok(LookupAnswer::Pages(pages)), None);
-        }
         let flight = Arc::clone(lock(&self.flights).entry(key.clone()).or_default());
         let landed = Landing {
             flights: &self.flights,
@@ -253,6 +252,17 @@ impl Lookups {
             }
         }
         Err(failed(&call.operation, "the answer has too many pages"))
+    }
+
+    /// What the answer is kept under; `None` where it isn't kept.
+    fn key(&self, desk: Desk<'_>, call: &LookupCall) -> Option<Key> {
+        let keeps = call.cacheable && !self.cache_ttl.is_zero();
+        keeps.then(|| Key {
+            access_key_id: desk.credentials.access_key_id().to_owned(),
+            host: desk.endpoint.host.to_string(),
+            operation: call.operation.clone(),
+            input: call.input.to_json().to_string(),
+        })
     }
 
     fn kept(&self, key: &Key) -> Option<Vec<Object>> {

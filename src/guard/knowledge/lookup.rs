@@ -212,23 +212,25 @@ impl LookupRule {
         self.name.is_some() || !self.aliases.is_empty()
     }
 
-    /// Whether its inputs hold a variable: `arn`.
+    /// Whether its inputs hold a variable whose name begins so: `arn`; `parent` finds `parent1` too.
     #[must_use]
     pub fn uses(&self, variable: &str) -> bool {
-        fn any(value: &toml::Value, needle: &str) -> bool {
+        fn any(value: &toml::Value, variable: &str) -> bool {
             match value {
-                toml::Value::String(text) => text.contains(needle),
-                toml::Value::Array(items) => items.iter().any(|item| any(item, needle)),
-                toml::Value::Table(table) => table.values().any(|value| any(value, needle)),
+                toml::Value::String(text) => {
+                    let mut opened = text.split('{').skip(1);
+                    opened.any(|name| name.starts_with(variable))
+                }
+                toml::Value::Array(items) => items.iter().any(|item| any(item, variable)),
+                toml::Value::Table(table) => table.values().any(|value| any(value, variable)),
                 toml::Value::Integer(_)
                 | toml::Value::Float(_)
                 | toml::Value::Boolean(_)
                 | toml::Value::Datetime(_) => false,
             }
         }
-        let needle = format!("{{{variable}");
         let mut values = self.inputs.iter().flat_map(toml::Table::values);
-        values.any(|value| any(value, &needle))
+        values.any(|value| any(value, variable))
     }
 }
 

@@ -191,10 +191,9 @@ impl<'k> Enquiry<'k> {
         } else {
             lookups.iter().any(|(_, l)| tells_arn(l))
         };
-        let parents = (0..PARENTS_MAX)
-            .all(|at| !lookup.uses(&format!("parent{at}")) || subject.parents.len() > at);
-        let parent = !lookup.uses("parent") || !subject.parents.is_empty();
-        (arn || !lookup.uses("arn")) && parents && parent
+        let there = |at| subject.parents.len() > at || !lookup.uses(&format!("parent{at}"));
+        let parents = !subject.parents.is_empty() && (0..PARENTS_MAX).all(there);
+        (arn || !lookup.uses("arn")) && (parents || !lookup.uses("parent"))
     }
 
     pub(super) fn lookups_of(&self, subject: &Subject<'k>) -> Vec<(&String, &Cow<'k, LookupRule>)> {
