@@ -215,10 +215,11 @@ impl Shared {
             Some(credentials) => credentials,
             None => Box::pin(self.source(table)).await?,
         };
-        let account = match credentials.account_id() {
-            Some(account) => account.as_str().to_owned(),
+        let told = credentials.account_id().map(|id| id.as_str().to_owned());
+        let account = match told.or_else(|| self.sts.known_account(&credentials)) {
+            Some(account) => account,
             None => {
-                let asked = Box::pin(self.sts.account(near, &credentials)).await;
+                let asked = Box::pin(self.sts.ask_account(near, &credentials)).await;
                 asked.map_err(|fault| of_sts(&table.config.name, fault))?
             }
         };

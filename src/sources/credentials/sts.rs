@@ -66,16 +66,17 @@ impl Sts {
         }
     }
 
-    /// The account that credentials belong to, asked in the region of an endpoint; once for each access key.
-    pub(super) async fn account(
+    /// The account that credentials belong to, where it has been asked for.
+    pub(super) fn known_account(&self, credentials: &Credentials) -> Option<String> {
+        self.accounts().get(credentials.access_key_id()).cloned()
+    }
+
+    /// The account that credentials belong to, asked in the region of an endpoint, and known from now on.
+    pub(super) async fn ask_account(
         &self,
         near: &Endpoint,
         credentials: &Credentials,
     ) -> Result<String, StsFault> {
-        let known = self.accounts().get(credentials.access_key_id()).cloned();
-        if let Some(account) = known {
-            return Ok(account);
-        }
         let (service, endpoint) = self.place(near)?;
         let operation = operation(&service, "GetCallerIdentity")?;
         let desk = Desk {
