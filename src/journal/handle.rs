@@ -238,7 +238,7 @@ impl Journal {
 
     /// How many permits a line takes.
     fn weight(&self, draft: &Draft) -> u32 {
-        let kib = u32::try_from(draft.bytes_max() / 1024 + 1);
+        let kib = u32::try_from(draft.bytes_held() / 1024 + 1);
         kib.unwrap_or(u32::MAX).min(self.queue_kib)
     }
 }

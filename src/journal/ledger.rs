@@ -23,7 +23,9 @@ pub(super) struct Ledger {
     soundness: Soundness,
     /// Of the last line; 0 before the first.
     sequence: u64,
-    previous: Link,
+    previous: Previous,
+    /// INVARIANT: while `previous` is a line, this holds the batch that was written last. That becomes a link before this
+    /// is cleared.
     buffer: Vec<u8>,
     status: Arc<Status>,
     #[cfg(test)]
@@ -40,6 +42,14 @@ enum Soundness {
     Torn,
     /// As well, the kernel may have dropped pages of it: cut, then leave it.
     Suspect,
+}
+
+/// What the next line is linked to.
+#[derive(Debug, Clone, Copy)]
+enum Previous {
+    Link(Link),
+    /// The line that begins there in the buffer, and is its last.
+    Line(usize),
 }
 
 /// Where the chain ends.
@@ -74,7 +84,7 @@ impl Ledger {
             segment,
             soundness: Soundness::Sound,
             sequence: tip.sequence,
-            previous: tip.previous,
+            previous: Previous::Link(tip.previous),
             buffer: Vec::new(),
             #[cfg(test)]
             faults,
@@ -111,14 +121,14 @@ impl Ledger {
     ) -> Result<usize, JournalError> {
         self.mend()?;
         let room = usize::try_from(self.room()?).unwrap_or(usize::MAX);
-        let (count, sequence, previous) = self.lay_out(drafts, room.min(BATCH_BYTES_MAX));
+        let (count, sequence, last) = self.lay_out(drafts, room.min(BATCH_BYTES_MAX));
         let Some(segment) = &mut self.segment else {
             return Ok(0);
         };
         match segment.append(&self.buffer, self.options.durability) {
             Ok(()) => {
                 self.sequence = sequence;
-                self.previous = previous;
+                self.previous = last;
                 self.status.written(sequence);
                 Ok(count)
             }
@@ -140,29 +150,47 @@ impl Ledger {
         }
     }
 
-    /// Puts lines into the buffer: how many, and where the chain then ends.
+    /// Works out the link to the last line, which nobody needs before the next: whoever waits for the last is answered
+    /// first.
+    pub(super) fn work_out_link(&mut self) {
+        self.previous = Previous::Link(self.link_to(self.previous));
+    }
+
+    fn link_to(&self, previous: Previous) -> Link {
+        match previous {
+            Previous::Link(link) => link,
+            Previous::Line(begin) => {
+                let line = self.buffer.get(begin..).unwrap_or_default();
+                Link::of(line.strip_suffix(b"\n").unwrap_or(line))
+            }
+        }
+    }
+
+    /// Puts lines into the buffer: how many, the sequence of the last, and what the line after it is linked to.
     fn lay_out<'a>(
         &mut self,
         drafts: impl Iterator<Item = (&'a mut Record, &'a Draft)>,
         bytes_max: usize,
-    ) -> (usize, u64, Link) {
-        let (mut count, mut sequence, mut previous) = (0, self.sequence, self.previous);
+    ) -> (usize, u64, Previous) {
+        let (mut count, mut sequence) = (0, self.sequence);
+        self.work_out_link();
+        let mut last = self.previous;
         self.buffer.clear();
         self.buffer.shrink_to(BATCH_BYTES_MAX);
         for (record, draft) in drafts {
-            let begin = self.buffer.len();
+            let previous = self.link_to(last);
+            last = Previous::Line(self.buffer.len());
             sequence = sequence.saturating_add(1);
             record.event.metadata.sequence = sequence;
             record.event.unmapped.palisade.previous = previous;
             draft.write(sequence, previous, &mut self.buffer);
-            previous = Link::of(self.buffer.get(begin..).unwrap_or_default());
             self.buffer.push(b'\n');
             count += 1;
             if self.buffer.len() >= bytes_max {
                 break;
             }
         }
-        (count, sequence, previous)
+        (count, sequence, last)
     }
 
     /// Turns the segment over where it is full or there is none: how many bytes the one at hand has room for.

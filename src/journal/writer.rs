@@ -159,7 +159,10 @@ impl Writer {
         while !self.pending.is_empty() {
             let drafts = self.pending.iter_mut().map(|e| (&mut e.record, &e.draft));
             match self.ledger.write(drafts) {
-                Ok(count) => self.settle(count),
+                Ok(count) => {
+                    self.settle(count);
+                    self.ledger.work_out_link();
+                }
                 Err(error) => {
                     self.fail(&error);
                     return Err(error);
