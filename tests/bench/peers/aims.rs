@@ -160,16 +160,38 @@ pub fn anew(taken: &Taken) -> Vec<Aim> {
 /// Time a call: the longest of the lanes beside that of the first, which has the fewest. Where more of something makes a
 /// call cheaper, nothing grows.
 pub fn flat(taken: &Taken) -> Vec<Aim> {
-    let all: Vec<f64> = taken
-        .lanes
-        .iter()
-        .map(|lane| lane.median(Figures::us_a_call))
-        .collect();
+    vec![flat_over(taken, |_| true)]
+}
+
+/// As [`flat`]; and what the most connections cost the guard, beside what they cost HAProxy, which relays and looks at
+/// nothing.
+pub fn connections(taken: &Taken) -> Vec<Aim> {
+    let labels = [
+        "1024 connections",
+        "16 connections",
+        "haproxy, 1024",
+        "haproxy, 16",
+    ];
+    let beside = taken.by_round(labels, |[most, fewest, relay_most, relay_fewest]| {
+        let guard = most.us_a_call() / fewest.us_a_call();
+        let relay = relay_most.us_a_call() / relay_fewest.us_a_call();
+        guard / relay
+    });
+    let what = "time a call, 1024 connections × 16, beside HAProxy's";
+    vec![
+        flat_over(taken, |label| !label.starts_with("haproxy")),
+        Aim::at_most(taken.name, what, FLAT, "×", beside),
+    ]
+}
+
+fn flat_over(taken: &Taken, counts: impl Fn(&str) -> bool) -> Aim {
+    let lanes = taken.lanes.iter().filter(|lane| counts(&lane.label));
+    let all: Vec<f64> = lanes.map(|l| l.median(Figures::us_a_call)).collect();
     let longest = all.iter().copied().fold(0.0, f64::max);
     let found = all.first().filter(|_| all.len() > 1);
     let found = found.map(|fewest| longest / fewest);
     let what = "time a call, the longest × that of the fewest";
-    vec![Aim::at_most(taken.name, what, FLAT, "×", found)]
+    Aim::at_most(taken.name, what, FLAT, "×", found)
 }
 
 /// The guard's CPU time a further resource: the slope over the sizes of batches.

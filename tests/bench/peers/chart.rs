@@ -186,8 +186,8 @@ fn growth(report: &Report) -> Option<String> {
     ];
     let most = panels
         .iter()
-        .flat_map(|(_, row, _)| &row.lanes)
-        .filter_map(|lane| lane.peer_cpu_us())
+        .flat_map(|(_, row, _)| points(row))
+        .map(|(_, cpu)| cpu)
         .fold(1.0, f64::max);
     let mut text = String::new();
     put(
@@ -214,14 +214,7 @@ fn panel(text: &mut String, left: f64, (what, row, scale): Panel<'_>, most: f64)
         "<line class=\"grid\" x1=\"{left:.1}\" x2=\"{:.1}\" y1=\"{bottom}\" y2=\"{bottom}\"/>",
         left + wide
     );
-    let points: Vec<(f64, f64)> = row
-        .lanes
-        .iter()
-        .filter_map(|lane| {
-            let count = lane.label.split(' ').next()?.parse().ok()?;
-            Some((count, lane.peer_cpu_us()?))
-        })
-        .collect();
+    let points = points(row);
     let ends = points.first().zip(points.last());
     let (least, last) = ends.map_or((1.0, 2.0), |(first, last)| (first.0, last.0));
     let mut line = String::new();
@@ -240,6 +233,15 @@ fn panel(text: &mut String, left: f64, (what, row, scale): Panel<'_>, most: f64)
     let line = line.trim_end();
     let _ = write!(text, "<polyline class=\"line\" points=\"{line}\"/>");
     middle(text, left + wide / 2.0, 248.0, "", what);
+}
+
+/// How many there are of what grows, and the guard's CPU time: of the lanes whose label begins with a number.
+fn points(row: &Taken) -> Vec<(f64, f64)> {
+    let lanes = row.lanes.iter().filter_map(|lane| {
+        let count = lane.label.split(' ').next()?.parse().ok()?;
+        Some((count, lane.peer_cpu_us()?))
+    });
+    lanes.collect()
 }
 
 /// The notes below, and the frame around all.

@@ -233,16 +233,20 @@ fn services() -> Row {
 }
 
 fn connections() -> Row {
-    let lane = |connections: usize| {
-        let label = format!("{connections} connections");
-        calls(&label, Kind::Palisade, HUNDRED, Call::guarded(1)).at(connections)
+    let lane = |label: String, kind: Kind, connections: usize| {
+        calls(&label, kind, HUNDRED, Call::guarded(1)).at(connections)
     };
+    let guard = |count| lane(format!("{count} connections"), Kind::Palisade, count);
+    let relay = |count| lane(format!("haproxy, {count}"), Kind::Haproxy, count);
+    // What more connections cost a relay too.
+    let lanes = [16, 64, 256, 1_024].map(guard).into_iter();
+    let lanes = lanes.chain([16, 1_024].map(relay)).collect();
     Row {
         name: "growth-connections",
         title: "a destroying call on so many connections at a time",
-        lanes: [16, 64, 256, 1_024].map(lane).into(),
+        lanes,
         beside: "16 connections",
-        judge: aims::flat,
+        judge: aims::connections,
     }
 }
 
