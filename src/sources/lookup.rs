@@ -31,7 +31,7 @@ const PAGES_MAX: usize = 50;
 const CONCURRENCY_MAX: usize = 8;
 /// The most answers kept.
 const KEPT_MAX: usize = 4096;
-/// Who holds a flight that nobody else waits for: the table, and whoever leaves.
+/// Who holds a gate where nobody else waits at it: the table, and whoever leaves.
 const LAST_HOLDERS: usize = 2;
 
 /// Whoever is told how long lookups take.
@@ -72,7 +72,7 @@ pub struct Lookups {
     kept: Mutex<HashMap<Key, (Instant, Vec<Object>)>>,
     /// What is being asked: whoever wants the same waits, and finds the answer kept. Only for what may be kept: tags
     /// are read anew for each call, and a reading that began before the call did isn't.
-    flights: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>,
+    flights: Flights,
 }
 
 /// From where a guarded call is looked at: what it was made to, and as whom.
@@ -105,7 +105,7 @@ impl Lookups {
             watch,
             cache_ttl,
             kept: Mutex::default(),
-            flights: Mutex::default(),
+            flights: Flights::default(),
         }
     }
 
@@ -185,12 +185,8 @@ impl Lookups {
         let Some(key) = self.key(desk, call) else {
             return self.timed(desk, call, given_up).await;
         };
-        let flight = Arc::clone(lock(&self.flights).entry(key.clone()).or_default());
-        let landed = Landing {
-            flights: &self.flights,
-            key: &key,
-        };
-        let alone = flight.lock().await;
+        let flight = self.flights.join(&key);
+        let _alone = flight.gate.lock().await;
         let (answer, timing) = match self.kept(&key) {
             Some(pages) => (Ok(LookupAnswer::Pages(pages)), None),
             None => self.timed(desk, call, given_up).await,
@@ -198,9 +194,6 @@ impl Lookups {
         if let Ok(LookupAnswer::Pages(pages)) = &answer {
             self.keep(key.clone(), pages.clone());
         }
-        drop(alone);
-        drop(flight);
-        drop(landed);
         (answer, timing)
     }
 
@@ -283,17 +276,32 @@ impl Lookups {
     }
 }
 
-/// Forgets a flight once nobody waits for it, however it ended.
-struct Landing<'f> {
-    flights: &'f Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>,
+/// What is being asked, each with a gate that one goes through at a time.
+#[derive(Debug, Default)]
+struct Flights(Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>);
+
+/// A part in a flight, which is forgotten once nobody has one, however it ended.
+struct Flight<'f> {
+    flights: &'f Flights,
     key: &'f Key,
+    gate: Arc<tokio::sync::Mutex<()>>,
 }
 
-impl Drop for Landing<'_> {
+impl Flights {
+    fn join<'f>(&'f self, key: &'f Key) -> Flight<'f> {
+        let gate = Arc::clone(lock(&self.0).entry(key.clone()).or_default());
+        Flight {
+            flights: self,
+            key,
+            gate,
+        }
+    }
+}
+
+impl Drop for Flight<'_> {
     fn drop(&mut self) {
-        let mut flights = lock(self.flights);
-        let alone = flights.get(self.key).map(Arc::strong_count);
-        if alone.is_some_and(|holders| holders <= LAST_HOLDERS) {
+        let mut flights = lock(&self.flights.0);
+        if Arc::strong_count(&self.gate) <= LAST_HOLDERS {
             flights.remove(self.key);
         }
     }
@@ -379,4 +387,28 @@ fn read<'s>(service: &'s Service, operation: &str) -> Result<&'s Operation, Refu
             service.id
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_being_asked_is_forgotten_when_the_last_who_waits_for_it_leaves() {
+        let text = |text: &str| text.to_owned();
+        let key = Key {
+            access_key_id: text("ASIAEXAMPLE"),
+            host: text("workspaces.eu-west-1.amazonaws.com"),
+            operation: text("DescribeWorkspaces"),
+            input: text("{}"),
+        };
+        let flights = Flights::default();
+        let (first, second) = (flights.join(&key), flights.join(&key));
+        assert!(Arc::ptr_eq(&first.gate, &second.gate));
+        drop(first);
+        let third = flights.join(&key);
+        assert!(Arc::ptr_eq(&second.gate, &third.gate));
+        drop((second, third));
+        assert!(lock(&flights.0).is_empty());
+    }
 }
