@@ -69,13 +69,28 @@ impl Writer<'_> {
     }
 }
 
-/// Whether a text has nothing to escape.
+/// Whether a text has nothing to escape. What is left of it at its end is looked at together with some that has been
+/// looked at already, so that next to nothing is looked at byte by byte.
 fn is_plain(text: &[u8]) -> bool {
-    let is_odd = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
-    // All sixteen are looked at, which takes a few instructions for them all.
-    let any_odd = |bytes: &[u8; 16]| bytes.iter().fold(false, |any, byte| any | is_odd(byte));
-    let (chunks, rest) = text.as_chunks();
-    !chunks.iter().any(any_odd) && !rest.iter().any(is_odd)
+    let (chunks, rest) = text.as_chunks::<16>();
+    if let Some(last) = text.last_chunk::<16>() {
+        !chunks.iter().any(any_odd) && !any_odd(last)
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        !any_odd(first) && !any_odd(last)
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        !any_odd(first) && !any_odd(last)
+    } else {
+        !rest.iter().any(is_odd)
+    }
+}
+
+/// Whether any has to be escaped. All are looked at, which takes a few instructions for them all.
+fn any_odd<const N: usize>(bytes: &[u8; N]) -> bool {
+    bytes.iter().fold(false, |any, byte| any | is_odd(byte))
+}
+
+const fn is_odd(byte: &u8) -> bool {
+    (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\')
 }
 
 /// What `serde_json` writes of a value of that type.
@@ -364,8 +379,8 @@ mod tests {
     fn every_character_in_every_place_is_written_as_serde_json_does() {
         for character in (0..0x180).chain([0x2028, 0xfffd, 0x1f600]) {
             let character = char::from_u32(character).unwrap();
-            for before in [0, 1, 14, 15, 16, 17, 31, 32] {
-                for after in [0, 1, 15, 16] {
+            for before in (0..10).chain([14, 15, 16, 17, 31, 32]) {
+                for after in [0, 1, 2, 3, 4, 7, 8, 15, 16] {
                     let text = format!("{}{character}{}", "a".repeat(before), "b".repeat(after));
                     assert_eq!(written(&text), to_string(&text).unwrap(), "{text:?}");
                 }
