@@ -433,8 +433,7 @@ fn named(slice: &Slice, question: &Question) -> Result<(), Denial> {
 fn judge(conditions: &Conditions, slice: &Slice, question: &Question) -> Result<Decision, Denial> {
     let early = question.early.as_deref();
     if let Some(early) = early.filter(|early| early.holds_for(conditions, slice, question)) {
-        let mut judgement = conditions.judge(early.known.clone());
-        return put(&mut judgement, slice, question, &early.ground);
+        return put(&mut early.judgement(), slice, question, &early.ground);
     }
     let ground = Ground::of(slice, question, &conditions.constants)?;
     let mut judgement = conditions.judge(conditions.unknown());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::case::Ground;
-use super::conditions::{Conditions, Known};
+use super::conditions::{Conditions, Judgement, Known};
 use super::{On, Question};
 use crate::aws::catalog::model::Service;
 use crate::aws::value::Object;
@@ -22,7 +22,7 @@ pub(in crate::guard) struct Early {
     conditions: Arc<Conditions>,
     constant: Constant,
     pub(super) ground: Ground,
-    pub(super) known: Known,
+    known: Known,
 }
 
 /// A question without its resources.
@@ -49,31 +49,17 @@ impl Early {
         ground: Ground,
         known: Known,
     ) -> Self {
-        let Question {
-            call,
-            service,
-            view,
-            on: _,
-            batch_size,
-            selector,
-            tag_keys,
-            tag_keys_open,
-            request_tags,
-            now,
-            dry_run,
-            early: _,
-        } = question;
         let constant = Constant {
-            call: Arc::clone(call),
-            service: Arc::clone(service),
-            view: reads_input(slice).then(|| view.clone()),
-            batch_size: *batch_size,
-            selector: *selector,
-            tag_keys: tag_keys.clone(),
-            tag_keys_open: *tag_keys_open,
-            request_tags: request_tags.clone(),
-            now: *now,
-            dry_run: *dry_run,
+            call: Arc::clone(&question.call),
+            service: Arc::clone(&question.service),
+            view: reads_input(slice).then(|| question.view.clone()),
+            batch_size: question.batch_size,
+            selector: question.selector,
+            tag_keys: question.tag_keys.clone(),
+            tag_keys_open: question.tag_keys_open,
+            request_tags: question.request_tags.clone(),
+            now: question.now,
+            dry_run: question.dry_run,
         };
         Self {
             conditions: Arc::clone(conditions),
@@ -81,6 +67,11 @@ impl Early {
             ground,
             known,
         }
+    }
+
+    /// To ask the conditions what isn't known of them yet.
+    pub(super) fn judgement(&self) -> Judgement<'_> {
+        self.conditions.judge(self.known.clone())
     }
 
     /// Whether it was these conditions that were asked, and this question but for its resources.
