@@ -147,22 +147,22 @@ impl Lookups {
             };
             let mut open = Vec::new();
             for call in calls {
-                let kept = self.key(desk(&call), &call).and_then(|key| self.kept(&key));
-                match kept {
+                let key = self.key(desk(&call), &call);
+                match key.as_ref().and_then(|key| self.kept(key)) {
                     Some(pages) => absorb(enquiry, &call, Ok(LookupAnswer::Pages(pages)), None)?,
-                    None => open.push(call),
+                    None => open.push((call, key)),
                 }
             }
             let most = open
                 .iter()
-                .map(|c| c.concurrency)
+                .map(|(call, _)| call.concurrency)
                 .min()
                 .unwrap_or(1)
                 .clamp(1, CONCURRENCY_MAX);
             let desk = &desk;
             let mut answers = futures_util::stream::iter(open)
-                .map(|call| async move {
-                    let answer = self.call(desk(&call), &call, given_up).await;
+                .map(|(call, key)| async move {
+                    let answer = self.call(desk(&call), &call, key, given_up).await;
                     (call, answer)
                 })
                 .buffer_unordered(most);
@@ -175,14 +175,15 @@ impl Lookups {
         }
     }
 
-    /// The answer, and the timing of whoever asked AWS for it.
+    /// The answer, and the timing of whoever asked AWS for it. `key`: what it is kept under, if it is.
     async fn call<'t>(
         &'t self,
         desk: Desk<'_>,
         call: &LookupCall,
+        key: Option<Key>,
         given_up: &'t AtomicBool,
     ) -> (Result<LookupAnswer, Refusal>, Option<Timing<'t>>) {
-        let Some(key) = self.key(desk, call) else {
+        let Some(key) = key else {
             return self.timed(desk, call, given_up).await;
         };
         let flight = self.flights.join(&key);
