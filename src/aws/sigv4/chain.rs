@@ -6,7 +6,6 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use aws_sigv4::sign::v4::calculate_signature;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -157,7 +156,7 @@ impl ChunkChain {
     pub fn sign(&mut self, piece: Piece<'_>) -> Result<String, KeyError> {
         let text = self.string_to_sign(piece);
         self.previous = match &self.key {
-            Key::Hmac(key) => calculate_signature(key.as_slice(), text.as_bytes()),
+            Key::Hmac(key) => key.signature(&text),
             Key::Ecdsa(pair) => pair.sign(&text)?,
         };
         let mut signature = self.previous.clone();
@@ -174,7 +173,7 @@ impl ChunkChain {
         let text = self.string_to_sign(piece);
         let bare = match &self.key {
             Key::Hmac(key) => {
-                let expected = calculate_signature(key.as_slice(), text.as_bytes());
+                let expected = key.signature(&text);
                 let agrees = bool::from(expected.as_bytes().ct_eq(signature.as_bytes()));
                 agrees.then_some(expected)
             }
@@ -217,7 +216,7 @@ impl EventChain {
             self.scope,
             self.previous,
         );
-        self.previous = calculate_signature(self.key.as_slice(), text.as_bytes());
+        self.previous = self.key.signature(&text);
         Some(self.previous.clone())
     }
 }

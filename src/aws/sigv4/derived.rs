@@ -1,5 +1,5 @@
-//! The key that a day's requests to one service in one region are signed with, worked out once for each and kept: four
-//! HMACs are half of what a signature costs.
+//! The key that a day's requests to one service in one region are signed with, worked out once for each and kept, ready
+//! to sign: five of the ten hashes of a signature are of the key alone.
 //!
 //! INVARIANT: a key that is found was made from this very secret, day, region and service: all four are compared.
 
@@ -7,11 +7,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 
-use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
+use aws_sigv4::sign::v4::generate_signing_key;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::authorization::Scope;
 use super::date::Instant;
+use super::hex::hex;
 
 /// The most keys that a thread keeps. Where callers, regions and services are more, all are forgotten and made anew.
 const KEPT_MAX: usize = 256;
@@ -21,8 +24,26 @@ thread_local! {
     static KEPT: RefCell<Kept> = RefCell::default();
 }
 
-/// A day's key. Wiped when dropped.
-pub(super) type DayKey = Zeroizing<Vec<u8>>;
+/// A day's key, as the hash that it begins. Wiped when dropped.
+#[derive(Clone)]
+pub(super) struct DayKey(Hmac<Sha256>);
+
+impl DayKey {
+    /// Of a SHA-256, which is shorter than the block that it is padded to.
+    fn of(key: &[u8]) -> Self {
+        let mut block = Zeroizing::new([0_u8; 64]);
+        for (to, from) in block.iter_mut().zip(key) {
+            *to = *from;
+        }
+        Self(Hmac::new((&*block).into()))
+    }
+
+    /// The signature over `text`, 64 lower-case hex digits.
+    pub(super) fn signature(&self, text: &str) -> String {
+        let mac = self.0.clone().chain_update(text);
+        hex(&mac.finalize().into_bytes())
+    }
+}
 
 /// The key of a scope's region and service on the day of `at`.
 pub(super) fn day_key(secret: &str, at: Instant, scope: &Scope) -> DayKey {
@@ -31,9 +52,7 @@ pub(super) fn day_key(secret: &str, at: Instant, scope: &Scope) -> DayKey {
 
 /// The signature over `text`, 64 lower-case hex digits.
 pub(super) fn signature(secret: &str, at: Instant, scope: &Scope, text: &str) -> String {
-    with(secret, at, scope, |key| {
-        calculate_signature(key, text.as_bytes())
-    })
+    with(secret, at, scope, |key| key.signature(text))
 }
 
 fn with<T>(secret: &str, at: Instant, scope: &Scope, using: impl FnOnce(&DayKey) -> T) -> T {
@@ -85,13 +104,22 @@ impl Kept {
 
 fn made(secret: &str, at: Instant, scope: &Scope) -> DayKey {
     let key = generate_signing_key(secret, at.system_time(), &scope.region, &scope.service);
-    Zeroizing::new(key.as_ref().to_vec())
+    DayKey::of(key.as_ref())
 }
 
 #[cfg(test)]
 mod tests {
+    use aws_sigv4::sign::v4::calculate_signature;
+
     use super::super::authorization::Algorithm;
     use super::*;
+
+    const TEXT: &str = "AWS4-HMAC-SHA256\n20150830T123600Z";
+
+    fn signed_by_the_sdk(secret: &str, at: Instant, scope: &Scope) -> String {
+        let key = generate_signing_key(secret, at.system_time(), &scope.region, &scope.service);
+        calculate_signature(key, TEXT.as_bytes())
+    }
 
     fn at(text: &str) -> Instant {
         Instant::parse_iso(text).unwrap()
@@ -113,7 +141,8 @@ mod tests {
             for secret in ["one", "two"] {
                 for at in ["20150830T000000Z", "20150830T235959Z", "20150831T000000Z"].map(at) {
                     for scope in [scope("a", "bc"), scope("ab", "c"), scope("a", "b")] {
-                        assert_eq!(*kept.key(secret, at, &scope), made(secret, at, &scope));
+                        let right = signed_by_the_sdk(secret, at, &scope);
+                        assert_eq!(kept.key(secret, at, &scope).signature(TEXT), right);
                     }
                 }
             }
@@ -128,9 +157,10 @@ mod tests {
         kept.key("one", at, &scope);
         for entry in kept.keys.values_mut() {
             entry.secret = Zeroizing::new("another".to_owned());
-            entry.key = Zeroizing::new(vec![0]);
+            entry.key = DayKey::of(&[0]);
         }
-        assert_eq!(*kept.key("one", at, &scope), made("one", at, &scope));
+        let right = signed_by_the_sdk("one", at, &scope);
+        assert_eq!(kept.key("one", at, &scope).signature(TEXT), right);
     }
 
     #[test]
