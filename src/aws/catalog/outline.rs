@@ -72,7 +72,8 @@ impl<'a> Outline<'a> {
             let start = rest.as_bytes().get(..middle)?;
             let start = memchr::memrchr(b'\n', start).map_or(0, |at| at + 1);
             let (before, at) = rest.split_at_checked(start)?;
-            let (line, after) = at.split_once('\n')?;
+            let end = memchr::memchr(b'\n', at.as_bytes())?;
+            let (line, after) = (at.get(..end)?, at.get(end + 1..)?);
             match name.cmp(first_word(line).0) {
                 std::cmp::Ordering::Less => rest = before,
                 std::cmp::Ordering::Equal => return Brief::read(line),
@@ -184,7 +185,9 @@ fn kinds(kind: &str) -> impl Iterator<Item = Option<(Class, Option<Group>)>> {
 }
 
 fn first_word(line: &str) -> (&str, &str) {
-    line.split_once(' ').unwrap_or((line, ""))
+    let split = memchr::memchr(b' ', line.as_bytes())
+        .and_then(|at| Some((line.get(..at)?, line.get(at + 1..)?)));
+    split.unwrap_or((line, ""))
 }
 
 /// The outlines of some services in one text, and where the section of each stands in it: offset and length.

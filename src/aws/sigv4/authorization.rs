@@ -263,16 +263,18 @@ fn credential(
         AuthError::Malformed("`Credential` is not KEY/YYYYMMDD/REGION/SERVICE/aws4_request");
     const SHAPE_4A: AuthError =
         AuthError::Malformed("`Credential` is not KEY/YYYYMMDD/SERVICE/aws4_request");
-    let parts: Vec<&str> = text.splitn(6, '/').collect();
-    let (id, date, region, service, shape) = match (algorithm, parts.as_slice(), regions) {
-        (Algorithm::Hmac, [id, date, region, service, TERMINATOR], None) => {
-            (*id, *date, *region, *service, SHAPE)
-        }
-        (Algorithm::Ecdsa, [id, date, service, TERMINATOR], Some(regions)) => {
-            (*id, *date, regions, *service, SHAPE_4A)
-        }
-        (Algorithm::Hmac, _, _) => return Err(SHAPE),
-        (Algorithm::Ecdsa, _, _) => return Err(SHAPE_4A),
+    let mut parts = text.split('/');
+    let mut part = || parts.next();
+    let (id, date, region, service, terminator, shape) = match (algorithm, regions) {
+        (Algorithm::Hmac, None) => (part(), part(), part(), part(), part(), SHAPE),
+        (Algorithm::Ecdsa, Some(_)) => (part(), part(), regions, part(), part(), SHAPE_4A),
+        (Algorithm::Hmac, Some(_)) => return Err(SHAPE),
+        (Algorithm::Ecdsa, None) => return Err(SHAPE_4A),
+    };
+    let (Some(id), Some(date), Some(region), Some(service), Some(TERMINATOR), None) =
+        (id, date, region, service, terminator, part())
+    else {
+        return Err(shape);
     };
     let id_fits = (1..=KEY_ID_BYTES_MAX).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_graphic() && b != b'=');
@@ -321,25 +323,31 @@ fn is_scope_part(text: &str) -> bool {
 }
 
 fn signed_headers(text: &str) -> Result<Vec<String>, AuthError> {
-    let names: Vec<&str> = text.split(';').collect();
-    if !names.iter().all(|name| is_lower_token(name)) {
-        return Err(AuthError::Malformed(
-            "`SignedHeaders` has a name that is empty or not in lower case",
-        ));
+    let mut names: Vec<String> = Vec::with_capacity(8);
+    for name in text.split(';') {
+        if !is_lower_token(name) {
+            return Err(AuthError::Malformed(
+                "`SignedHeaders` has a name that is empty or not in lower case",
+            ));
+        }
+        if names.last().is_some_and(|last| last.as_str() >= name) {
+            return Err(AuthError::Malformed(
+                "`SignedHeaders` is not sorted or names a header twice",
+            ));
+        }
+        names.push(name.to_owned());
     }
-    if !names.is_sorted_by(|a, b| a < b) {
-        return Err(AuthError::Malformed(
-            "`SignedHeaders` is not sorted or names a header twice",
-        ));
-    }
-    Ok(names.into_iter().map(str::to_owned).collect())
+    Ok(names)
 }
 
 /// Whether a text is a header name (RFC 9110's token) in lower case.
 fn is_lower_token(text: &str) -> bool {
     !text.is_empty()
         && text.bytes().all(|b| {
-            b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b)
+            b.is_ascii_lowercase()
+                || b == b'-'
+                || b.is_ascii_digit()
+                || b"!#$%&'*+.^_`|~".contains(&b)
         })
 }
 
