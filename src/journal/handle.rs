@@ -13,7 +13,7 @@ use super::record::{Pending, Record};
 use super::recover::{self, Recovery};
 use super::segments::Durability;
 use super::status::Status;
-use super::writer::{Entry, Message, Waiter, Writer};
+use super::writer::{Entry, Message, Waiter, Writer, accepted};
 use crate::guard::call::DecisionId;
 
 /// How a journal is kept.
@@ -38,7 +38,9 @@ impl Default for Options {
 
 /// Who is told what was recorded: metrics. It must not block.
 pub trait Observe: Send + Sync {
-    /// A record is in the journal. Called in the order of the journal, before whoever waits for it is answered.
+    /// A record is in the journal, or is one that nobody waits for and on its way there: it will be, unless the guard is
+    /// killed before. Called before whoever waits for it is answered; for those that somebody waits for, in the order of
+    /// the journal.
     fn recorded(&self, record: &Record);
     /// How long somebody waited for a record to be durable.
     fn appended(&self, took: Duration);
@@ -169,9 +171,9 @@ impl Journal {
             .acquire_many_owned(self.weight(&draft))
             .await
             .map_err(|_| JournalError::Closed)?;
-        let (waiter, answer) = oneshot::channel();
-        self.send(Entry::new(record, draft, Waiter::Awaits(waiter), permit))?;
-        let record = answer.await.map_err(|_| JournalError::Closed)??;
+        let (answer, answered) = oneshot::channel();
+        self.send(Entry::new(draft, Some(Waiter { record, answer }), permit))?;
+        let record = answered.await.map_err(|_| JournalError::Closed)??;
         if let Some(observer) = &self.observer {
             observer.appended(began.elapsed());
         }
@@ -180,7 +182,8 @@ impl Journal {
     }
 
     /// Queues a record: it's written after those before it, with the next batch. One that can't be written at once
-    /// is kept and tried again each second; until it succeeds this refuses all others.
+    /// is kept and tried again each second; until it succeeds this refuses all others. Only its line goes to the thread
+    /// that writes: what it was made of is dropped where it was made.
     ///
     /// # Errors
     /// [`JournalError::Overloaded`] where too much waits; while the journal fails, why.
@@ -195,7 +198,9 @@ impl Journal {
                 TryAcquireError::Closed => JournalError::Closed,
                 TryAcquireError::NoPermits => JournalError::Overloaded,
             })?;
-        self.send(Entry::new(record, draft, Waiter::Nobody, permit))
+        self.send(Entry::new(draft, None, permit))?;
+        accepted(&record, self.observer.as_deref());
+        Ok(())
     }
 
     /// How the journal is doing.

@@ -113,15 +113,15 @@ impl Ledger {
         }
     }
 
-    /// Gives records their place, and writes the lines of as many as one batch and the segment hold, at least one if there is one, and says how
-    /// many. After an error none of them is in the journal.
+    /// Gives lines their place, and the records of those that somebody waits for too; writes as many as one batch and the
+    /// segment hold, at least one if there is one, and says how many. After an error none of them is in the journal.
     pub(super) fn write<'a>(
         &mut self,
-        drafts: impl Iterator<Item = (&'a mut Record, &'a Draft)>,
+        lines: impl Iterator<Item = (&'a Draft, Option<&'a mut Record>)>,
     ) -> Result<usize, JournalError> {
         self.mend()?;
         let room = usize::try_from(self.room()?).unwrap_or(usize::MAX);
-        let (count, sequence, last) = self.lay_out(drafts, room.min(BATCH_BYTES_MAX));
+        let (count, sequence, last) = self.lay_out(lines, room.min(BATCH_BYTES_MAX));
         let Some(segment) = &mut self.segment else {
             return Ok(0);
         };
@@ -169,7 +169,7 @@ impl Ledger {
     /// Puts lines into the buffer: how many, the sequence of the last, and what the line after it is linked to.
     fn lay_out<'a>(
         &mut self,
-        drafts: impl Iterator<Item = (&'a mut Record, &'a Draft)>,
+        lines: impl Iterator<Item = (&'a Draft, Option<&'a mut Record>)>,
         bytes_max: usize,
     ) -> (usize, u64, Previous) {
         let (mut count, mut sequence) = (0, self.sequence);
@@ -177,12 +177,14 @@ impl Ledger {
         let mut last = self.previous;
         self.buffer.clear();
         self.buffer.shrink_to(BATCH_BYTES_MAX);
-        for (record, draft) in drafts {
+        for (draft, record) in lines {
             let previous = self.link_to(last);
             last = Previous::Line(self.buffer.len());
             sequence = sequence.saturating_add(1);
-            record.event.metadata.sequence = sequence;
-            record.event.unmapped.palisade.previous = previous;
+            if let Some(record) = record {
+                record.event.metadata.sequence = sequence;
+                record.event.unmapped.palisade.previous = previous;
+            }
             draft.write(sequence, previous, &mut self.buffer);
             self.buffer.push(b'\n');
             count += 1;

@@ -56,10 +56,12 @@ impl Record {
     }
 
     fn log_lifecycle(&self, own: &Palisade) {
+        // One that nobody waits for has no place yet.
+        let sequence = self.event().metadata.sequence;
         tracing::info!(
             target: "palisade::lifecycle",
             event = own.event.as_deref(),
-            sequence = self.event().metadata.sequence,
+            sequence = (sequence > 0).then_some(sequence),
             "recorded"
         );
     }

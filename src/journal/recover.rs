@@ -58,7 +58,7 @@ pub(super) fn open(
     while !rest.is_empty() {
         let lines = rest
             .iter_mut()
-            .map(|(record, line)| (&mut **record, &*line));
+            .map(|(record, line)| (&*line, Some(&mut **record)));
         let written = ledger.write(lines)?;
         rest.drain(..written.min(rest.len()));
     }

@@ -30,39 +30,33 @@ pub(super) enum Message {
 impl Hurry for Message {
     fn hurries(&self) -> bool {
         match self {
-            Message::Append(entry) => match entry.waiter {
-                Waiter::Nobody => false,
-                Waiter::Awaits(_) => true,
-            },
+            Message::Append(entry) => entry.waiter.is_some(),
             Message::Turn(_) | Message::Close(_) => true,
         }
     }
 }
 
-/// A record on its way.
+/// A record on its way: its line, and who waits for it.
 pub(super) struct Entry {
-    record: Record,
     draft: Draft,
-    waiter: Waiter,
+    waiter: Option<Waiter>,
     /// Its share of the queue; given back when it's written, or kept for a retry.
     permit: Option<OwnedSemaphorePermit>,
 }
 
-pub(super) enum Waiter {
-    Nobody,
-    /// Who gets the record back, in its place.
-    Awaits(oneshot::Sender<Result<Record, JournalError>>),
+/// Who gets the record back, in its place.
+pub(super) struct Waiter {
+    pub(super) record: Record,
+    pub(super) answer: oneshot::Sender<Result<Record, JournalError>>,
 }
 
 impl Entry {
     pub(super) const fn new(
-        record: Record,
         draft: Draft,
-        waiter: Waiter,
+        waiter: Option<Waiter>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
         Self {
-            record,
             draft,
             waiter,
             permit: Some(permit),
@@ -157,8 +151,11 @@ impl Writer {
     /// Writes all that is pending, a batch at a time.
     fn write(&mut self) -> Result<(), JournalError> {
         while !self.pending.is_empty() {
-            let drafts = self.pending.iter_mut().map(|e| (&mut e.record, &e.draft));
-            match self.ledger.write(drafts) {
+            let lines = self.pending.iter_mut().map(|entry| {
+                let record = entry.waiter.as_mut().map(|waiter| &mut waiter.record);
+                (&entry.draft, record)
+            });
+            match self.ledger.write(lines) {
                 Ok(count) => {
                     self.settle(count);
                     self.ledger.work_out_link();
@@ -172,24 +169,18 @@ impl Writer {
         Ok(())
     }
 
+    /// Answers whoever waits for what is written.
     fn settle(&mut self, count: usize) {
-        let written: Vec<Entry> = self
-            .pending
-            .drain(..count.min(self.pending.len()))
-            .collect();
+        let written = self.pending.drain(..count.min(self.pending.len()));
+        let waiters: Vec<Waiter> = written.filter_map(|entry| entry.waiter).collect();
         if let Some(observer) = &self.observer {
-            written.iter().for_each(|e| observer.recorded(&e.record));
+            waiters.iter().for_each(|w| observer.recorded(&w.record));
         }
         let mut unawaited = Vec::new();
-        for entry in written {
-            match entry.waiter {
-                Waiter::Nobody => unawaited.push(entry.record),
-                // Who waits logs it, on a thread that others don't wait for. Who waited may have gone; the record stays.
-                Waiter::Awaits(waiter) => {
-                    if let Err(Ok(record)) = waiter.send(Ok(entry.record)) {
-                        unawaited.push(record);
-                    }
-                }
+        for Waiter { record, answer } in waiters {
+            // Who waits logs it, on a thread that others don't wait for. Who waited may have gone; the record stays.
+            if let Err(Ok(record)) = answer.send(Ok(record)) {
+                unawaited.push(record);
             }
         }
         unawaited.iter().for_each(Record::log);
@@ -202,13 +193,13 @@ impl Writer {
         let pending = std::mem::take(&mut self.pending);
         for mut entry in pending {
             match entry.waiter {
-                Waiter::Nobody => {
+                None => {
                     // Nothing more is accepted without waiting until this is written, so that it stays bounded.
                     entry.permit = None;
                     self.pending.push_back(entry);
                 }
-                Waiter::Awaits(waiter) => {
-                    let _ = waiter.send(Err(error.clone()));
+                Some(waiter) => {
+                    let _ = waiter.answer.send(Err(error.clone()));
                 }
             }
         }
@@ -219,14 +210,24 @@ impl Writer {
             };
             let record = Record::lifecycle(SystemTime::now(), failed);
             match Draft::of(&record) {
-                Ok(draft) => self.pending.push_back(Entry {
-                    record,
-                    draft,
-                    waiter: Waiter::Nobody,
-                    permit: None,
-                }),
+                Ok(draft) => {
+                    self.pending.push_back(Entry {
+                        draft,
+                        waiter: None,
+                        permit: None,
+                    });
+                    accepted(&record, self.observer.as_deref());
+                }
                 Err(error) => tracing::error!(%error, "the journal's failure cannot be recorded"),
             }
         }
     }
+}
+
+/// Tells of a record that nobody waits for, once it is on its way: to the observer, and in the log.
+pub(super) fn accepted(record: &Record, observer: Option<&dyn Observe>) {
+    if let Some(observer) = observer {
+        observer.recorded(record);
+    }
+    record.log();
 }

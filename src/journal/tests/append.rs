@@ -203,6 +203,41 @@ async fn the_observer_hears_of_each_record_in_order_before_the_waiter() {
     assert_eq!(*seen.0.lock().unwrap(), (2..=10).collect::<Vec<u64>>());
 }
 
+/// How often it heard of which decision.
+#[derive(Default)]
+pub(super) struct Heard(Mutex<Vec<Option<DecisionId>>>);
+
+impl Heard {
+    /// In no order.
+    pub(super) fn sorted(&self) -> Vec<Option<u128>> {
+        let heard = self.0.lock().unwrap();
+        let mut ids: Vec<_> = heard.iter().map(|id| id.map(|id| id.0.as_u128())).collect();
+        ids.sort_unstable();
+        ids
+    }
+}
+
+impl Observe for Heard {
+    fn recorded(&self, record: &Record) {
+        let decision = record.event().unmapped.palisade.decision_id;
+        self.0.lock().unwrap().push(decision);
+    }
+
+    fn appended(&self, _: Duration) {}
+}
+
+#[tokio::test]
+async fn the_observer_does_not_hear_of_what_is_not_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let heard = Arc::new(Heard::default());
+    let (journal, _) =
+        Journal::open_observed(dir.path(), unsynced(), Some(Arc::clone(&heard) as _)).unwrap();
+    journal.close().await.unwrap();
+    let error = journal.append_later(read(1)).unwrap_err();
+    assert!(matches!(error, JournalError::Closed), "{error:?}");
+    assert_eq!(heard.sorted(), []);
+}
+
 #[expect(
     clippy::await_holding_lock,
     reason = "what is awaited is that somebody else waits for the lock"

@@ -1,9 +1,20 @@
 use std::sync::atomic::Ordering;
 
+use super::append::Heard;
 use super::*;
 
 fn fail(count: &std::sync::atomic::AtomicU32, times: u32) {
     count.store(times, Ordering::SeqCst);
+}
+
+async fn until_written(journal: &Journal, sequence: u64) {
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while journal.status().sequence() < sequence {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .unwrap();
 }
 
 async fn until_sound(journal: &Journal) {
@@ -64,13 +75,7 @@ async fn what_nobody_waits_for_is_kept_until_it_can_be_written() {
     let (journal, _) = Journal::open(dir.path(), Options::default()).unwrap();
     fail(&journal.faults.writes, 1);
     journal.append_later(read(1)).unwrap();
-    tokio::time::timeout(Duration::from_secs(10), async {
-        while journal.status().sequence() < 2 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await
-    .unwrap();
+    until_written(&journal, 2).await;
     journal.close().await.unwrap();
     let first = &lines(dir.path())[0];
     assert_eq!(
@@ -78,6 +83,29 @@ async fn what_nobody_waits_for_is_kept_until_it_can_be_written() {
         Uuid::from_u128(1).to_string()
     );
     sound(dir.path());
+}
+
+#[tokio::test]
+async fn the_observer_hears_once_of_what_nobody_waits_for_even_if_it_is_written_at_the_second_try()
+{
+    let dir = tempfile::tempdir().unwrap();
+    let heard = Arc::new(Heard::default());
+    let (journal, _) = Journal::open_observed(
+        dir.path(),
+        Options::default(),
+        Some(Arc::clone(&heard) as _),
+    )
+    .unwrap();
+    journal.append_later(read(1)).unwrap();
+    assert_eq!(heard.sorted(), [Some(1)]);
+    let _written = journal.append(refused(2)).await.unwrap();
+    fail(&journal.faults.writes, 1);
+    journal.append_later(read(3)).unwrap();
+    until_written(&journal, 4).await;
+    journal.close().await.unwrap();
+    // The fourth says that the journal failed, and is of no decision.
+    assert_eq!(heard.sorted(), [None, Some(1), Some(2), Some(3)]);
+    assert_eq!(sound(dir.path()).records, 4);
 }
 
 #[tokio::test]
