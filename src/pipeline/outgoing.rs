@@ -71,7 +71,6 @@ enum Carried {
 /// A client's own body.
 struct Own {
     payload: Payload,
-    covered: Option<String>,
     declared: sigv4::Declared,
     framing: Option<Framing>,
     seed: Option<Seed>,
@@ -80,7 +79,6 @@ struct Own {
 impl Own {
     fn of(known: Box<Known>) -> Self {
         Self {
-            covered: known.covered().map(str::to_owned),
             declared: known.declared,
             payload: known.payload,
             framing: known.framing,
@@ -345,15 +343,12 @@ impl Carried {
             Carried::Bytes(bytes) => return Ok(sha256_hex(bytes)),
             Carried::Known(own) => own,
         };
-        match (&own.covered, &own.payload) {
-            (Some(covered), _) => Ok(covered.clone()),
+        match (own.declared.as_str(), &own.payload) {
+            (Some(covered), _) => Ok(covered.to_owned()),
             (None, Payload::Whole(body)) => Ok(sha256_hex(body.bytes())),
-            (None, Payload::Stream(_)) => {
-                let covered = own.declared.as_str().map(str::to_owned);
-                covered.ok_or_else(|| Refusal::Internal {
-                    message: "a body without a declared hash streams".to_owned(),
-                })
-            }
+            (None, Payload::Stream(_)) => Err(Refusal::Internal {
+                message: "a body without a declared hash streams".to_owned(),
+            }),
         }
     }
 }
