@@ -331,7 +331,7 @@ impl Answer {
     /// Nothing more is read of it.
     fn ended(&mut self) {
         if let On::One(mut sole, home) = std::mem::replace(&mut self.on, On::Other)
-            && sole.is_idle()
+            && sole.is_done()
         {
             home.take_back(sole);
         }

@@ -74,14 +74,24 @@ impl Sole {
         })
     }
 
-    /// The next piece of an answer's body.
+    /// The next piece of an answer's body: often one that came with what came before it.
     pub(crate) fn poll_body<T>(
         &mut self,
         cx: &mut Context<'_>,
-        body: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+        mut body: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
+        let piece = body(&mut Context::from_waker(Waker::noop()));
+        if piece.is_ready() {
+            return piece;
+        }
         let driven = drive(&mut self.connection, cx);
         body(&mut woken_by(driven, cx))
+    }
+
+    /// Whether the last answer came to its end so that another request may follow. Whether the connection is still there
+    /// is another question: see [`is_idle`](Self::is_idle).
+    pub(crate) fn is_done(&mut self) -> bool {
+        self.sender.is_ready() || self.is_idle()
     }
 
     /// Whether it can take a request now. Wakes nobody later.
