@@ -87,6 +87,9 @@ pub struct CallDesk<'a> {
 /// Where the lookups of other services go, by the service's name.
 type Elsewhere = HashMap<String, (Arc<Service>, Endpoint)>;
 
+/// The answer, and the timing of whoever asked AWS for it.
+type Asked<'t> = (Result<LookupAnswer, Refusal>, Option<Timing<'t>>);
+
 /// What an answer is kept under: whose eyes, where, what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
@@ -160,29 +163,40 @@ impl Lookups {
                 .unwrap_or(1)
                 .clamp(1, CONCURRENCY_MAX);
             let desk = &desk;
-            let mut answers = futures_util::stream::iter(open)
-                .map(|(call, key)| async move {
-                    let answer = self.call(desk(&call), &call, key, given_up).await;
-                    (call, answer)
-                })
-                .buffer_unordered(most);
-            while let Some((call, (answer, timing))) = answers.next().await {
+            let asking = async |(call, key): (LookupCall, Option<Key>)| {
+                let answer = self.call(desk(&call), &call, key, given_up).await;
+                (call, answer)
+            };
+            let mut take_in = |(call, (answer, timing)): (LookupCall, Asked<'_>)| {
                 let absorbed = absorb(enquiry, &call, answer, timing);
                 // The others of this round are dropped.
                 given_up.store(absorbed.is_err(), Ordering::Relaxed);
-                absorbed?;
+                absorbed
+            };
+            // One alone, as most rounds have, needs nobody who keeps several apart.
+            if open.len() == 1 {
+                for one in open {
+                    take_in(asking(one).await)?;
+                }
+                continue;
+            }
+            let mut answers = futures_util::stream::iter(open)
+                .map(asking)
+                .buffer_unordered(most);
+            while let Some(answer) = answers.next().await {
+                take_in(answer)?;
             }
         }
     }
 
-    /// The answer, and the timing of whoever asked AWS for it. `key`: what it is kept under, if it is.
+    /// `key`: what the answer is kept under, if it is.
     async fn call<'t>(
         &'t self,
         desk: Desk<'_>,
         call: &LookupCall,
         key: Option<Key>,
         given_up: &'t AtomicBool,
-    ) -> (Result<LookupAnswer, Refusal>, Option<Timing<'t>>) {
+    ) -> Asked<'t> {
         let Some(key) = key else {
             return self.timed(desk, call, given_up).await;
         };
@@ -203,7 +217,7 @@ impl Lookups {
         desk: Desk<'_>,
         call: &LookupCall,
         given_up: &'t AtomicBool,
-    ) -> (Result<LookupAnswer, Refusal>, Option<Timing<'t>>) {
+    ) -> Asked<'t> {
         let lookup = format!("{}:{}", desk.service.id, call.operation);
         let timing = Timing::begin(&*self.watch, lookup, given_up);
         let answer = self.pages(desk, call).await;
