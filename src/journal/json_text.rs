@@ -1,15 +1,15 @@
 //! JSON that a record holds as text: made once, by whoever knows what it is made of, and written as it is.
 
-use serde::{Deserialize, Serialize, Serializer};
-use serde_json::value::{RawValue, to_raw_value};
+use serde::ser::{Error as _, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::json;
 
 /// JSON as text, on one line; nothing where it is `null`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(transparent)]
-pub struct JsonText(Option<Box<RawValue>>);
+#[derive(Debug, Clone, Default)]
+pub struct JsonText(Option<Box<str>>);
 
 impl JsonText {
     /// `null`.
@@ -18,9 +18,9 @@ impl JsonText {
     /// A value as JSON. What can't be put into JSON is told in its place.
     #[must_use]
     pub fn of(value: &(impl Serialize + ?Sized)) -> Self {
-        let text = to_raw_value(value)
-            .or_else(|error| to_raw_value(&json!({ "left_out": error.to_string() })));
-        Self(text.ok().filter(|text| text.get() != "null"))
+        let text =
+            written(value).or_else(|error| written(&json!({ "left_out": error.to_string() })));
+        Self(text.ok().filter(|text| &**text != "null"))
     }
 
     /// Whether there is nothing.
@@ -32,16 +32,43 @@ impl JsonText {
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.as_ref().map_or("null", |text| text.get())
+        self.0.as_deref().unwrap_or("null")
     }
+}
+
+fn written(value: &(impl Serialize + ?Sized)) -> serde_json::Result<Box<str>> {
+    let mut text = Vec::with_capacity(256);
+    json::write(value, &mut text)?;
+    let text = String::from_utf8(text).map_err(serde_json::Error::custom)?;
+    Ok(text.into_boxed_str())
 }
 
 impl Serialize for JsonText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0 {
-            Some(text) => serializer.serialize_newtype_struct(json::TEXT, text),
+            Some(text) => serializer.serialize_newtype_struct(json::TEXT, &Text(text)),
             None => serializer.serialize_none(),
         }
+    }
+}
+
+struct Text<'t>(&'t str);
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Where JSON is taken as it is, it isn't read once more.
+        if !serializer.is_human_readable() {
+            return serializer.serialize_str(self.0);
+        }
+        let json: &RawValue = serde_json::from_str(self.0).map_err(S::Error::custom)?;
+        json.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text: Option<Box<RawValue>> = Deserialize::deserialize(deserializer)?;
+        Ok(Self(text.map(Into::into)))
     }
 }
 
