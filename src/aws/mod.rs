@@ -16,4 +16,5 @@ pub mod nearest;
 pub mod protocol;
 pub mod role_keys;
 pub mod sigv4;
+mod text;
 pub mod value;

@@ -18,6 +18,7 @@ use std::fmt::Write as _;
 use super::condition::Condition;
 use super::model::{Operation, Service, Shape, ShapeId, Structure};
 use crate::aws::class::{Class, Group};
+use crate::aws::text::{cut, pieces};
 
 /// The operations of one service, in brief.
 #[derive(Debug, Clone, Copy)]
@@ -72,8 +73,7 @@ impl<'a> Outline<'a> {
             let start = rest.as_bytes().get(..middle)?;
             let start = memchr::memrchr(b'\n', start).map_or(0, |at| at + 1);
             let (before, at) = rest.split_at_checked(start)?;
-            let end = memchr::memchr(b'\n', at.as_bytes())?;
-            let (line, after) = (at.get(..end)?, at.get(end + 1..)?);
+            let (line, after) = cut(at, b'\n')?;
             match name.cmp(first_word(line).0) {
                 std::cmp::Ordering::Less => rest = before,
                 std::cmp::Ordering::Equal => return Brief::read(line),
@@ -84,11 +84,11 @@ impl<'a> Outline<'a> {
     }
 
     fn head(self) -> &'a str {
-        self.text.split_once('\n').map_or("", |(head, _)| head)
+        cut(self.text, b'\n').map_or("", |(head, _)| head)
     }
 
     fn body(self) -> &'a str {
-        self.text.split_once('\n').map_or("", |(_, body)| body)
+        cut(self.text, b'\n').map_or("", |(_, body)| body)
     }
 }
 
@@ -173,7 +173,7 @@ fn read_word(word: &str) -> Option<(&str, String)> {
 
 /// What the words of a kind stand for; `None` for one that is no kind.
 fn kinds(kind: &str) -> impl Iterator<Item = Option<(Class, Option<Group>)>> {
-    kind.split('|').map(
+    pieces(kind, b'|').map(
         |word| match Group::ALL.into_iter().find(|g| g.as_str() == word) {
             Some(group) => Some((Class::Disrupt, Some(group))),
             None => {
@@ -185,9 +185,7 @@ fn kinds(kind: &str) -> impl Iterator<Item = Option<(Class, Option<Group>)>> {
 }
 
 fn first_word(line: &str) -> (&str, &str) {
-    let split = memchr::memchr(b' ', line.as_bytes())
-        .and_then(|at| Some((line.get(..at)?, line.get(at + 1..)?)));
-    split.unwrap_or((line, ""))
+    cut(line, b' ').unwrap_or((line, ""))
 }
 
 /// The outlines of some services in one text, and where the section of each stands in it: offset and length.

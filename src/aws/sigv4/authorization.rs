@@ -13,6 +13,7 @@ use super::payload::is_hash;
 use super::presigned::{self, Presigned};
 use super::{TERMINATOR, X_AMZ_REGION_SET};
 use crate::aws::head::Head;
+use crate::aws::text::{cut, pieces};
 
 /// Longer headers are refused unread; AWS's own SDKs stay far below.
 const HEADER_BYTES_MAX: usize = 8192;
@@ -209,7 +210,7 @@ struct Fields<'a> {
 }
 
 fn after_algorithm(text: &str) -> Result<(Algorithm, &str), AuthError> {
-    let (algorithm, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let (algorithm, rest) = cut(text, b' ').unwrap_or((text, ""));
     match algorithm {
         "AWS4-HMAC-SHA256" => Ok((Algorithm::Hmac, rest)),
         "AWS4-ECDSA-P256-SHA256" => Ok((Algorithm::Ecdsa, rest)),
@@ -223,13 +224,10 @@ fn after_algorithm(text: &str) -> Result<(Algorithm, &str), AuthError> {
 
 fn fields(text: &str) -> Result<Fields<'_>, AuthError> {
     let (mut key, mut names, mut signature) = (None, None, None);
-    for field in text.split(',') {
-        let (name, value) = field
-            .trim_matches(' ')
-            .split_once('=')
-            .ok_or(AuthError::Malformed(
-                "a field of the Authorization header has no `=`",
-            ))?;
+    for field in pieces(text, b',') {
+        let (name, value) = cut(field.trim_matches(' '), b'=').ok_or(AuthError::Malformed(
+            "a field of the Authorization header has no `=`",
+        ))?;
         let slot = match name {
             "Credential" => &mut key,
             "SignedHeaders" => &mut names,
@@ -263,7 +261,7 @@ fn credential(
         AuthError::Malformed("`Credential` is not KEY/YYYYMMDD/REGION/SERVICE/aws4_request");
     const SHAPE_4A: AuthError =
         AuthError::Malformed("`Credential` is not KEY/YYYYMMDD/SERVICE/aws4_request");
-    let mut parts = text.split('/');
+    let mut parts = pieces(text, b'/');
     let mut part = || parts.next();
     let (id, date, region, service, terminator, shape) = match (algorithm, regions) {
         (Algorithm::Hmac, None) => (part(), part(), part(), part(), part(), SHAPE),
@@ -324,7 +322,7 @@ fn is_scope_part(text: &str) -> bool {
 
 fn signed_headers(text: &str) -> Result<Vec<String>, AuthError> {
     let mut names: Vec<String> = Vec::with_capacity(8);
-    for name in text.split(';') {
+    for name in pieces(text, b';') {
         if !is_lower_token(name) {
             return Err(AuthError::Malformed(
                 "`SignedHeaders` has a name that is empty or not in lower case",

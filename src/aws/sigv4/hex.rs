@@ -3,11 +3,10 @@
 /// Two lower-case digits for each byte.
 pub(super) fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
-    let pairs = bytes
-        .iter()
-        .map(|byte| [digit(byte >> 4), digit(byte & 0xf)]);
+    let pair = |byte: &u8| [digit(byte >> 4), digit(byte & 0xf)];
+    let pairs: Vec<[u8; 2]> = bytes.iter().map(pair).collect();
     // Digits are ASCII.
-    String::from_utf8(pairs.flatten().collect()).unwrap_or_default()
+    String::from_utf8(pairs.into_flattened()).unwrap_or_default()
 }
 
 /// The bytes that lower-case digits spell; `None` for anything else.
