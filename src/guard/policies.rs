@@ -43,7 +43,7 @@ pub struct Policies {
     /// The actions that policies make guarded, and whether one that is enforced does.
     guarded: BTreeMap<String, Mode>,
     /// By action; of one whose input tells its class, one for each of its classes.
-    slices: RwLock<HashMap<Action, Vec<Arc<Slice>>>>,
+    slices: RwLock<foldhash::HashMap<Action, Vec<Arc<Slice>>>>,
 }
 
 /// One policy.

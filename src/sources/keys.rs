@@ -5,10 +5,11 @@
 
 mod last_read;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use foldhash::HashSet;
 use tokio::time::Instant;
 
 use crate::guard::call::Caller;

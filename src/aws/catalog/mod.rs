@@ -18,12 +18,14 @@ pub mod routes;
 pub mod template;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 pub use file::CatalogError;
 pub use model::{Operation, Protocol, Service, Shape, ShapeId};
 pub use outline::{Brief, Outline};
+
+use foldhash::HashMap;
 
 use crate::aws::endpoint::{
     AWS_SUFFIXES, Endpoint, Hosts, Resolved, ScopeError, VpcEndpoint, VpcEndpointError,

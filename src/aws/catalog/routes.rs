@@ -5,10 +5,11 @@
 //! more constant parameters, then more of the members that tell it from its neighbours. Two that are as good as each
 //! other are never told apart by their order.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use foldhash::{HashMap, HashMapExt as _};
 use http::{HeaderMap, HeaderName};
 
 use super::model::{Location, OlderForm, Operation, Protocol, Service, Shape, Signature};

@@ -1,8 +1,8 @@
 //! What stands in a host before its endpoint's own name: read by the fronts that the catalog has for it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use regex::Regex;
 
 use super::Addressed;

@@ -1,7 +1,8 @@
 //! The table of host templates, and how a host is found in it: [`Hosts`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use foldhash::{HashMap, HashMapExt as _};
 use regex::{Regex, RegexBuilder};
 
 use super::front::{Pattern, Read};
@@ -49,7 +50,7 @@ impl Hosts {
     pub(crate) fn new(
         partitions: Vec<Partition>,
         varying_labels: Vec<String>,
-        templates: HashMap<String, Vec<HostEntry>>,
+        templates: std::collections::HashMap<String, Vec<HostEntry>>,
         services: Vec<String>,
         private_link: BTreeMap<String, BTreeMap<String, String>>,
     ) -> Result<Self, CatalogError> {

@@ -13,7 +13,7 @@ use super::payload::is_hash;
 use super::presigned::{self, Presigned};
 use super::{TERMINATOR, X_AMZ_REGION_SET};
 use crate::aws::head::Head;
-use crate::aws::text::{cut, pieces};
+use crate::aws::text::{all, cut, pieces};
 
 /// Longer headers are refused unread; AWS's own SDKs stay far below.
 const HEADER_BYTES_MAX: usize = 8192;
@@ -275,8 +275,8 @@ fn credential(
         return Err(shape);
     };
     let id_fits = (1..=KEY_ID_BYTES_MAX).contains(&id.len())
-        && id.bytes().all(|b| b.is_ascii_graphic() && b != b'=');
-    let date_fits = date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit());
+        && all(id, |b| b.is_ascii_graphic() && b != b'=');
+    let date_fits = date.len() == 8 && all(date, |b| b.is_ascii_digit());
     let region_fits = match algorithm {
         Algorithm::Hmac => is_scope_part(region),
         Algorithm::Ecdsa => is_region_set(region),
@@ -315,9 +315,9 @@ fn is_region_set(text: &str) -> bool {
 
 fn is_scope_part(text: &str) -> bool {
     (1..=SCOPE_PART_BYTES_MAX).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && all(text, |b| {
+            b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')
+        })
 }
 
 fn signed_headers(text: &str) -> Result<Vec<String>, AuthError> {
@@ -340,13 +340,9 @@ fn signed_headers(text: &str) -> Result<Vec<String>, AuthError> {
 
 /// Whether a text is a header name (RFC 9110's token) in lower case.
 fn is_lower_token(text: &str) -> bool {
-    !text.is_empty()
-        && text.bytes().all(|b| {
-            b.is_ascii_lowercase()
-                || b == b'-'
-                || b.is_ascii_digit()
-                || b"!#$%&'*+.^_`|~".contains(&b)
-        })
+    let usual = |b: u8| b.is_ascii_lowercase() | b.is_ascii_digit() | (b == b'-');
+    let rare = |b: u8| b"!#$%&'*+.^_`|~".contains(&b);
+    !text.is_empty() && (all(text, usual) || text.bytes().all(|b| usual(b) || rare(b)))
 }
 
 fn signature(algorithm: Algorithm, text: &str) -> Result<String, AuthError> {

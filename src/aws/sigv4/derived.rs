@@ -4,8 +4,7 @@
 //! INVARIANT: a key that is found was made from this very secret, day, region and service: all four are compared.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 
 use aws_sigv4::sign::v4::generate_signing_key;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -61,8 +60,8 @@ fn with<T>(secret: &str, at: Instant, scope: &Scope, using: impl FnOnce(&DayKey)
 
 #[derive(Default)]
 struct Kept {
-    hasher: RandomState,
-    keys: HashMap<u64, Entry>,
+    hasher: foldhash::fast::RandomState,
+    keys: foldhash::HashMap<u64, Entry>,
 }
 
 /// A key with what it was made from.

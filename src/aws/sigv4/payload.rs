@@ -8,6 +8,7 @@ use super::authorization::Algorithm;
 use super::error::AuthError;
 use super::hex::hex;
 use crate::aws::head::Head;
+use crate::aws::text::all;
 
 pub(super) const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
@@ -116,7 +117,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 
 /// Whether a text is 64 lower-case hex digits.
 pub(super) fn is_hash(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    text.len() == 64 && all(text, |b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 //! INVARIANT: what is found was decided by the policies of this slice for an equal [`Matter`], and a matter is all that
 //! such policies can see.
 
-use std::collections::HashMap;
 use std::sync::RwLock;
+
+use foldhash::HashMap;
 
 use super::{Decision, On, Question};
 use crate::guard::policies::Slice;

@@ -1,11 +1,11 @@
 //! AWS STS: whose credentials are, and the taking on of roles. Its calls go the way of all others: through
 //! `[upstream]` and `[egress]`, to the region of the call that needs them.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
+use foldhash::HashMap;
 
 use super::fault::Cause;
 use super::plan::Step;
