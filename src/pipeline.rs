@@ -54,6 +54,7 @@ use crate::config::{Egress, ForeignKeys, Limits, LookupConfig};
 use crate::guard::call::Mode;
 use crate::guard::refusal::Refusal;
 use crate::journal::Journal;
+use crate::proxy::boxed::boxed;
 use crate::proxy::egress::Dialler;
 use crate::proxy::entrance::Entrance;
 use crate::proxy::proof::CertificateName;
@@ -109,7 +110,7 @@ impl Handle for Guard {
         let begun = Instant::now();
         let mut trail = Trail::new(self.clock.now(), &request);
         // On the heap at once: it is moved through tasks, and is large.
-        let response = match Box::pin(self.pass(&mut trail, request)).await {
+        let response = match boxed(|| self.pass(&mut trail, request)).await {
             Ok(response) => response,
             Err(refusal) => self.refuse(&mut trail, &refusal).await,
         };
@@ -146,14 +147,14 @@ impl Guard {
         let arrived = self.arrive(trail, request)?;
         let identified = self.identify(trail, arrived).await?;
         if identified.whose == Whose::Foreign {
-            return Box::pin(self.pass_on(trail, identified)).await;
+            return boxed(|| self.pass_on(trail, identified)).await;
         }
         let authenticated = match identified.whose {
             Whose::Nobodys => self.unauthenticated(trail, identified)?,
             Whose::Ours | Whose::Foreign => self.authenticate(trail, identified).await?,
         };
         if let Some(answers) = authenticated.known.operation().answers {
-            return Box::pin(self.answer_itself(trail, authenticated, answers)).await;
+            return boxed(|| self.answer_itself(trail, authenticated, answers)).await;
         }
         let allowed = self.judge(trail, authenticated).await?;
         let signed = self.sign(trail, allowed).await?;

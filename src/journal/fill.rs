@@ -33,7 +33,7 @@ pub(super) enum Status {
     Failure,
 }
 
-pub(super) fn of_call(time: SystemTime, call: &Call, source_port: Option<u16>) -> Event {
+pub(super) fn of_call(time: SystemTime, call: &Call, source_port: Option<u16>) -> Box<Event> {
     let mut event = blank(time, Phase::Decision);
     let caller = &call.caller;
     match call.class {
@@ -96,9 +96,10 @@ pub(super) fn of_call(time: SystemTime, call: &Call, source_port: Option<u16>) -
     event
 }
 
-/// An event in which nothing has happened yet; the actor is the guard itself.
-pub(super) fn blank(time: SystemTime, phase: Phase) -> Event {
-    let mut event = Event {
+/// An event in which nothing has happened yet; the actor is the guard itself. It is made where it stays: it is large.
+pub(super) fn blank(time: SystemTime, phase: Phase) -> Box<Event> {
+    let room = Box::new_uninit();
+    let blank = Event {
         activity_id: 0,
         activity_name: "Unknown".into(),
         category_uid: 6,
@@ -158,6 +159,7 @@ pub(super) fn blank(time: SystemTime, phase: Phase) -> Event {
             palisade: own(phase),
         },
     };
+    let mut event = Box::write(room, blank);
     severity(&mut event, Severity::Informational);
     event
 }

@@ -220,7 +220,7 @@ impl Record {
             Judgement::Done(happened) => happen(&mut event, happened),
             Judgement::Refused(refused) => refuse(&mut event, refused),
         }
-        Self::of(event)
+        Self { event }
     }
 
     /// With the access key id of the virtual session that the call begins.
@@ -276,7 +276,7 @@ impl Record {
             Verdict::Refused => status(&mut event, Status::Failure),
         }
         event.unmapped.palisade.reason = tunnel.reason.map(Cow::Borrowed);
-        Self::of(event)
+        Self { event }
     }
 
     /// The record of something of the guard itself.
@@ -340,7 +340,7 @@ impl Record {
             event.unmapped.palisade.detail = detail;
         }
         status(&mut event, Status::Success);
-        Self::of(event)
+        Self { event }
     }
 
     /// What was recorded, in OCSF's words.
@@ -353,12 +353,6 @@ impl Record {
     #[must_use]
     pub fn into_pending(self) -> Option<Pending> {
         Pending::of(self.event)
-    }
-
-    fn of(event: Event) -> Self {
-        Self {
-            event: Box::new(event),
-        }
     }
 }
 

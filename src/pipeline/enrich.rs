@@ -17,6 +17,7 @@ use crate::guard::policies::Slice;
 use crate::guard::target::{NamePlace, Targets};
 use crate::journal::json_text::JsonText;
 use crate::journal::redact;
+use crate::proxy::boxed::boxed;
 use crate::sources::lookup::CallDesk;
 
 /// Which policies a call is judged by.
@@ -197,8 +198,8 @@ impl Guard {
         {
             return Err(denial.into());
         }
-        let learning = self.learn(authenticated, &question.call, &targets, needs);
-        let facts = Box::pin(learning).await?;
+        let learning = boxed(|| self.learn(authenticated, &question.call, &targets, needs));
+        let facts = learning.await?;
         rules.learn(question, targets, facts);
         Ok(())
     }

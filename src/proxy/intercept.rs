@@ -269,7 +269,7 @@ fn handling<G: House>(
         request,
     };
     let (guard, slot) = (Arc::clone(&shared.guard), Arc::clone(&connection.slot));
-    Lasting::new(async move {
+    Lasting::new(|| async move {
         let response = guard.handle(intercepted).await;
         drop((slot, held));
         response

@@ -13,6 +13,7 @@
 mod answer;
 pub mod authority;
 pub mod body;
+pub(crate) mod boxed;
 pub mod connect;
 pub mod egress;
 pub mod entrance;

@@ -25,6 +25,7 @@ pub use self::channel::Answer;
 use self::channel::{Channel, Failure};
 use self::sole::Sole;
 use super::body::Body;
+use super::boxed::boxed;
 use super::egress::{DialError, Dialler, Egress, Purpose};
 use super::headers::strip_hop_by_hop;
 use super::lanes::PerLane;
@@ -235,7 +236,7 @@ impl Upstream {
             Err(opening) => (request, opening),
         };
         // On the heap: most requests find a connection, and none should carry what opens one.
-        let channel = Box::pin(self.connect(&target, freshness)).await;
+        let channel = boxed(|| self.connect(&target, freshness)).await;
         // Whoever waits for this connection finds it now, where it can be shared.
         drop(opening);
         match self.send(&key, channel?, request).await? {

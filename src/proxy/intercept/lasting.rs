@@ -11,6 +11,8 @@ use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
 
+use super::super::boxed::boxed;
+
 /// Work that is done to its end: dropped before, it goes on in a task of its own.
 pub(super) struct Lasting<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = T> + Send>>>);
 
@@ -19,8 +21,11 @@ pub(super) struct Lasting<T: Send + 'static>(Option<Pin<Box<dyn Future<Output = 
 pub(super) struct Panicked;
 
 impl<T: Send + 'static> Lasting<T> {
-    pub(super) fn new(work: impl Future<Output = T> + Send + 'static) -> Self {
-        Self(Some(Box::pin(work)))
+    pub(super) fn new<W>(work: impl FnOnce() -> W) -> Self
+    where
+        W: Future<Output = T> + Send + 'static,
+    {
+        Self(Some(boxed(work)))
     }
 }
 
@@ -71,7 +76,7 @@ mod tests {
     #[tokio::test]
     async fn work_is_done_where_it_is_waited_for() {
         let here = tokio::task::try_id();
-        let done = Lasting::new(async { tokio::task::try_id() }).await;
+        let done = Lasting::new(|| async { tokio::task::try_id() }).await;
         assert_eq!(done, Ok(here));
     }
 
@@ -79,7 +84,7 @@ mod tests {
     async fn work_that_nobody_waits_for_any_more_goes_on() {
         let (go, gone) = oneshot::channel::<()>();
         let (tell, told) = oneshot::channel();
-        let mut work = Lasting::new(async move {
+        let mut work = Lasting::new(|| async move {
             gone.await.unwrap();
             tell.send(7).unwrap();
         });
@@ -93,13 +98,13 @@ mod tests {
     #[tokio::test]
     async fn work_that_was_never_begun_is_done() {
         let (tell, told) = oneshot::channel();
-        drop(Lasting::new(async move { tell.send(7).unwrap() }));
+        drop(Lasting::new(|| async move { tell.send(7).unwrap() }));
         assert_eq!(told.await, Ok(7));
     }
 
     #[tokio::test]
     async fn a_panic_is_told_and_ends_nothing_else() {
-        let mut work = Lasting::new(async {
+        let mut work = Lasting::new(|| async {
             tokio::task::yield_now().await;
             panic!("on purpose")
         });

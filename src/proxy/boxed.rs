@@ -1,0 +1,10 @@
+//! Futures that are made on the heap.
+
+use std::pin::Pin;
+
+/// Makes a future where it stays. One that is made first and then put on the heap is copied there, with all the room for
+/// what it may ever hold; this one is written into room that is there already.
+pub(crate) fn boxed<F>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    let room = Box::new_uninit();
+    Box::into_pin(Box::write(room, make()))
+}
