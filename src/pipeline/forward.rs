@@ -141,7 +141,7 @@ fn happened(sent: &Result<Response<Answer>, SendError>) -> Happened {
 }
 
 /// Where services put a request's id, the most usual first.
-const REQUEST_IDS: [HeaderName; 3] = [
+static REQUEST_IDS: [HeaderName; 3] = [
     HeaderName::from_static("x-amzn-requestid"),
     HeaderName::from_static("x-amz-request-id"),
     HeaderName::from_static("x-amzn-request-id"),

@@ -1,8 +1,7 @@
 //! The request that goes out: rebuilt from the parsed form where the call is parsed, the client's own otherwise.
 
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HOST, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, DATE, HOST, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 
@@ -95,7 +94,7 @@ pub(super) struct Signed {
     pub(super) request: Request<Body>,
 }
 
-const CLIENT_HEADERS: [HeaderName; 6] = [
+static CLIENT_HEADERS: [HeaderName; 6] = [
     ACCEPT,
     ACCEPT_ENCODING,
     HeaderName::from_static("amz-sdk-invocation-id"),
@@ -393,21 +392,21 @@ fn user_agent(headers: &HeaderMap, id: DecisionId) -> HeaderValue {
 
 /// Headers of one hop (RFC 9110 section 7.6.1), and those that the client for the next one sets itself.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
-    let own = [
-        CONNECTION,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        HOST,
-        EXPECT,
-        CONTENT_LENGTH,
-    ];
-    own.contains(name)
-        || matches!(
-            name.as_str(),
-            "keep-alive" | "proxy-connection" | "proxy-authorization" | "proxy-authenticate"
-        )
+    matches!(
+        name.as_str(),
+        "connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "host"
+            | "expect"
+            | "content-length"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authorization"
+            | "proxy-authenticate"
+    )
 }
 
 /// Headers that signing sets anew.

@@ -7,7 +7,7 @@ use http::header::{
 
 /// The hop-by-hop headers (RFC 9110, section 7.6.1), and `Expect`, which the nearest server answers. Headers that
 /// `Connection` nominates are not among them: a request that nominates any is refused when it arrives.
-pub const HOP_BY_HOP: [HeaderName; 10] = [
+pub static HOP_BY_HOP: [HeaderName; 10] = [
     CONNECTION,
     EXPECT,
     HeaderName::from_static("keep-alive"),

@@ -69,7 +69,7 @@ fn check_purpose(parts: &request::Parts) -> Result<(), Fault> {
 }
 
 /// Headers that belong to a connection: HTTP/2 has none (RFC 9113, section 8.2.2).
-const OF_CONNECTIONS: [HeaderName; 5] = [
+static OF_CONNECTIONS: [HeaderName; 5] = [
     CONNECTION,
     TRANSFER_ENCODING,
     UPGRADE,
