@@ -417,7 +417,7 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// Keeps a connection that is idle.
+    /// Keeps a connection that has done its work. Whether its upstream has closed it meanwhile is seen when it is taken.
     fn take_back(self, sole: Sole) {
         let Self { shared, key } = self;
         if shared.pools.here().put(key, sole) == Swept::ByNobody {

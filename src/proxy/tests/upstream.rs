@@ -21,6 +21,12 @@ enum Manner {
     Answers,
     /// Answers, then closes without having said so.
     AnswersAndCloses,
+    /// Answers, and says more that nobody asked for: at once, or once the answer has been read.
+    AnswersAndMore,
+    AnswersAndMoreLater,
+    /// Answers bit by bit, with a length or in chunks.
+    AnswersSlowly,
+    AnswersSlowlyInChunks,
     /// Reads the request and closes.
     Drops,
     /// Reads the request and says nothing.
@@ -124,6 +130,28 @@ async fn behave(
                 stream.write_all(ok).await.unwrap();
                 return;
             }
+            Manner::AnswersAndMore => stream
+                .write_all(&[&ok[..], UNASKED].concat())
+                .await
+                .unwrap(),
+            Manner::AnswersAndMoreLater => {
+                stream.write_all(ok).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(3)).await;
+                // The client may have hung up.
+                let _ = stream.write_all(UNASKED).await;
+            }
+            Manner::AnswersSlowly => {
+                let pieces = ["HTTP/1.1 200 OK\r\ncontent-", "length: 2\r\n\r\n", "o", "k"];
+                slowly(&mut stream, &pieces).await;
+            }
+            Manner::AnswersSlowlyInChunks => {
+                let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+                slowly(
+                    &mut stream,
+                    &[head, "1\r\no", "\r\n1\r", "\nk\r\n", "0\r\n", "\r\n"],
+                )
+                .await;
+            }
             Manner::Drops => return,
             Manner::AnswersEarly => {}
             Manner::Silent => std::future::pending().await,
@@ -138,6 +166,16 @@ async fn behave(
                 std::future::pending().await
             }
         }
+    }
+}
+
+const UNASKED: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nbad";
+
+async fn slowly(stream: &mut (impl AsyncWrite + Unpin), pieces: &[&str]) {
+    for piece in pieces {
+        stream.write_all(piece.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(3)).await;
     }
 }
 
@@ -247,11 +285,41 @@ async fn a_guarded_call_does_not_use_a_connection_that_was_idle_for_long() {
 
 #[tokio::test]
 async fn a_server_that_closed_an_idle_connection_gets_each_request_once() {
-    let server = Server::plain(Manner::AnswersAndCloses).await;
-    let upstream = plain_client(&server);
-    for n in 1..=20 {
-        assert_eq!(send(&upstream, Freshness::Pooled).await.unwrap(), "ok");
-        assert_eq!(server.counts(), (n, n));
+    for freshness in [Freshness::Pooled, Freshness::Fresh] {
+        let server = Server::plain(Manner::AnswersAndCloses).await;
+        let upstream = plain_client(&server);
+        for n in 1..=20 {
+            assert_eq!(send(&upstream, freshness).await.unwrap(), "ok");
+            assert_eq!(server.counts(), (n, n));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_says_unasked_is_no_answer_to_the_next_request() {
+    for manner in [Manner::AnswersAndMore, Manner::AnswersAndMoreLater] {
+        for freshness in [Freshness::Pooled, Freshness::Fresh] {
+            let server = Server::plain(manner).await;
+            let upstream = plain_client(&server);
+            for n in 1..=5 {
+                assert_eq!(send(&upstream, freshness).await.unwrap(), "ok");
+                assert_eq!(server.counts(), (n, n));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_bit_by_bit_is_read_whole_and_its_connection_is_used_again() {
+    for manner in [Manner::AnswersSlowly, Manner::AnswersSlowlyInChunks] {
+        let server = Server::plain(manner).await;
+        let upstream = plain_client(&server);
+        for n in 1..=3 {
+            let sent = send(&upstream, Freshness::Pooled);
+            let sent = tokio::time::timeout(Duration::from_secs(10), sent).await;
+            assert_eq!(sent.unwrap().unwrap(), "ok");
+            assert_eq!(server.counts(), (1, n));
+        }
     }
 }
 

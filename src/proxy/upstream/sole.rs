@@ -5,7 +5,8 @@
 //! closed it is seen when it is taken, and by whoever sweeps the pool.
 //!
 //! INVARIANT: what only the connection's progress completes (the head of an answer, a piece of its body) is polled right
-//! after the connection, in the same task, so that it needs nobody to wake it.
+//! after the connection, in the same task, so that it needs nobody to wake it. Whoever looks before, for a piece that is
+//! here already, looks once more after.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
