@@ -1,5 +1,5 @@
 //! The key that a day's requests to one service in one region are signed with, worked out once for each and kept, ready
-//! to sign: five of the ten hashes of a signature are of the key alone.
+//! to sign: its derivation, and what an HMAC makes of its key, are more work than the signature itself.
 //!
 //! INVARIANT: a key that is found was made from this very secret, day, region and service: all four are compared.
 
@@ -23,9 +23,9 @@ thread_local! {
     static KEPT: RefCell<Kept> = RefCell::default();
 }
 
-/// A day's key, as the hash that it begins. Wiped when dropped.
+/// A day's key, as the hash that it begins. Wiped when dropped; on the heap, so that no move leaves a copy behind.
 #[derive(Clone)]
-pub(super) struct DayKey(Hmac<Sha256>);
+pub(super) struct DayKey(Box<Hmac<Sha256>>);
 
 impl DayKey {
     /// Of a SHA-256, which is shorter than the block that it is padded to.
@@ -34,12 +34,12 @@ impl DayKey {
         for (to, from) in block.iter_mut().zip(key) {
             *to = *from;
         }
-        Self(Hmac::new((&*block).into()))
+        Self(Box::new(Hmac::new((&*block).into())))
     }
 
     /// The signature over `text`, 64 lower-case hex digits.
     pub(super) fn signature(&self, text: &str) -> String {
-        let mac = self.0.clone().chain_update(text);
+        let mac = Hmac::clone(&self.0).chain_update(text);
         hex(&mac.finalize().into_bytes())
     }
 }
