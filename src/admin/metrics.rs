@@ -327,7 +327,7 @@ impl Metrics {
         add(&self.tunnels, &[Verdict::Refused.as_str()], 1);
     }
 
-    /// Counts what a record says. The journal calls it for each record that it writes.
+    /// Counts what a record says. The journal calls it for each record that it writes, or takes to be written.
     pub fn observe(&self, record: &Record) {
         let own = &record.event().unmapped.palisade;
         match own.phase {

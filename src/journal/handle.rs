@@ -39,8 +39,8 @@ impl Default for Options {
 /// Who is told what was recorded: metrics. It must not block.
 pub trait Observe: Send + Sync {
     /// A record is in the journal, or is one that nobody waits for and on its way there: it will be, unless the guard is
-    /// killed before. Called before whoever waits for it is answered; for those that somebody waits for, in the order of
-    /// the journal.
+    /// killed before, or is stopped while the journal fails. Called before whoever waits for it is answered; for those
+    /// that somebody waits for, in the order of the journal.
     fn recorded(&self, record: &Record);
     /// How long somebody waited for a record to be durable.
     fn appended(&self, took: Duration);

@@ -15,7 +15,8 @@ impl JsonText {
     /// `null`.
     pub const NULL: Self = Self(None);
 
-    /// A value as JSON. What can't be put into JSON is told in its place.
+    /// A value as JSON: one of our own types, or of `serde_json`. What can't be put into JSON is told in its place, and a
+    /// map's key that is no text can't.
     #[must_use]
     pub fn of(value: &(impl Serialize + ?Sized)) -> Self {
         let text =

@@ -58,11 +58,13 @@ impl Record {
     fn log_lifecycle(&self, own: &Palisade) {
         // One that nobody waits for has no place yet.
         let sequence = self.event().metadata.sequence;
+        let placed = sequence > 0;
         tracing::info!(
             target: "palisade::lifecycle",
             event = own.event.as_deref(),
-            sequence = (sequence > 0).then_some(sequence),
-            "recorded"
+            sequence = placed.then_some(sequence),
+            "{}",
+            if placed { "recorded" } else { "to be recorded" }
         );
     }
 }
@@ -72,6 +74,7 @@ mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
 
+    use crate::journal::record::Lifecycle;
     use crate::journal::tests::{allowed, outcome, refused};
     use crate::journal::{Happened, OutcomeRecord, Record};
 
@@ -109,6 +112,24 @@ mod tests {
             " INFO palisade::decision: decided decision=00000000-0000-0000-0000-000000000007 \
              caller=\"ci\" action=\"workspaces:TerminateWorkspaces\" verdict=\"refused\" \
              reason=\"policy\" resources=1 policies=\"monthly-billing\"\n"
+        );
+    }
+
+    #[test]
+    fn something_of_the_guard_itself_is_a_line_with_its_place_once_it_has_one() {
+        let revoked = Lifecycle::KeyRevoked {
+            caller: "ci".into(),
+            access_key_id: "PALISADE1".into(),
+        };
+        let mut record = Record::lifecycle(crate::journal::tests::noon(), revoked);
+        assert_eq!(
+            logged(&record),
+            " INFO palisade::lifecycle: to be recorded event=\"key_revoked\"\n"
+        );
+        record.event.metadata.sequence = 3;
+        assert_eq!(
+            logged(&record),
+            " INFO palisade::lifecycle: recorded event=\"key_revoked\" sequence=3\n"
         );
     }
 

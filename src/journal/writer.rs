@@ -224,7 +224,8 @@ impl Writer {
     }
 }
 
-/// Tells of a record that nobody waits for, once it is on its way: to the observer, and in the log.
+/// Tells of a record that nobody waits for, once it is on its way: to the observer, and in the log. That is where whoever
+/// recorded it is held up if nobody takes the log, as by a record that somebody waits for.
 pub(super) fn accepted(record: &Record, observer: Option<&dyn Observe>) {
     if let Some(observer) = observer {
         observer.recorded(record);

@@ -215,9 +215,13 @@ async fn a_folder_that_went_away_fails_and_comes_back() {
 #[tokio::test]
 async fn closing_a_journal_that_fails_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    let (journal, _) = Journal::open(dir.path(), Options::default()).unwrap();
+    let heard = Arc::new(Heard::default());
+    let observer = Some(Arc::clone(&heard) as _);
+    let (journal, _) = Journal::open_observed(dir.path(), Options::default(), observer).unwrap();
     fail(&journal.faults.writes, u32::MAX);
     journal.append_later(read(1)).unwrap();
     let error = journal.close().await.unwrap_err();
     assert!(matches!(error, JournalError::DiskFull(_)), "{error:?}");
+    // What it was told of and could not be written is lost, as the log says: the second one is that it failed.
+    assert_eq!(heard.sorted(), [None, Some(1)]);
 }
