@@ -1,11 +1,10 @@
 //! Connections to upstreams that are kept for the next request, bounded in number and age.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use foldhash::HashMap;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
