@@ -49,6 +49,7 @@ pub(super) struct Known {
     /// Without a signature that stood in the query.
     pub(super) parts: Parts,
     pub(super) payload: Payload,
+    /// By the client; of a whole body of which it declared nothing, what the guard found when it verified it.
     pub(super) declared: Declared,
     /// Of a body in chunks that will be signed anew.
     pub(super) framing: Option<Framing>,

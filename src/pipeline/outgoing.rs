@@ -260,16 +260,7 @@ impl Guard {
             Some((path, query)) => (path, Some(query)),
             None => (path_and_query.as_str(), None),
         };
-        let covered = body.covered()?;
         let host = endpoint.host.as_str();
-        let to_sign = Unsigned {
-            method: &method,
-            host,
-            path,
-            query,
-            headers: &headers,
-            payload: &covered,
-        };
         let (added, seed) = match signing {
             None => (Vec::new(), None),
             Some(signing) => {
@@ -286,6 +277,14 @@ impl Guard {
                     region: &signing.scope.region,
                     signing_name: &signing.scope.service,
                     signature: signing.signature,
+                };
+                let to_sign = Unsigned {
+                    method: &method,
+                    host,
+                    path,
+                    query,
+                    headers: &headers,
+                    payload: &body.covered()?,
                 };
                 let signed = sigv4::sign_over(to_sign, &signer.credentials, over, self.clock.now());
                 let (added, seed) = signed.map_err(|e| Refusal::NotUnderstood {
