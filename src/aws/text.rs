@@ -7,13 +7,14 @@ pub(crate) fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
     Some((text.get(..place)?, text.get(place + 1..)?))
 }
 
-/// The pieces between such characters, at least one.
+/// The pieces between such characters, at least one. Behind the last there is none, however often it is asked for.
 pub(crate) fn pieces(text: &str, at: u8) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
-        let (piece, behind) = match cut(rest?, at) {
+        let text = rest?;
+        let (piece, behind) = match cut(text, at) {
             Some((piece, behind)) => (piece, Some(behind)),
-            None => (rest?, None),
+            None => (text, None),
         };
         rest = behind;
         Some(piece)
@@ -33,8 +34,22 @@ mod tests {
     fn texts_are_taken_apart_as_the_standard_library_does() {
         for text in ["", ",", ",,", "a", "a,", ",a", "a,b", "é,ü,", "a,,b", "ab"] {
             assert_eq!(cut(text, b','), text.split_once(','), "{text}");
-            let parts: Vec<&str> = pieces(text, b',').collect();
+            let mut left = pieces(text, b',');
+            let parts: Vec<&str> = left.by_ref().collect();
             assert_eq!(parts, text.split(',').collect::<Vec<_>>(), "{text}");
+            assert_eq!(left.next(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn one_byte_of_another_kind_is_found_wherever_it_stands() {
+        for length in 0..40 {
+            let text = "a".repeat(length);
+            assert!(all(&text, |b| b == b'a'), "{length}");
+            for at in 0..length {
+                let odd = [&*"a".repeat(at), "b", &*"a".repeat(length - at - 1)].concat();
+                assert!(!all(&odd, |b| b == b'a'), "{odd}");
+            }
         }
     }
 }

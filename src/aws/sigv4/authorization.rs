@@ -415,6 +415,19 @@ mod tests {
     }
 
     #[test]
+    fn every_character_that_a_header_name_may_have_is_read() {
+        let names = "host;x!#$%&'*+-.^_`|~09az";
+        let text = good().replace("content-type;host;x-amz-date", names);
+        let auth = parse(&text).unwrap();
+        assert_eq!(auth.signed_headers.join(";"), names);
+        for other in ["x(", "x\"", "x@", "x[", "x{", "x/", "xA"] {
+            let text = good().replace("content-type;host;x-amz-date", &format!("host;{other}"));
+            let odd = parse(&text);
+            assert!(matches!(odd, Err(AuthError::Malformed(_))), "{other}");
+        }
+    }
+
+    #[test]
     fn every_other_form_is_malformed() {
         let long_key = "A".repeat(KEY_ID_BYTES_MAX + 1);
         let long_part = "r".repeat(SCOPE_PART_BYTES_MAX + 1);
