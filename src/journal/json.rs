@@ -11,8 +11,8 @@ use serde::ser::{
 };
 use serde_json::{Error, Result, to_writer};
 
-/// The name of a type whose one text is JSON already: as a newtype of that name it is written as it is. What it holds is
-/// told by being asked for a form that isn't for people.
+/// The name of a type whose one text is JSON already: what is a newtype of that name finds a serializer that isn't human
+/// readable, and the text that it gives it is written as it is.
 pub(super) const TEXT: &str = "palisade::JsonText";
 
 /// Writes a value at the end of `to`.

@@ -57,7 +57,7 @@ struct Text<'t>(&'t str);
 
 impl Serialize for Text<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Where JSON is taken as it is, it isn't read once more.
+        // The journal's own: what is JSON already is not read once more.
         if !serializer.is_human_readable() {
             return serializer.serialize_str(self.0);
         }
