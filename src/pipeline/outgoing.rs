@@ -21,6 +21,7 @@ use crate::guard::call::{Call, DecisionId};
 use crate::guard::decide::{Allowed, Decision, Question};
 use crate::guard::target::NamePlace;
 use crate::proxy::Body;
+use crate::proxy::headers::HOP_BY_HOP;
 use crate::sources::credentials::{Power, Signer};
 
 /// A request that lacks only its signature.
@@ -391,21 +392,7 @@ fn user_agent(headers: &HeaderMap, id: DecisionId) -> HeaderValue {
 
 /// Headers of one hop (RFC 9110 section 7.6.1), and those that the client for the next one sets itself.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-            | "host"
-            | "expect"
-            | "content-length"
-            | "keep-alive"
-            | "proxy-connection"
-            | "proxy-authorization"
-            | "proxy-authenticate"
-    )
+    HOP_BY_HOP.contains(name) || *name == HOST || *name == CONTENT_LENGTH
 }
 
 /// Headers that signing sets anew.
